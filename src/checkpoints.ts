@@ -1,0 +1,93 @@
+// When snapshots and the index are written: in the background, once their size pays, and when the runtime closes.
+// Neither is needed for correctness, so a failure is reported and tried again later; it never reaches a session.
+
+import type { Journal } from './journal.js'
+import type { Position } from './record.js'
+import type { Registry } from './registry.js'
+import type { LiveSession } from './session.js'
+import type { Snapshots } from './snapshots.js'
+
+/** Records of a session worth a snapshot while it runs: what folding them back would cost at most. */
+const SNAPSHOT_BYTES = 256 * 1024
+/** The same on closing, when nothing waits for it. Smaller sessions need no file of their own. */
+const SNAPSHOT_BYTES_ON_CLOSE = 2 * 1024
+/** Journal bytes worth a new index, which shortens what an opening after a crash must scan. */
+const INDEX_BYTES = 8 * 1024 * 1024
+const CONCURRENT_WRITES = 4
+
+export class Checkpoints {
+  readonly #journal: Journal
+  readonly #snapshots: Snapshots
+  readonly #registry: Registry
+  readonly #onError: (error: unknown) => void
+  readonly #queue: Set<LiveSession> = new Set()
+  readonly #writing: Set<Promise<void>> = new Set()
+  /** Size of a session's last snapshot, where it is larger than the least that pays. */
+  readonly #sizes: WeakMap<LiveSession, number> = new WeakMap()
+  #indexed: Position
+  #indexing: Promise<void> | undefined
+
+  constructor(journal: Journal, snapshots: Snapshots, registry: Registry, onError: (error: unknown) => void) {
+    this.#journal = journal
+    this.#snapshots = snapshots
+    this.#registry = registry
+    this.#onError = onError
+    this.#indexed = journal.end
+  }
+
+  /** Called after each durable transition of a session: constant time. */
+  consider(session: LiveSession): void {
+    if (session.bytesSinceSnapshot < SNAPSHOT_BYTES) return
+    // A snapshot at most as often as the records since the last are as large as it was: writing it pays for itself.
+    if (session.bytesSinceSnapshot < (this.#sizes.get(session) ?? 0)) return
+    this.#queue.add(session)
+    this.#next()
+  }
+
+  /** Called once the events of a turn are delivered: only then do registry and journal agree. */
+  considerIndex(): void {
+    if (this.#indexing || this.#journal.end - this.#indexed < INDEX_BYTES) return
+    this.#indexing = this.#writeIndex().finally(() => {
+      this.#indexing = undefined
+    })
+  }
+
+  /** Writes what has changed of these sessions, and the index. */
+  async close(sessions: Iterable<LiveSession>): Promise<void> {
+    for (const session of sessions) if (session.bytesSinceSnapshot >= SNAPSHOT_BYTES_ON_CLOSE) this.#queue.add(session)
+    this.#next()
+    while (this.#writing.size > 0) await Promise.all(this.#writing)
+    await this.#indexing
+    if (this.#journal.end !== this.#indexed) await this.#writeIndex()
+  }
+
+  #next(): void {
+    for (const session of this.#queue) {
+      if (this.#writing.size >= CONCURRENT_WRITES) return
+      this.#queue.delete(session)
+      const writing: Promise<void> = this.#write(session).finally(() => {
+        this.#writing.delete(writing)
+        this.#next()
+      })
+      this.#writing.add(writing)
+    }
+  }
+
+  async #write(session: LiveSession): Promise<void> {
+    this.#sizes.set(session, session.bytesSinceSnapshot)
+    try {
+      await this.#snapshots.write(session.state())
+    } catch (error) {
+      this.#onError(error)
+    }
+  }
+
+  async #writeIndex(): Promise<void> {
+    this.#indexed = this.#journal.end
+    try {
+      await this.#snapshots.writeIndex({ through: this.#indexed, entries: [...this.#registry.entries()] })
+    } catch (error) {
+      this.#onError(error)
+    }
+  }
+}

@@ -1,0 +1,136 @@
+// What a session kind is: a machine with a name, a version, schemas, steps and the attributes that it is found by.
+// Everything that would make a session lose its way after a crash is refused here, naming the state that has it.
+
+import type { StandardSchemaV1 } from '@standard-schema/spec'
+import type {
+  AnyStateMachine,
+  ContextFrom,
+  EventFromLogic,
+  InputFrom,
+  OutputFrom,
+  SnapshotFrom,
+} from 'xstate'
+import { HoldfastError } from './errors.js'
+import type { Attributes } from './state.js'
+import { stepOf } from './steps.js'
+
+/** Any XState machine. Other files name XState's types through this one and `durable.ts`. */
+export type AnyMachine = AnyStateMachine
+export type KindContext<TMachine extends AnyStateMachine> = ContextFrom<TMachine>
+export type KindEvent<TMachine extends AnyStateMachine> = EventFromLogic<TMachine>
+export type KindInput<TMachine extends AnyStateMachine> = InputFrom<TMachine>
+export type KindOutput<TMachine extends AnyStateMachine> = OutputFrom<TMachine>
+export type KindValue<TMachine extends AnyStateMachine> = SnapshotFrom<TMachine>['value']
+
+/** What a kind's `index` function sees of a session. */
+export interface IndexedState<TMachine extends AnyStateMachine> {
+  readonly context: KindContext<TMachine>
+  readonly value: KindValue<TMachine>
+  readonly status: 'active' | 'done' | 'error' | 'stopped'
+}
+
+export interface SessionDefinition<TMachine extends AnyStateMachine> {
+  /** Name of the kind: a letter, then letters, digits, `-` or `_`, at most 64. */
+  readonly kind: string
+  /** Version of the machine's meaning, from 1. */
+  readonly version: number
+  /** Any machine made with `setup({...}).createMachine(...)`. */
+  readonly machine: TMachine
+  /** The module whose exported functions are the steps: `new URL('./steps.js', import.meta.url)`. */
+  readonly steps?: URL | string
+  /** Checks the input of `create`, synchronously. */
+  readonly input?: StandardSchemaV1<unknown, KindInput<TMachine>>
+  /** Checks every event from outside, synchronously. */
+  readonly events?: StandardSchemaV1<unknown, KindEvent<TMachine>>
+  /** Flat values to list and find sessions by. Pure; runs at every transition. */
+  readonly index?: (state: IndexedState<TMachine>) => Attributes
+}
+
+/** A kind as the runtime takes it; made by `defineSession`. */
+export interface SessionKind<TMachine extends AnyStateMachine = AnyStateMachine> {
+  readonly kind: string
+  readonly version: number
+  readonly machine: TMachine
+  readonly steps: string | undefined
+  readonly input: StandardSchemaV1<unknown, KindInput<TMachine>> | undefined
+  readonly events: StandardSchemaV1<unknown, KindEvent<TMachine>> | undefined
+  readonly index: ((state: IndexedState<TMachine>) => Attributes) | undefined
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: kinds of all machines in one list; a kind is contravariant in its machine
+export type AnySessionKind = SessionKind<any>
+
+/** A machine that takes more microsteps for one event than this is looping; XState's own default is no limit. */
+const MAX_MICROSTEPS = 10_000
+
+/**
+ * Declares a session kind. The types of input, events, context and output follow from the machine.
+ * Throws INVALID_KIND, or ACTOR_NOT_DURABLE naming the state whose actor could not be restored after a crash.
+ */
+export function defineSession<TMachine extends AnyStateMachine>(
+  definition: SessionDefinition<TMachine>,
+): SessionKind<TMachine> {
+  const { kind, version, machine, steps, input, events, index } = definition
+  if (!/^[A-Za-z][A-Za-z0-9_-]{0,63}$/.test(kind)) {
+    throw invalid(kind, 'a name is a letter, then letters, digits, "-" or "_", at most 64 in all')
+  }
+  if (!Number.isSafeInteger(version) || version < 1) throw invalid(kind, 'version must be an integer from 1')
+  checkActors(kind, machine, steps !== undefined)
+  return { kind, version, machine: bounded(machine), steps: steps?.toString(), input, events, index }
+}
+
+/** The same machine with an end to its microsteps, unless it sets its own. */
+function bounded<TMachine extends AnyStateMachine>(machine: TMachine): TMachine {
+  if (Number.isFinite(machine.options?.maxIterations)) return machine
+  const copy = machine.provide({}) as TMachine
+  copy.options.maxIterations = MAX_MICROSTEPS
+  return copy
+}
+
+interface Spawn {
+  readonly state: string
+  readonly src: unknown
+}
+
+function checkActors(kind: string, machine: AnyStateMachine, hasModule: boolean): void {
+  for (const { state, src } of actorsOf(machine)) {
+    const logic: unknown = typeof src === 'string' ? machine.implementations.actors[src] : undefined
+    if (typeof src !== 'string' || (!logic && src.startsWith('xstate.invoke.'))) {
+      throw notDurable(state, 'is written inline', 'name it in setup({ actors }) and refer to it by that name')
+    }
+    if (!logic) throw notDurable(state, `"${src}" is not in setup({ actors })`, 'add it there')
+    if (!stepOf(logic)) throw notDurable(state, `"${src}" is not a step`, 'declare it with step(…) and do its work there')
+    if (!hasModule) throw invalid(kind, `its machine uses the step "${src}": set steps to the URL of the module that has it`)
+  }
+}
+
+/** Every actor that the machine's states invoke or spawn, as far as its definition shows. */
+function* actorsOf(machine: AnyStateMachine): Generator<Spawn> {
+  for (const node of (machine as unknown as { idMap: Map<string, NodeShape> }).idMap.values()) {
+    for (const invoke of node.invoke) yield { state: node.id, src: invoke.src }
+    const transitions = [...node.transitions.values()].flat().concat(node.always ?? [])
+    const actions = [...node.entry, ...node.exit, ...transitions.flatMap((transition) => transition.actions)]
+    for (const action of actions) {
+      const spawn = action as { type?: string; src?: unknown } | undefined
+      if (spawn?.type === 'xstate.spawnChild') yield { state: node.id, src: spawn.src }
+    }
+  }
+}
+
+/** The part of XState's state nodes that is read here; `idMap` and `transitions` are not in its public types. */
+interface NodeShape {
+  readonly id: string
+  readonly invoke: readonly { readonly src: unknown }[]
+  readonly entry: readonly unknown[]
+  readonly exit: readonly unknown[]
+  readonly transitions: ReadonlyMap<string, readonly { readonly actions: readonly unknown[] }[]>
+  readonly always?: readonly { readonly actions: readonly unknown[] }[]
+}
+
+const invalid = (kind: string, why: string): HoldfastError =>
+  new HoldfastError('INVALID_KIND', `session kind "${kind}": ${why}`, { details: { kind } })
+
+const notDurable = (state: string, what: string, advice: string): HoldfastError =>
+  new HoldfastError('ACTOR_NOT_DURABLE', `the actor of state "${state}" ${what} and could not be restored; ${advice}`, {
+    details: { state },
+  })

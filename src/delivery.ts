@@ -1,0 +1,266 @@
+// How one observer gets its items: first the journal from a number on, then what comes live.
+// It promises no gap, no duplicate and the order of the numbers, whatever is published in the meantime; it waits for an
+// observer that asks to; it lets the event loop turn after every page. What is live and not yet given is bounded.
+// During a replay nothing overflows: what does not fit is read from the journal again.
+
+import { HoldfastError } from './errors.js'
+import { Fifo } from './fifo.js'
+import { Pace } from './pace.js'
+import type { Source, StreamHost, StreamOptions } from './stream.js'
+
+/** Items given in one go before the event loop gets its turn. */
+const PAGE_ITEMS = 256
+
+/** Live items that wait for one observer before it is cut off. */
+export const QUEUE_LIMIT = 1024
+
+/** Where items go. What throws here is reported, and the delivery stopped. */
+export interface Sink<T> {
+  next(item: T): void
+  error(error: unknown): void
+  complete(): void
+  unsubscribe(): void
+}
+
+/** A source that cannot replay: only what comes live. */
+export type LiveSource<T> = Pick<Source<T>, 'listen'>
+
+export class Delivery<T> {
+  readonly #source: Source<T> | LiveSource<T>
+  readonly #numberOf: ((item: T) => number) | undefined
+  readonly #queueLimit: number
+  readonly #signal: AbortSignal | undefined
+  readonly #host: StreamHost
+  readonly #sink: Sink<T>
+  readonly #pace: Pace = new Pace(() => this.#run(undefined))
+  /** Live items not yet given. During a replay: the latest of them, unless `#missed`. */
+  readonly #queue: Fifo<T> = new Fifo()
+  /** Number of the last item given, or the one before the first wanted. */
+  #last = Number.NEGATIVE_INFINITY
+  #replaying: boolean
+  /** The pass through the journal under way, whether it gave anything, and whether a live item found no room meanwhile. */
+  #pass: IterableIterator<T> | undefined
+  #progress = false
+  #missed = false
+  /** Inside `#run` or a direct call: what comes now waits its turn. */
+  #running = false
+  /** The event loop has its turn. */
+  #resting = false
+  #credit = PAGE_ITEMS
+  #end: { readonly error: Error | undefined } | undefined
+  #closed = false
+  #leave: (() => void) | undefined
+
+  constructor(source: Source<T> | LiveSource<T>, options: StreamOptions, host: StreamHost, sink: Sink<T>) {
+    this.#source = source
+    this.#numberOf = 'numberOf' in source ? (item) => source.numberOf(item) : undefined
+    this.#queueLimit = options.queueLimit ?? QUEUE_LIMIT
+    this.#signal = options.signal
+    this.#host = host
+    this.#sink = sink
+    this.#replaying = options.from !== undefined
+    if (options.from !== undefined) this.#last = options.from - 1
+  }
+
+  /** Begins to listen, and gives the first page at once. */
+  start(): void {
+    if (this.#closed) return
+    if (this.#signal?.aborted) {
+      this.#tell(() => this.#sink.complete())
+      return
+    }
+    this.#running = true
+    this.#leave = this.#source.listen(this.#hear, this.#ended)
+    this.#signal?.addEventListener('abort', this.#aborted)
+    this.#running = false
+    this.#run(Pace.current)
+  }
+
+  /** Stops for good. Idempotent. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#queue.clear()
+    this.#signal?.removeEventListener('abort', this.#aborted)
+    this.#leave?.()
+    // Inside the pass's own `next` this would throw; a pass that was left there is simply forgotten.
+    if (!this.#running) this.#dropPass()
+  }
+
+  /** A live item: given at once when nothing is before it, else queued. */
+  readonly #hear = (item: T): void => {
+    if (this.#closed || this.#end) return
+    if (this.#running || this.#replaying || this.#resting || this.#pace.held) {
+      this.#enqueue(item)
+      return
+    }
+    this.#running = true
+    this.#give(item, undefined)
+    this.#running = false
+    if (this.#queue.size > 0 || this.#end) this.#run(undefined)
+  }
+
+  readonly #ended = (error?: Error): void => {
+    this.#end ??= { error }
+    this.#run(undefined)
+  }
+
+  /** The caller wants no more: nothing queued is given. */
+  readonly #aborted = (): void => {
+    this.close()
+    this.#tell(() => this.#sink.complete())
+  }
+
+  #enqueue(item: T): void {
+    if (this.#queue.size < this.#queueLimit) {
+      this.#queue.push(item)
+    } else if (this.#replaying) {
+      this.#queue.clear()
+      this.#missed = true
+    } else {
+      this.#overflow()
+    }
+  }
+
+  /** Gives what there is to give, until there is nothing, the observer asks to wait, or the page is full. */
+  #run(outer: Pace | undefined): void {
+    if (this.#running) return
+    this.#running = true
+    while (!this.#closed && !this.#pace.held && !this.#resting) {
+      if (this.#credit === 0) this.#rest()
+      else if (!(this.#replaying ? this.#replayOne(outer) : this.#giveQueued(outer))) break
+    }
+    this.#running = false
+    if (this.#closed) this.#dropPass()
+  }
+
+  /** One step of the replay. At the end of a pass: live from here, or, if more came meanwhile, another pass. */
+  #replayOne(outer: Pace | undefined): boolean {
+    const item = this.#read()
+    if (this.#closed) return false
+    if (item) {
+      this.#progress = true
+      this.#credit--
+      this.#give(item.value, outer)
+      return true
+    }
+    this.#pass = undefined
+    this.#forgetGiven()
+    this.#replaying = this.#missed || (this.#progress && this.#queue.size > 0)
+    this.#missed = false
+    this.#progress = false
+    return true
+  }
+
+  #read(): IteratorYieldResult<T> | undefined {
+    try {
+      this.#pass ??= (this.#source as Source<T>).replay(this.#last + 1)
+      const result = this.#pass.next()
+      return result.done ? undefined : result
+    } catch (error) {
+      this.#fail(error)
+      return undefined
+    }
+  }
+
+  /** Drops from the queue what the replay has given already. */
+  #forgetGiven(): void {
+    if (!this.#numberOf) return
+    while (this.#queue.size > 0 && this.#numberOf(this.#queue.peek() as T) <= this.#last) this.#queue.shift()
+  }
+
+  #giveQueued(outer: Pace | undefined): boolean {
+    if (this.#queue.size > 0) {
+      this.#credit--
+      this.#give(this.#queue.shift() as T, outer)
+      return true
+    }
+    const end = this.#end
+    if (end?.error) this.#fail(end.error)
+    else if (end) this.#complete()
+    return false
+  }
+
+  #give(item: T, outer: Pace | undefined): void {
+    if (this.#numberOf) {
+      const number = this.#numberOf(item)
+      if (number <= this.#last) return
+      this.#last = number
+    }
+    this.#pace.outer = outer
+    const before = Pace.enter(this.#pace)
+    try {
+      this.#sink.next(item)
+    } catch (error) {
+      this.#drop(error)
+    } finally {
+      Pace.enter(before)
+    }
+  }
+
+  #rest(): void {
+    this.#resting = true
+    this.#host.clock.soon(() => {
+      this.#resting = false
+      this.#credit = PAGE_ITEMS
+      this.#run(undefined)
+    })
+  }
+
+  /** More is live than may wait. What was given last is known, so the observer can go on from there. */
+  #overflow(): void {
+    const nothingGiven = this.#last === Number.NEGATIVE_INFINITY
+    const resumeFrom = nothingGiven ? this.#numberOf?.(this.#queue.peek() as T) : this.#last + 1
+    this.#fail(overflowError(this.#queueLimit, resumeFrom))
+  }
+
+  #fail(error: unknown): void {
+    this.close()
+    this.#tell(() => this.#sink.error(error))
+  }
+
+  #complete(): void {
+    this.close()
+    this.#tell(() => this.#sink.complete())
+  }
+
+  #tell(call: () => void): void {
+    try {
+      call()
+    } catch (error) {
+      report(this.#host, error)
+    }
+  }
+
+  /** The sink itself threw, which only a Subscriber made by hand does: it gets no more. */
+  #drop(error: unknown): void {
+    this.close()
+    this.#tell(() => this.#sink.unsubscribe())
+    report(this.#host, error)
+  }
+
+  #dropPass(): void {
+    const pass = this.#pass
+    this.#pass = undefined
+    this.#tell(() => pass?.return?.())
+  }
+}
+
+/** `resumeFrom` is the number to pass as `from` to go on without a gap; without it the items were live only. */
+export function overflowError(queueLimit: number, resumeFrom?: number): HoldfastError {
+  const remedy = resumeFrom === undefined ? 'what it missed is gone' : `subscribe again with { from: ${resumeFrom} }`
+  return new HoldfastError(
+    'OBSERVER_OVERFLOW',
+    `an observer was cut off because more than ${queueLimit} items waited for it; ${remedy}, or raise queueLimit`,
+    { details: resumeFrom === undefined ? {} : { resumeFrom } },
+  )
+}
+
+/** Tells the host; if that throws as well, there is nobody left to tell. */
+export function report(host: Pick<StreamHost, 'onObserverError'>, error: unknown): void {
+  try {
+    host.onObserverError(error)
+  } catch {
+    // The host promised not to throw, and observers must not pay for it.
+  }
+}

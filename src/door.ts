@@ -1,0 +1,65 @@
+// The public door: what comes from outside is checked here, once, before it reaches a session.
+// It lets in JSON of the right shape, copied and frozen, and nothing that pretends to be the machine's own.
+
+import type { StandardSchemaV1 } from '@standard-schema/spec'
+import type { AnySessionKind } from './define.js'
+import { type ErrorCode, HoldfastError } from './errors.js'
+import { copyJson } from './json.js'
+import type { RecordedEvent } from './record.js'
+
+/** Session ids: they are file names too. */
+const ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/
+const LONGEST_KEY = 256
+
+/** Event types that only the machine and the runtime may use. */
+const RESERVED = ['xstate.', 'holdfast.']
+
+/** An event from outside, checked, copied and frozen. Throws INVALID_EVENT or NOT_JSON. */
+export function admitEvent(kind: AnySessionKind, event: unknown): RecordedEvent {
+  const type: unknown = typeof event === 'object' && event !== null ? (event as { type?: unknown }).type : undefined
+  if (typeof type !== 'string' || type === '') {
+    throw invalid('INVALID_EVENT', 'an event is an object with a type, such as { type: "start" }')
+  }
+  if (type === '*' || RESERVED.some((prefix) => type.startsWith(prefix))) {
+    throw invalid('INVALID_EVENT', `events of type "${type}" come from the runtime only; send one of the machine's own`)
+  }
+  const copied = copyJson(event, 'event') as RecordedEvent
+  if (!kind.events) return copied
+  return copyJson(validate(kind.events, copied, 'INVALID_EVENT', `event "${type}"`), 'event') as RecordedEvent
+}
+
+/** The input of a new session, checked, copied and frozen. Throws INVALID_INPUT or NOT_JSON. */
+export function admitInput(kind: AnySessionKind, input: unknown): unknown {
+  const copied = input === undefined ? undefined : copyJson(input, 'input')
+  if (!kind.input) return copied
+  const valid = validate(kind.input, copied, 'INVALID_INPUT', `input of "${kind.kind}"`)
+  return valid === undefined ? undefined : copyJson(valid, 'input')
+}
+
+/** A session id from outside. Throws INVALID_ID. */
+export function admitId(id: unknown): string {
+  if (typeof id === 'string' && ID_PATTERN.test(id)) return id
+  throw invalid('INVALID_ID', `${JSON.stringify(id)} is not an id: letters, digits, "-" and "_", at most 64, no leading sign`)
+}
+
+/** An idempotency key from outside. Throws INVALID_ARGUMENT. */
+export function admitKey(key: unknown): string {
+  if (typeof key === 'string' && key.length > 0 && key.length <= LONGEST_KEY) return key
+  throw invalid('INVALID_ARGUMENT', `an idempotency key is a text of 1 to ${LONGEST_KEY} characters`)
+}
+
+function validate(schema: StandardSchemaV1, value: unknown, code: ErrorCode, what: string): unknown {
+  const result = schema['~standard'].validate(value)
+  if (result instanceof Promise) {
+    throw invalid('INVALID_KIND', `the schema for ${what} validates asynchronously; a transition cannot wait for it`)
+  }
+  if (!result.issues) return result.value
+  const issues = result.issues.map(({ message, path }) => ({
+    message,
+    path: (path ?? []).map((part) => (typeof part === 'object' ? part.key : part)).join('.'),
+  }))
+  const list = issues.map(({ message, path }) => (path ? `${path}: ${message}` : message)).join('; ')
+  throw new HoldfastError(code, `${what} is not valid: ${list}`, { details: { issues } })
+}
+
+const invalid = (code: ErrorCode, message: string): HoldfastError => new HoldfastError(code, message)

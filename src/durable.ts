@@ -1,0 +1,348 @@
+// The engine seam: runs a user's machine as a real XState actor whose effects wait.
+// `Engine` is a higher-order actor logic: it lets the machine decide with a scope that collects what the transition would
+// do, and hands that out as a Decision. It never runs an effect, arms a timer or starts a child, and it never keeps a
+// decision that its caller could not record: then the actor is as it was before the event. Outwardly its snapshot stays
+// `active`, because XState stops an actor as soon as its snapshot is final, before the record of that is durable.
+
+import { type AnyActorRef, type AnyMachineSnapshot, type AnyStateMachine, createActor } from 'xstate'
+import { HoldfastError } from './errors.js'
+import { isMutationError, tracePaths } from './mutation.js'
+import type { RecordedEvent } from './record.js'
+import type { StateValue } from './state.js'
+import { stepOf } from './steps.js'
+
+/** XState's snapshot of a machine. */
+export type MachineSnapshot = AnyMachineSnapshot
+
+/** What a transition wants done, once it is durable. */
+export interface Decision {
+  readonly before: AnyMachineSnapshot | undefined
+  readonly after: AnyMachineSnapshot
+  /** Custom actions and logs, in order. */
+  readonly actions: readonly (() => void)[]
+  /** Timers set and cancelled, in order. */
+  readonly timers: readonly TimerRequest[]
+  /** Events for the session itself, in order. */
+  readonly messages: readonly RecordedEvent[]
+  /** Events for observers, in order. */
+  readonly emitted: readonly RecordedEvent[]
+}
+
+export type TimerRequest =
+  | { readonly kind: 'set'; readonly id: string | undefined; readonly delayMs: number; readonly event: RecordedEvent }
+  | { readonly kind: 'cancel'; readonly id: string }
+
+/** Where the machine's own side doors lead. */
+export interface EngineHost {
+  /** A custom action has sent the session an event through its `self`. */
+  post(event: RecordedEvent): void
+  log(args: readonly unknown[]): void
+}
+
+/** Records a decision. What it throws undoes the decision. */
+export type Commit = (decision: Decision) => void
+
+/** Stored state, in as much as a machine is restored from it. */
+export interface Resumable {
+  readonly status: 'active' | 'done' | 'error' | 'stopped'
+  readonly value: StateValue
+  readonly context: unknown
+  readonly history: { readonly [node: string]: readonly string[] }
+  readonly children: { readonly [id: string]: ResumableChild }
+}
+
+interface ResumableChild {
+  readonly src: string
+  readonly systemId?: string
+  readonly input?: unknown
+  readonly status: 'active' | 'done' | 'error'
+}
+
+/** A child in a snapshot, as far as the session needs to know it. */
+export interface ChildRef {
+  readonly id: string
+  readonly src: unknown
+  readonly systemId?: string
+  readonly sessionId: string
+  readonly options: { readonly input?: unknown }
+}
+
+interface Collected {
+  readonly actions: (() => void)[]
+  readonly timers: TimerRequest[]
+  readonly sends: { readonly to: unknown; readonly event: RecordedEvent }[]
+  readonly emitted: RecordedEvent[]
+}
+
+// XState's actor scope and logic are generic in everything that is not known here.
+// biome-ignore lint/suspicious/noExplicitAny: see above
+type Loose = any
+
+/** One session's machine, alive. It decides; its caller records and acts. */
+export class Engine {
+  readonly #machine: AnyStateMachine
+  readonly #host: EngineHost
+  #actor: AnyActorRef | undefined
+  #scope: Loose
+  #commit: Commit | undefined
+  #refusable = false
+  #thrown: { readonly error: unknown } | undefined
+  #snapshot: AnyMachineSnapshot | undefined
+  #collected: Collected = collection()
+
+  private constructor(machine: AnyStateMachine, host: EngineHost) {
+    this.#machine = machine
+    this.#host = host
+  }
+
+  /** Enters the initial state; `commit` gets the decision. Throws what the machine or `commit` threw. */
+  static begin(machine: AnyStateMachine, id: string, input: unknown, host: EngineHost, commit: Commit): Engine {
+    const engine = new Engine(machine, host)
+    engine.#commit = commit
+    engine.#start(id, { input })
+    return engine
+  }
+
+  /** Restores a session; decides and starts nothing. Throws an Error that says what no longer fits the machine. */
+  static resume(machine: AnyStateMachine, id: string, state: Resumable, host: EngineHost): Engine {
+    checkFits(machine, state)
+    const engine = new Engine(machine, host)
+    engine.#start(id, { snapshot: persisted(state) })
+    return engine
+  }
+
+  /** The snapshot after the last decision: ahead of the disk. */
+  get snapshot(): AnyMachineSnapshot {
+    return this.#snapshot as AnyMachineSnapshot
+  }
+
+  /**
+   * Lets the machine decide an event; `commit` gets the decision. Throws what the machine or `commit` threw, and, if
+   * `refusable`, NOT_ACCEPTED when no transition is enabled; the engine is then as it was.
+   */
+  decide(event: RecordedEvent, refusable: boolean, commit: Commit): void {
+    this.#commit = commit
+    this.#refusable = refusable
+    this.#actor?.send(event)
+    this.#rethrow()
+  }
+
+  #start(id: string, options: { input?: unknown; snapshot?: unknown }): void {
+    const logger = (...args: unknown[]): void => this.#host.log(args)
+    this.#actor = createActor(this as Loose, { id, logger, ...options } as Loose)
+    this.#rethrow()
+    this.#actor.start()
+  }
+
+  #rethrow(): void {
+    const thrown = this.#thrown
+    this.#thrown = undefined
+    if (thrown) throw thrown.error
+  }
+
+  // What follows is the actor logic that XState calls.
+
+  getInitialSnapshot(actorScope: Loose, input: unknown): AnyMachineSnapshot {
+    const scope = this.#scopeFor(actorScope)
+    return this.#attempt(undefined, () => {
+      const snapshot = this.#machine.getInitialSnapshot(scope, input)
+      // A machine cannot begin in error: XState turns what its first transition threw into a snapshot.
+      if (snapshot.status === 'error') throw snapshot.error
+      return snapshot
+    })
+  }
+
+  restoreSnapshot(snapshot: Loose, actorScope: Loose): AnyMachineSnapshot {
+    this.#snapshot = this.#machine.restoreSnapshot(snapshot, this.#scopeFor(actorScope))
+    return this.#snapshot
+  }
+
+  getPersistedSnapshot(snapshot: AnyMachineSnapshot): Loose {
+    return snapshot
+  }
+
+  start(): void {
+    // Children are started by the session, when the record that has them is durable.
+  }
+
+  transition(snapshot: AnyMachineSnapshot, event: RecordedEvent): AnyMachineSnapshot {
+    if (!this.#commit) {
+      this.#host.post(event)
+      return snapshot
+    }
+    return this.#attempt(snapshot, () => {
+      const after = this.#transition(snapshot, event)
+      if (this.#refusable && after === snapshot && isIdle(this.#collected) && !snapshot.can(event as Loose)) {
+        throw notAccepted(snapshot, event)
+      }
+      return after
+    })
+  }
+
+  #attempt(before: AnyMachineSnapshot | undefined, decide: () => AnyMachineSnapshot): AnyMachineSnapshot {
+    const commit = this.#commit
+    this.#commit = undefined
+    this.#collected = collection()
+    try {
+      const after = decide()
+      if (after.children !== before?.children) checkChildren(before, after, this.#machine)
+      const { actions, timers, sends, emitted } = this.#collected
+      const messages = sends.length > 0 ? sends.filter((send) => send.to === this.#scope.self).map((send) => send.event) : NONE
+      commit?.({ before, after, actions, timers, messages, emitted })
+      this.#snapshot = after
+      return after.status === 'active' ? after : ({ ...after, status: 'active' } as AnyMachineSnapshot)
+    } catch (error) {
+      this.#thrown = { error }
+      this.#restoreSystemIds(before)
+      return before as AnyMachineSnapshot
+    }
+  }
+
+  #transition(snapshot: AnyMachineSnapshot, event: RecordedEvent): AnyMachineSnapshot {
+    try {
+      return this.#machine.transition(snapshot, event as Loose, this.#scope)
+    } catch (error) {
+      if (!isMutationError(error)) throw error
+      // The frozen part does not know its path, so the decision, which is pure, is made once more and watched.
+      this.#restoreSystemIds(snapshot)
+      this.#collected = collection()
+      const traced = { ...snapshot, context: tracePaths(snapshot.context, 'context') } as AnyMachineSnapshot
+      this.#machine.transition(traced, tracePaths(event, 'event') as Loose, this.#scope)
+      throw error
+    }
+  }
+
+  #scopeFor(actorScope: Loose): Loose {
+    const { self, id, sessionId, logger, system } = actorScope
+    const actionExecutor = (action: Loose): void => this.#collect(action)
+    this.#scope = { self, id, sessionId, logger, system, defer: ignore, emit: ignore, stopChild: ignore, actionExecutor }
+    return this.#scope
+  }
+
+  /** Sorts what XState would run into what the session will do. */
+  #collect(action: Loose): void {
+    const { type, params } = action
+    const collected = this.#collected
+    switch (type) {
+      case 'xstate.raise':
+        if (typeof params.delay === 'number') collected.timers.push(timer(params))
+        return
+      case 'xstate.sendTo':
+        if (typeof params.delay !== 'number') collected.sends.push(params)
+        else if (params.to === this.#scope.self) collected.timers.push(timer(params))
+        return
+      case 'xstate.cancel':
+        collected.timers.push({ kind: 'cancel', id: params.sendId })
+        return
+      case 'xstate.emit':
+        collected.emitted.push(params.event)
+        return
+      case 'xstate.stopChild':
+        // At once, or an actor with the same systemId could not be created in this very transition.
+        if (params) this.#scope.system._unregister(params)
+        return
+      case 'xstate.spawnChild':
+        return // found by comparing the children before and after
+      case 'xstate.log':
+        collected.actions.push(() => this.#host.log(params.label ? [params.label, params.value] : [params.value]))
+        return
+      default:
+        if (action.exec) collected.actions.push(() => action.exec(action.info, action.params))
+    }
+  }
+
+  /** Registers exactly the children of `snapshot` again: what the undone decision stopped, not what it created. */
+  #restoreSystemIds(snapshot: AnyMachineSnapshot | undefined): void {
+    const system = this.#scope?.system
+    const children: Loose[] = Object.values(snapshot?.children ?? {})
+    for (const ref of Object.values(system?.getAll() ?? {})) if (!children.includes(ref)) system._unregister(ref)
+    for (const ref of children) if (ref?.systemId && !system.get(ref.systemId)) system._set(ref.systemId, ref)
+  }
+}
+
+/** The event types that a snapshot has transitions for, XState's own left out; guards are not looked at. */
+export function acceptedEvents(snapshot: AnyMachineSnapshot): string[] {
+  const nodes = (snapshot as Loose)._nodes as { ownEvents: string[] }[]
+  const types = new Set(nodes.flatMap((node) => node.ownEvents))
+  return [...types].filter((type) => !type.startsWith('xstate.')).sort()
+}
+
+/** A snapshot's children, by id. */
+export const childrenOf = (snapshot: AnyMachineSnapshot | undefined): { readonly [id: string]: ChildRef } =>
+  (snapshot?.children ?? {}) as Loose
+
+/** What a snapshot's history states remember: history node id -> ids of states. */
+export function historyOf(snapshot: AnyMachineSnapshot): { [node: string]: string[] } {
+  const history: { [node: string]: string[] } = {}
+  for (const [node, states] of Object.entries((snapshot as Loose).historyValue as Record<string, { id: string }[]>)) {
+    history[node] = states.map((state) => state.id)
+  }
+  return history
+}
+
+const NONE: readonly RecordedEvent[] = []
+
+const ignore = (): void => {}
+
+const collection = (): Collected => ({ actions: [], timers: [], sends: [], emitted: [] })
+
+const isIdle = ({ actions, timers, sends, emitted }: Collected): boolean =>
+  actions.length + timers.length + sends.length + emitted.length === 0
+
+const timer = (params: Loose): TimerRequest => ({ kind: 'set', id: params.id, delayMs: params.delay, event: params.event })
+
+function notAccepted(snapshot: AnyMachineSnapshot, event: RecordedEvent): HoldfastError {
+  const accepts = acceptedEvents(snapshot)
+  const state = typeof snapshot.value === 'string' ? snapshot.value : JSON.stringify(snapshot.value)
+  const would = accepts.length > 0 ? `it has transitions for: ${accepts.join(', ')}` : 'it takes no events from outside'
+  return new HoldfastError('NOT_ACCEPTED', `"${event.type}" is not accepted in state ${state}; ${would}`, {
+    details: { event: event.type, state: snapshot.value, accepts },
+  })
+}
+
+function checkChildren(before: AnyMachineSnapshot | undefined, after: AnyMachineSnapshot, machine: AnyStateMachine): void {
+  const old = childrenOf(before)
+  for (const [key, ref] of Object.entries(childrenOf(after))) {
+    if (ref === old[key]) continue
+    if (!ref || typeof ref.src !== 'string' || !stepOf(machine.implementations.actors[ref.src])) {
+      const name = typeof ref?.src === 'string' ? `"${ref.src}"` : 'an inline actor'
+      throw new HoldfastError('ACTOR_NOT_DURABLE', `${name} was spawned, which is not a step and could not be restored`)
+    }
+    if (ref.id !== key || ref.id === ref.sessionId) {
+      throw new HoldfastError('CHILD_ID_REQUIRED', `"${ref.src}" was spawned without an id; give it one that stays the same`)
+    }
+  }
+}
+
+function persisted(state: Resumable): Loose {
+  const { status, value, context } = state
+  const children: Record<string, unknown> = {}
+  for (const [id, child] of Object.entries(state.children)) {
+    children[id] = { src: child.src, systemId: child.systemId, snapshot: { status: child.status, input: child.input } }
+  }
+  const historyValue: Record<string, { id: string }[]> = {}
+  for (const [node, states] of Object.entries(state.history)) historyValue[node] = states.map((id) => ({ id }))
+  return { status, value, context, children, historyValue }
+}
+
+/** XState drops what it does not find, or enters states nobody asked for; a session must not be restored like that. */
+function checkFits(machine: AnyStateMachine, state: Resumable): void {
+  const nodes = (machine as Loose).idMap as Map<string, unknown>
+  const resolved = machine.resolveState({ value: state.value as Loose, context: {} as Loose }).value
+  if (JSON.stringify(sorted(resolved)) !== JSON.stringify(sorted(state.value))) {
+    throw new Error(`state ${JSON.stringify(state.value)} has become ${JSON.stringify(resolved)} in today's machine`)
+  }
+  for (const id of [...Object.keys(state.history), ...Object.values(state.history).flat()]) {
+    if (!nodes.has(id)) throw new Error(`the history refers to state "${id}", which today's machine does not have`)
+  }
+  for (const [id, child] of Object.entries(state.children)) {
+    if (!stepOf(machine.implementations.actors[child.src])) {
+      throw new Error(`child "${id}" runs "${child.src}", which is not a step of today's machine`)
+    }
+  }
+}
+
+function sorted(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, item]) => [key, sorted(item)]))
+}

@@ -1,0 +1,87 @@
+// The one error class of Holdfast, and the one table of its codes.
+// A code is stable and says what kind of thing went wrong; the message says what to do next; `cause` keeps the original.
+// Exit codes (CLI) and statuses (HTTP) are columns of the same table, so the doors never disagree.
+
+/** code -> [HTTP status, exit code] */
+const table = {
+  // what a caller asked for
+  NOT_ACCEPTED: [409, 6],
+  INVALID_EVENT: [400, 2],
+  INVALID_INPUT: [400, 2],
+  NOT_JSON: [400, 2],
+  CONTEXT_MUTATED: [500, 1],
+  DECISION_FAILED: [500, 1],
+  INVALID_ID: [400, 2],
+  AMBIGUOUS_ID: [400, 2],
+  INVALID_ARGUMENT: [400, 2],
+  INVALID_KIND: [500, 1],
+  ACTOR_NOT_DURABLE: [500, 1],
+  CHILD_ID_REQUIRED: [500, 1],
+  UNKNOWN_KIND: [404, 3],
+  KIND_MISMATCH: [409, 6],
+  SESSION_NOT_FOUND: [404, 3],
+  SESSION_EXISTS: [409, 6],
+  SESSION_ENDED: [409, 6],
+  SESSION_FAILED: [500, 1],
+  SESSION_DELETED: [404, 3],
+  SESSION_PARKED: [409, 6],
+  IDEMPOTENCY_CONFLICT: [409, 6],
+  MAILBOX_FULL: [429, 1],
+  OVERLOADED: [503, 1],
+  ABORTED: [499, 7],
+  // steps
+  STEP_FAILED: [500, 1],
+  STEP_NOT_FOUND: [500, 1],
+  STEP_MODULE_FAILED: [500, 1],
+  STEP_TIMEOUT: [504, 1],
+  STEP_QUEUE_TIMEOUT: [504, 1],
+  STEP_CRASHED: [500, 1],
+  STEP_OUTPUT_NOT_JSON: [500, 1],
+  POOL_CLOSED: [503, 1],
+  POOL_FULL: [503, 1],
+  // observers
+  OBSERVER_OVERFLOW: [503, 1],
+  HISTORY_UNAVAILABLE: [410, 3],
+  // storage and the runtime
+  RUNTIME_CLOSED: [503, 1],
+  READ_ONLY: [503, 1],
+  OUTCOME_UNKNOWN: [503, 1],
+  JOURNAL_FAILED: [503, 1],
+  JOURNAL_CORRUPT: [500, 1],
+  RECORD_TOO_LARGE: [413, 1],
+  SNAPSHOT_CORRUPT: [500, 1],
+  FORMAT_NEWER: [500, 1],
+  DIRECTORY_LOCKED: [409, 6],
+  DIRECTORY_NOT_FOUND: [404, 3],
+  DIRECTORY_NOT_WRITABLE: [500, 1],
+  DISK_FULL: [507, 1],
+  DISK_FAILED: [500, 1],
+  FILE_NOT_FOUND: [404, 3],
+} as const
+
+/** A stable error code; see the table in `errors.ts`. */
+export type ErrorCode = keyof typeof table
+
+/** Every error that Holdfast throws on purpose. `code` is stable; `message` says what to do next. */
+export class HoldfastError extends Error {
+  override readonly name = 'HoldfastError'
+  readonly code: ErrorCode
+  /** Facts about the error as JSON: the path that is not JSON, the events that would be accepted, … */
+  readonly details: Readonly<Record<string, unknown>>
+
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; details?: Record<string, unknown> } = {}) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined)
+    this.code = code
+    this.details = options.details ?? {}
+  }
+}
+
+/** The HTTP status for a code. */
+export const statusOf = (code: ErrorCode): number => table[code][0]
+
+/** The process exit code for a code. */
+export const exitCodeOf = (code: ErrorCode): number => table[code][1]
+
+/** True for a HoldfastError, with one of the given codes if any are given. */
+export const isHoldfastError = (error: unknown, ...codes: ErrorCode[]): error is HoldfastError =>
+  error instanceof HoldfastError && (codes.length === 0 || codes.includes(error.code))

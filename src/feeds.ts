@@ -1,0 +1,82 @@
+// Who listens to what: live broadcasts per session and for all, made when first listened to.
+// It only passes on what is durable already (or, for step updates, live by nature); replay is `stream.ts`.
+
+import type { RecordedEvent } from './record.js'
+import type { StepUpdate } from './step-runner.js'
+import { Broadcast } from './stream.js'
+import type { Transition } from './transition.js'
+
+export class Feeds {
+  /** Transitions of all sessions. */
+  readonly all: Broadcast<Transition> = new Broadcast()
+  /** Step updates of all sessions. */
+  readonly updates: Broadcast<StepUpdate> = new Broadcast()
+  readonly #transitions: Topics<Transition> = new Topics()
+  readonly #emitted: Topics<RecordedEvent> = new Topics()
+
+  /** Shows a transition to whoever listens; it is made only if somebody does. */
+  publish(id: string, transition: () => Transition): void {
+    this.#transitions.publish(id, transition)
+    if (this.all.observed) this.all.publish(transition())
+  }
+
+  emit(id: string, event: RecordedEvent): void {
+    this.#emitted.publish(id, () => event)
+  }
+
+  /** The session is over: its observers have seen everything. */
+  end(id: string): void {
+    this.#transitions.end(id)
+    this.#emitted.end(id)
+  }
+
+  endAll(): void {
+    this.all.end()
+    this.updates.end()
+    this.#transitions.endAll()
+    this.#emitted.endAll()
+  }
+
+  transitions(id: string): Broadcast<Transition>['listen'] {
+    return this.#transitions.listen(id)
+  }
+
+  emitted(id: string): Broadcast<RecordedEvent>['listen'] {
+    return this.#emitted.listen(id)
+  }
+}
+
+/** Broadcasts by session id; one that nobody listens to any more is forgotten. */
+class Topics<T> {
+  readonly #broadcasts: Map<string, Broadcast<T>> = new Map()
+
+  publish(id: string, item: () => T): void {
+    if (this.#broadcasts.size === 0) return
+    const broadcast = this.#broadcasts.get(id)
+    if (broadcast?.observed) broadcast.publish(item())
+  }
+
+  listen(id: string): Broadcast<T>['listen'] {
+    return (listener, ended) => {
+      let broadcast = this.#broadcasts.get(id)
+      if (!broadcast) {
+        broadcast = new Broadcast()
+        this.#broadcasts.set(id, broadcast)
+      }
+      const leave = broadcast.listen(listener, ended)
+      return () => {
+        leave()
+        if (!broadcast.observed && this.#broadcasts.get(id) === broadcast) this.#broadcasts.delete(id)
+      }
+    }
+  }
+
+  end(id: string): void {
+    this.#broadcasts.get(id)?.end()
+    this.#broadcasts.delete(id)
+  }
+
+  endAll(): void {
+    for (const id of [...this.#broadcasts.keys()]) this.end(id)
+  }
+}

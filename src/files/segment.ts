@@ -1,0 +1,167 @@
+// A segment: one file of the journal, as bytes. Format and reading; it opens and writes nothing.
+//
+//   line      <checksum of the line before> <checksum> <JSON>\n       both 8 hex digits
+//   checksum  CRC-32 of the JSON, continued from the checksum of the record before: a chain over all segments
+//   header    the first line, padded with spaces to HEADER_BYTES: format, number, writer's epoch, base. It names the
+//             last record of the segment before and is itself outside the chain, so that it can be written anew
+//   base      position of the segment's first byte; a record's position is base + its offset in the file
+//   "batch"   in every record: the position where its batch begins
+//
+// Batch N+1 is written only after batch N is durable. So when bytes at position p cannot be read, a valid line behind
+// them whose batch begins after p proves that they were durable once: they are corrupt. Otherwise they belong to the last
+// batch, whose sync never returned: they are torn, and nothing in them was ever acknowledged.
+
+import { crc32 } from 'node:zlib'
+import type { Position, TransitionRecord } from '../record.js'
+
+export const FORMAT = 1
+export const HEADER_BYTES = 160
+/** Two checksums and the spaces behind them. */
+export const PREFIX_BYTES = 18
+const NEWLINE = 0x0a
+const NO_CHAIN = 0
+
+export interface SegmentHeader {
+  readonly holdfast: number
+  readonly segment: number
+  readonly epoch: number
+  readonly base: Position
+}
+
+export interface StoredRecord extends TransitionRecord {
+  readonly batch: Position
+}
+
+/** What stands at one place of a segment, or where its readable part ends. */
+export type Piece =
+  | {
+      readonly kind: 'record'
+      readonly offset: number
+      readonly bytes: number
+      readonly record: StoredRecord
+      readonly checksum: number
+    }
+  | { readonly kind: 'corrupt'; readonly offset: number; readonly bytes: number }
+  | { readonly kind: 'torn'; readonly offset: number; readonly bytes: number }
+
+export const segmentName = (segment: number): string => `journal/${String(segment).padStart(8, '0')}.jsonl`
+
+/** Builds lines, each chained to the one before. */
+export class Chain {
+  #last: number
+  #lastHex: string
+
+  constructor(last: number = NO_CHAIN) {
+    this.#last = last
+    this.#lastHex = hex(last)
+  }
+
+  get last(): number {
+    return this.#last
+  }
+
+  /** The line for a JSON text, newline included. */
+  next(json: string): string {
+    const before = this.#lastHex
+    this.#last = crc32(json, this.#last)
+    this.#lastHex = hex(this.#last)
+    return `${before} ${this.#lastHex} ${json}\n`
+  }
+}
+
+/** The header line of a segment, padded. `chain` is the checksum of the last record before it. */
+export function headerLine(header: SegmentHeader, chain: number): string {
+  return new Chain(chain).next(JSON.stringify(header).padEnd(HEADER_BYTES - PREFIX_BYTES - 1))
+}
+
+interface Line {
+  readonly before: number
+  readonly checksum: number
+  readonly json: string
+  /** Offset behind the newline. */
+  readonly end: number
+}
+
+/** The header of a segment and the checksum its first record follows, or undefined when it cannot be read. */
+export function readHeader(bytes: Uint8Array): { header: SegmentHeader; chain: number } | undefined {
+  const line = lineAt(view(bytes), 0)
+  if (!line) return undefined
+  const header = JSON.parse(line.json) as SegmentHeader
+  return typeof header.holdfast === 'number' ? { header, chain: line.before } : undefined
+}
+
+/** The record whose line begins at `offset`, or undefined when no valid line does. */
+export function readRecord(bytes: Uint8Array, offset: number): { record: StoredRecord; bytes: number } | undefined {
+  const line = lineAt(view(bytes), offset)
+  return line && { record: JSON.parse(line.json) as StoredRecord, bytes: line.end - offset }
+}
+
+/** Everything in a segment from `from` on, in order. Ends with a `torn` piece if the rest cannot be read. */
+export function* pieces(bytes: Uint8Array, base: Position, from: number, chain?: number): Generator<Piece> {
+  const buffer = view(bytes)
+  const end = contentEnd(buffer)
+  let offset = from
+  let last = chain
+  while (offset < end) {
+    const line = lineAt(buffer, offset)
+    if (line && (last === undefined || line.before === last)) {
+      const record = JSON.parse(line.json) as StoredRecord
+      yield { kind: 'record', offset, bytes: line.end - offset, record, checksum: line.checksum }
+      last = line.checksum
+      offset = line.end
+      continue
+    }
+    const next = resume(buffer, base, offset)
+    if (next === undefined) {
+      yield { kind: 'torn', offset, bytes: end - offset }
+      return
+    }
+    yield { kind: 'corrupt', offset, bytes: next - offset }
+    last = undefined
+    offset = next
+  }
+}
+
+/** Where reading goes on after unreadable bytes at `offset`: the first valid line, if any behind it proves corruption. */
+function resume(buffer: Buffer, base: Position, offset: number): number | undefined {
+  let first: number | undefined
+  for (let at = offset; at < buffer.length; ) {
+    const line = lineAt(buffer, at)
+    if (line) {
+      first ??= at
+      if ((JSON.parse(line.json) as StoredRecord).batch > base + offset) return first
+    }
+    const newline = line ? line.end - 1 : buffer.indexOf(NEWLINE, at)
+    if (newline < 0) return undefined
+    at = newline + 1
+  }
+  return undefined
+}
+
+/** A valid line is complete, and its checksum follows from the checksum before it and its JSON. */
+function lineAt(buffer: Buffer, offset: number): Line | undefined {
+  const newline = buffer.indexOf(NEWLINE, offset)
+  if (newline < offset + PREFIX_BYTES || buffer[offset + 8] !== 0x20 || buffer[offset + 17] !== 0x20) return undefined
+  const before = parseHex(buffer, offset)
+  const checksum = parseHex(buffer, offset + 9)
+  if (before === undefined || checksum === undefined) return undefined
+  const json = buffer.subarray(offset + PREFIX_BYTES, newline)
+  if (crc32(json, before) !== checksum) return undefined
+  return { before, checksum, json: json.toString('utf8'), end: newline + 1 }
+}
+
+/** The end of what was written: zeros behind it are space that was reserved. */
+function contentEnd(buffer: Buffer): number {
+  let end = buffer.length
+  while (end > 0 && buffer[end - 1] === 0) end--
+  return end
+}
+
+const hex = (checksum: number): string => checksum.toString(16).padStart(8, '0')
+
+function parseHex(buffer: Buffer, offset: number): number | undefined {
+  const text = buffer.toString('latin1', offset, offset + 8)
+  return /^[0-9a-f]{8}$/.test(text) ? Number.parseInt(text, 16) : undefined
+}
+
+const view = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)

@@ -1,0 +1,131 @@
+// A session as its users hold it: the verbs, and nothing of the machinery.
+// A handle keeps no state: it names a session of a runtime, wherever that session is. It shows durable state only.
+
+import type { AnyMachine, KindContext, KindEvent, KindOutput, KindValue } from './define.js'
+import type { RecordedEvent } from './record.js'
+import type { SessionEntry } from './registry.js'
+import type { Attributes, SessionStatus } from './state.js'
+import type { StepUpdate } from './step-runner.js'
+import type { Stream } from './stream.js'
+import type { Transition } from './transition.js'
+
+/** What can be seen of a session: durable, frozen. */
+export interface SessionSnapshot<TMachine extends AnyMachine = AnyMachine> {
+  readonly id: string
+  readonly kind: string
+  readonly version: number
+  readonly seq: number
+  readonly status: SessionStatus
+  readonly value: KindValue<TMachine>
+  readonly context: KindContext<TMachine>
+  readonly output: KindOutput<TMachine> | undefined
+  /** What ended it, as JSON (see `ErrorEnvelope`), if its status is `error`. */
+  readonly error: unknown
+  readonly tags: readonly string[]
+  /** Ids of the steps that are active. */
+  readonly steps: readonly string[]
+  readonly attributes: Attributes
+  readonly createdAt: string
+  readonly updatedAt: string
+}
+
+export interface CallOptions {
+  /** Gives up waiting with ABORTED; what was sent may still be recorded. */
+  readonly signal?: AbortSignal
+}
+
+export interface TransitionsOptions extends CallOptions {
+  /** Replays from here on first: a `seq` for one session, a `position` for all. Without it, live only. */
+  readonly from?: number
+  /** How many live items may wait for a slow observer; default 1,024. */
+  readonly queueLimit?: number
+}
+
+export type SessionTransition<TMachine extends AnyMachine = AnyMachine> = Transition<
+  KindEvent<TMachine> | RecordedEvent,
+  KindValue<TMachine>
+>
+
+/** What a session handle asks of its runtime. */
+export interface SessionVerbs {
+  send(id: string, event: unknown, options: CallOptions): Promise<Transition>
+  snapshot(id: string): SessionSnapshot
+  can(id: string, event: unknown): boolean
+  until(id: string, test: (snapshot: SessionSnapshot) => boolean, options: CallOptions): Promise<SessionSnapshot>
+  result(id: string, options: CallOptions): Promise<unknown>
+  transitions(id: string, options: TransitionsOptions): Stream<Transition>
+  progress(id: string, options: TransitionsOptions): Stream<StepUpdate>
+  emitted(id: string, options: TransitionsOptions): Stream<RecordedEvent>
+  entry(id: string): SessionEntry
+  delete(id: string, options: CallOptions): Promise<void>
+}
+
+export class Session<TMachine extends AnyMachine = AnyMachine> {
+  readonly id: string
+  readonly kind: string
+  readonly #verbs: SessionVerbs
+
+  constructor(verbs: SessionVerbs, id: string, kind: string) {
+    this.#verbs = verbs
+    this.id = id
+    this.kind = kind
+  }
+
+  /**
+   * Sends an event; resolves with the transition once it is durable.
+   * Rejects with NOT_ACCEPTED (naming what would be accepted), INVALID_EVENT, NOT_JSON, DECISION_FAILED, SESSION_ENDED,
+   * MAILBOX_FULL or READ_ONLY, the session being as it was; with OUTCOME_UNKNOWN when the disk failed meanwhile.
+   */
+  send(event: KindEvent<TMachine>, options: CallOptions = {}): Promise<SessionTransition<TMachine>> {
+    return this.#verbs.send(this.id, event, options) as Promise<SessionTransition<TMachine>>
+  }
+
+  /** The last durable state. Throws SESSION_NOT_FOUND, or JOURNAL_CORRUPT when it cannot be read. */
+  snapshot(): SessionSnapshot<TMachine> {
+    return this.#verbs.snapshot(this.id) as SessionSnapshot<TMachine>
+  }
+
+  /** Whether the last durable state would accept an event. */
+  can(event: KindEvent<TMachine>): boolean {
+    return this.#verbs.can(this.id, event)
+  }
+
+  /** Resolves with the first durable snapshot, from now on, that passes; rejects with SESSION_ENDED if none can any more. */
+  until(
+    test: (snapshot: SessionSnapshot<TMachine>) => boolean,
+    options: CallOptions = {},
+  ): Promise<SessionSnapshot<TMachine>> {
+    const loose = test as (snapshot: SessionSnapshot) => boolean
+    return this.#verbs.until(this.id, loose, options) as Promise<SessionSnapshot<TMachine>>
+  }
+
+  /** Resolves with the machine's output when it is done; rejects with SESSION_FAILED (its `cause` is what failed). */
+  result(options: CallOptions = {}): Promise<KindOutput<TMachine>> {
+    return this.#verbs.result(this.id, options) as Promise<KindOutput<TMachine>>
+  }
+
+  /** Its durable transitions: replayed from `from`, then live, without gap or duplicate. Completes when it ends. */
+  transitions$(options: TransitionsOptions = {}): Stream<SessionTransition<TMachine>> {
+    return this.#verbs.transitions(this.id, options) as Stream<SessionTransition<TMachine>>
+  }
+
+  /** Progress, chunks and logs of its running steps: live only, not durable. */
+  progress$(options: TransitionsOptions = {}): Stream<StepUpdate> {
+    return this.#verbs.progress(this.id, options)
+  }
+
+  /** Events that the machine emits: live only, each after its transition is durable. */
+  emitted$(options: TransitionsOptions = {}): Stream<RecordedEvent> {
+    return this.#verbs.emitted(this.id, options)
+  }
+
+  /** What the registry knows of it, without opening it. */
+  entry(): SessionEntry {
+    return this.#verbs.entry(this.id)
+  }
+
+  /** Stops it and removes it for good; resolves when that is durable. */
+  delete(options: CallOptions = {}): Promise<void> {
+    return this.#verbs.delete(this.id, options)
+  }
+}

@@ -1,0 +1,77 @@
+// Reads one session back from the journal: every record carries the position of the session's previous one.
+// Pure reading; a record that cannot be read, or does not follow, is an error that names the place.
+
+import { HoldfastError, isHoldfastError } from './errors.js'
+import type { Journal } from './journal.js'
+import { NOWHERE, type Position, type TransitionRecord } from './record.js'
+import { type Folding, fold, sealed } from './rehydrate.js'
+import type { Snapshots } from './snapshots.js'
+import type { IndexEntry, SessionState } from './state.js'
+
+interface Placed {
+  readonly position: Position
+  readonly record: TransitionRecord
+}
+
+/** The positions of a session's records with `seq` ≥ `from`, oldest first, following the chain back from its last. */
+export function positionsFrom(journal: Journal, id: string, last: Position, from: number): Position[] {
+  const positions: Position[] = []
+  for (let position = last; position !== NOWHERE; ) {
+    const record = readOf(journal, id, position)
+    if (record.seq < from) break
+    positions.push(position)
+    position = record.prev
+  }
+  return positions.reverse()
+}
+
+/** The records of a session with `seq` ≥ `from`, in order, read one by one. */
+export function* recordsFrom(journal: Journal, id: string, last: Position, from: number): Generator<Placed> {
+  for (const position of positionsFrom(journal, id, last, from)) {
+    yield { position, record: readOf(journal, id, position) }
+  }
+}
+
+/**
+ * The durable state of a session: its snapshot, if there is one that belongs to its history, and the records since.
+ * Throws JOURNAL_CORRUPT when a record is missing or unreadable, or when the snapshot is newer than the journal.
+ */
+export function loadState(journal: Journal, snapshots: Snapshots, entry: IndexEntry): SessionState {
+  const snapshot = snapshots.read(entry.id)
+  if (snapshot && snapshot.seq > entry.seq) throw stale(entry, snapshot)
+  const records: Placed[] = []
+  let state: Folding | undefined
+  for (let position = entry.position; position !== NOWHERE; ) {
+    if (snapshot && position === snapshot.position) {
+      state = snapshot
+      break
+    }
+    const record = readOf(journal, entry.id, position)
+    records.push({ position, record })
+    position = record.prev
+  }
+  for (const { record, position } of records.reverse()) state = follow(entry, state, record, position)
+  return sealed(state as Folding)
+}
+
+function follow(entry: IndexEntry, state: Folding | undefined, record: TransitionRecord, position: Position): Folding {
+  try {
+    return fold(state, record, position)
+  } catch (cause) {
+    if (isHoldfastError(cause)) throw cause
+    throw new HoldfastError('JOURNAL_CORRUPT', `session ${entry.id} cannot be read at position ${position}`, { cause })
+  }
+}
+
+function readOf(journal: Journal, id: string, position: Position): TransitionRecord {
+  const record = journal.read(position)
+  if (record.session === id) return record
+  throw new HoldfastError('JOURNAL_CORRUPT', `position ${position} holds a record of ${record.session}, not of ${id}`)
+}
+
+const stale = (entry: IndexEntry, snapshot: SessionState): HoldfastError =>
+  new HoldfastError(
+    'JOURNAL_CORRUPT',
+    `session ${entry.id} has a snapshot of transition ${snapshot.seq}, but the journal ends at ${entry.seq}: records are lost`,
+    { details: { session: entry.id, snapshot: snapshot.seq, journal: entry.seq } },
+  )

@@ -1,0 +1,30 @@
+// The public names of Holdfast, listed one by one.
+
+export {
+  type AnySessionKind,
+  defineSession,
+  type IndexedState,
+  type SessionDefinition,
+  type SessionKind,
+} from './define.js'
+export { decodeError, encodeError, type ErrorEnvelope } from './envelope.js'
+export { type ErrorCode, exitCodeOf, HoldfastError, isHoldfastError, statusOf } from './errors.js'
+export {
+  type CallOptions,
+  Session,
+  type SessionSnapshot,
+  type SessionTransition,
+  type TransitionsOptions,
+} from './handle.js'
+export type { Damage } from './journal.js'
+export type { Logger } from './logger.js'
+export { type OpenOptions, openRuntime } from './open.js'
+export { applyPatch, type Patch } from './patch.js'
+export type { StepContext } from './pool.js'
+export type { SessionEntry, SessionFilter, SessionPage, SessionStats } from './registry.js'
+export { type CreateOptions, createRuntime, type Health, type Ports, Runtime, type RuntimeOptions, type Sessions } from './runtime.js'
+export type { Attributes, SessionState, SessionStatus, StateValue } from './state.js'
+export type { StepUpdate } from './step-runner.js'
+export { type StepLogic, type StepOptions, step } from './steps.js'
+export type { Stream } from './stream.js'
+export type { Transition } from './transition.js'

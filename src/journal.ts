@@ -1,0 +1,62 @@
+// The port for the journal: one ordered, durable log of the transitions of all sessions.
+// It promises that a waiter hears `durable` only after its record, and every record before it, is on the disk, and
+// that waiters hear in the order of the records. After one failed write or sync it refuses every further record.
+// Adapters: segments of checksummed lines (`files/`), an array (`memory/`).
+
+import type { Position, TransitionRecord } from './record.js'
+
+/** Hears what became of one record, once. Must not throw. */
+export interface Waiter {
+  durable(position: Position, bytes: number): void
+  /** `error` is OUTCOME_UNKNOWN when the bytes may be found later, JOURNAL_FAILED when they surely will not. */
+  failed(error: Error): void
+}
+
+export interface JournalEntry {
+  readonly position: Position
+  readonly record: TransitionRecord
+}
+
+export interface JournalStats {
+  readonly records: number
+  readonly flushes: number
+  readonly bytes: number
+  /** Flushes that blocked the event loop for longer than the limit, after which flushing moves off the main thread. */
+  readonly stalls: number
+  readonly segments: number
+}
+
+export interface Journal {
+  /** Where the durable part ends: every record before it can be read. */
+  readonly end: Position
+  /** Bytes appended and not yet durable. */
+  readonly pending: number
+  /**
+   * Adds a record to the batch that is written next and returns where it will be. Never blocks.
+   * Throws RECORD_TOO_LARGE (nothing is added), or JOURNAL_FAILED once a write has failed.
+   */
+  append(record: TransitionRecord, waiter: Waiter): Position
+  /** The durable record at a position that `append` or `scan` gave. Throws JOURNAL_CORRUPT naming file and offset. */
+  read(position: Position): TransitionRecord
+  /** The durable records from a position on, in order, up to where the durable part ended when the scan began. What is
+   * damaged is skipped and reported when the journal is opened. */
+  scan(from: Position): IterableIterator<JournalEntry>
+  stats(): JournalStats
+  /** Resolves when everything appended so far is durable. Rejects with the failure of the journal. */
+  flush(): Promise<void>
+  /** Flushes, then releases the files. Idempotent. */
+  close(): Promise<void>
+}
+
+/** What was found damaged while opening, for `health` and `doctor`. */
+export interface Damage {
+  readonly file: string
+  readonly offset: number
+  readonly bytes: number
+  /** `torn`: the end of the last batch, never acknowledged. `corrupt`: acknowledged records stand behind it. */
+  readonly kind: 'torn' | 'corrupt'
+  /** Where the original was kept. */
+  readonly kept?: string
+  /** Sessions whose ids can be read in the damaged bytes. */
+  readonly sessions: readonly string[]
+}

@@ -1,0 +1,26 @@
+// Snapshots in memory: the same port without a disk, for tests and for runs that need not survive the process.
+// They are kept as text, so that nobody shares them. Nothing here can be damaged or fail.
+
+import type { Snapshots } from '../snapshots.js'
+import type { IndexFile, SessionState } from '../state.js'
+
+export function createMemorySnapshots(): Snapshots {
+  const states = new Map<string, string>()
+  let index: string | undefined
+  return {
+    write: async (state) => {
+      states.set(state.id, JSON.stringify(state))
+    },
+    read: (id) => parsed<SessionState>(states.get(id)),
+    remove: (id) => {
+      states.delete(id)
+    },
+    writeIndex: async (written) => {
+      index = JSON.stringify(written)
+    },
+    readIndex: () => parsed<IndexFile>(index),
+  }
+}
+
+const parsed = <T>(text: string | undefined): T | undefined =>
+  text === undefined ? undefined : (JSON.parse(text) as T)

@@ -1,0 +1,174 @@
+// The default wiring: a runtime on a directory of files, steps on worker threads. The only file here that knows the
+// adapters. It takes the directory's lock before it changes anything, and refuses what a newer Holdfast wrote, untouched.
+
+import type { Chance } from './chance.js'
+import type { Clock } from './clock.js'
+import type { AnySessionKind } from './define.js'
+import { type Disk, readAll, replaceFile } from './disk.js'
+import { HoldfastError } from './errors.js'
+import { createFileDisk } from './files/disk.js'
+import { openFileJournal } from './files/journal.js'
+import { createFileSnapshots } from './files/snapshots.js'
+import { createInlinePool } from './inline/pool.js'
+import type { Damage } from './journal.js'
+import { consoleLogger, type Logger } from './logger.js'
+import { createMemoryJournal } from './memory/journal.js'
+import { createMemorySnapshots } from './memory/snapshots.js'
+import { createPiscinaPool } from './piscina/pool.js'
+import type { Pool } from './pool.js'
+import { createRuntime, type Ports, type Runtime } from './runtime.js'
+import { systemChance } from './system/chance.js'
+import { systemClock } from './system/clock.js'
+
+export interface OpenOptions {
+  readonly kinds: readonly AnySessionKind[]
+  /** The data directory, created if absent; default `.holdfast`. */
+  readonly dir?: string
+  /** `memory` keeps everything in this process only, on purpose; default `files`. */
+  readonly storage?: 'files' | 'memory'
+  /** Where steps run; default `threads`. */
+  readonly pool?: 'threads' | 'inline' | Pool
+  /** Worker threads at most; default: as many as there are cores, at least 2. */
+  readonly workers?: number
+  readonly logger?: Logger
+  /** Transitions of one session that may wait for the disk; default 10,000. */
+  readonly mailboxLimit?: number
+}
+
+/** What `holdfast.json` holds: the format of the directory and every kind that was ever opened with it. */
+interface DirectoryFile {
+  readonly holdfast: number
+  readonly kinds: { readonly [kind: string]: number }
+}
+
+/** What the lock file tells of the owner. */
+export interface Owner {
+  readonly pid: number
+  readonly since: string
+}
+
+const FORMAT = 1
+const DIRECTORY_FILE = 'holdfast.json'
+const LOCK_FILE = 'lock'
+
+/**
+ * Opens a data directory and everything in it. Sessions with work to do go on at once.
+ * Throws DIRECTORY_LOCKED naming the owner, DIRECTORY_NOT_WRITABLE, FORMAT_NEWER, DISK_FULL or DISK_FAILED.
+ */
+export async function openRuntime(options: OpenOptions): Promise<Runtime> {
+  const { kinds, logger = consoleLogger, mailboxLimit } = options
+  const common = { kinds, logger, ...(mailboxLimit !== undefined && { mailboxLimit }) }
+  const clock = systemClock
+  const chance = systemChance
+  if (options.storage === 'memory') {
+    const storage = { journal: createMemoryJournal(clock), snapshots: createMemorySnapshots() }
+    return createRuntime({ ...storage, pool: poolOf(options, clock), clock, chance }, common)
+  }
+  const { ports, damage } = await openFiles(createFileDisk(options.dir ?? '.holdfast'), kinds, clock, chance, logger, () =>
+    poolOf(options, clock),
+  )
+  return createRuntime(ports, { ...common, damage })
+}
+
+/** The ports on a disk of files, for whoever brings a disk of their own. */
+export async function openFiles(
+  disk: Disk,
+  kinds: readonly AnySessionKind[],
+  clock: Clock,
+  chance: Chance,
+  logger: Logger,
+  pool: () => Pool,
+): Promise<{ ports: Ports; damage: readonly Damage[] }> {
+  const directory = readDirectoryFile(disk)
+  const lock = takeLock(disk, clock)
+  try {
+    await writeDirectoryFile(disk, directory, kinds)
+    const { journal, damage } = openFileJournal(disk, clock)
+    for (const { kind, file, offset, bytes, kept } of damage) {
+      logger.warn({ file, offset, bytes, kept }, `${file} is ${kind} at offset ${offset}; ${bytes} bytes are kept in ${kept}`)
+    }
+    const snapshots = createFileSnapshots(disk, ({ file, reason, kept }) =>
+      logger.warn({ file, kept }, `${file} cannot be read (${reason}); it is kept in ${kept}, the journal has everything`),
+    )
+    return { ports: { journal, snapshots, pool: pool(), clock, chance, release: () => lock.release() }, damage }
+  } catch (error) {
+    lock.release()
+    throw unwritable(disk, error)
+  }
+}
+
+/** Who owns a directory, if anybody has said so. */
+export function ownerOf(disk: Disk): Owner | undefined {
+  const bytes = readAll(disk, LOCK_FILE)
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes)) as Owner
+  } catch {
+    return undefined
+  }
+}
+
+/** Throws FORMAT_NEWER when a newer Holdfast wrote the directory. Changes nothing. */
+export function readDirectoryFile(disk: Disk): DirectoryFile | undefined {
+  const bytes = readAll(disk, DIRECTORY_FILE)
+  if (!bytes) return undefined
+  let directory: DirectoryFile
+  try {
+    directory = JSON.parse(new TextDecoder().decode(bytes)) as DirectoryFile
+  } catch {
+    return undefined // It only repeats what the journal knows; it is written anew.
+  }
+  if (directory.holdfast <= FORMAT) return directory
+  throw new HoldfastError(
+    'FORMAT_NEWER',
+    `${disk.location} has format ${directory.holdfast}, this Holdfast reads ${FORMAT}; install a newer one`,
+    { details: { format: directory.holdfast } },
+  )
+}
+
+function takeLock(disk: Disk, clock: Clock): NonNullable<ReturnType<Disk['lock']>> {
+  try {
+    disk.makeFolder('')
+    const lock = disk.lock(LOCK_FILE)
+    if (lock) {
+      const owner: Owner = { pid: process.pid, since: new Date(clock.now()).toISOString() }
+      lock.describe(JSON.stringify(owner))
+      return lock
+    }
+  } catch (error) {
+    throw unwritable(disk, error)
+  }
+  const owner = ownerOf(disk)
+  const who = owner ? `process ${owner.pid}, since ${owner.since}` : 'another process'
+  throw new HoldfastError('DIRECTORY_LOCKED', `${disk.location} is in use by ${who}; stop it or choose another directory`, {
+    details: { owner },
+  })
+}
+
+async function writeDirectoryFile(disk: Disk, old: DirectoryFile | undefined, kinds: readonly AnySessionKind[]): Promise<void> {
+  const seen = { ...old?.kinds, ...Object.fromEntries(kinds.map(({ kind, version }) => [kind, version])) }
+  const text = `${JSON.stringify({ holdfast: FORMAT, kinds: seen } satisfies DirectoryFile, null, 2)}\n`
+  const bytes = new TextEncoder().encode(text)
+  const present = readAll(disk, DIRECTORY_FILE)
+  if (present && new TextDecoder().decode(present) === text) return
+  await replaceFile(disk, DIRECTORY_FILE, bytes)
+}
+
+function unwritable(disk: Disk, cause: unknown): unknown {
+  const code = (cause as { code?: string }).code ?? ''
+  if (cause instanceof HoldfastError) return cause
+  if (['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST'].includes(code)) {
+    return new HoldfastError(
+      'DIRECTORY_NOT_WRITABLE',
+      `${disk.location} cannot be written (${code}); make it writable or choose another directory`,
+      { cause },
+    )
+  }
+  if (code === 'ENOSPC') return new HoldfastError('DISK_FULL', `${disk.location}: the disk is full; free some space`, { cause })
+  return new HoldfastError('DISK_FAILED', `${disk.location} cannot be used (${String(cause)})`, { cause })
+}
+
+function poolOf({ pool = 'threads', workers }: OpenOptions, clock: Clock): Pool {
+  if (pool === 'inline') return createInlinePool({ clock })
+  if (pool !== 'threads') return pool
+  return createPiscinaPool({ clock, ...(workers !== undefined && { workers }) })
+}

@@ -1,0 +1,106 @@
+// The change from one JSON value to the next, as data: what a record keeps of a context.
+// Equal parts are told by reference first, so the cost of a patch follows the size of the change, never of the value.
+//
+// A patch is a list of operations on paths, applied in order:
+//   [path]                              remove the property
+//   [path, value]                       set it ([] is the whole value)
+//   [path, index, removed, ...items]    splice the array there
+
+import { type JsonPath, sealJson, sealShell } from './json.js'
+
+export type Operation =
+  | readonly [path: JsonPath]
+  | readonly [path: JsonPath, value: unknown]
+  | readonly [path: JsonPath, index: number, removed: number, ...items: unknown[]]
+
+export type Patch = readonly Operation[]
+
+/**
+ * The patch that turns `before` (sealed JSON) into `after`, undefined when they are equal; seals `after` on the way.
+ * Throws NOT_JSON, naming the path in `name`, when a new part of `after` is not JSON.
+ */
+export function diffAndSeal(before: unknown, after: unknown, name: string): Patch | undefined {
+  if (before === after) return undefined
+  const operations: Operation[] = []
+  compare(before, after, name, [], operations)
+  return operations.length > 0 ? operations : undefined
+}
+
+/** Applies a patch to a value that the caller owns, in place where it can; returns the result. */
+export function applyPatch(value: unknown, patch: Patch): unknown {
+  let root = value
+  for (const operation of patch) {
+    const path = operation[0]
+    if (operation.length > 2) {
+      const [, index, removed, ...items] = operation as readonly [JsonPath, number, number, ...unknown[]]
+      ;(reach(root, path, path.length) as unknown[]).splice(index, removed, ...items)
+    } else if (path.length === 0) {
+      root = operation[1]
+    } else {
+      const parent = reach(root, path, path.length - 1) as Record<string | number, unknown>
+      const key = path[path.length - 1] as string | number
+      if (operation.length === 1) delete parent[key]
+      else parent[key] = operation[1]
+    }
+  }
+  return root
+}
+
+function reach(root: unknown, path: JsonPath, depth: number): unknown {
+  let value = root
+  for (let index = 0; index < depth; index++) value = (value as Record<string | number, unknown>)[path[index] as string]
+  return value
+}
+
+function compare(before: unknown, after: unknown, name: string, path: JsonPath, operations: Operation[]): void {
+  if (isObject(before) && isObject(after)) return compareObjects(before, after, name, path, operations)
+  if (Array.isArray(before) && Array.isArray(after)) return compareArrays(before, after, name, path, operations)
+  operations.push([path, sealJson(after, name, path)])
+}
+
+type Fields = { readonly [key: string]: unknown }
+
+function compareObjects(before: Fields, after: Fields, name: string, path: JsonPath, operations: Operation[]): void {
+  sealShell(after, name, path)
+  for (const key of Object.keys(after)) {
+    const old = Object.hasOwn(before, key) ? before[key] : undefined
+    const now = after[key]
+    if (now === old) continue
+    if (now === undefined) operations.push([[...path, key]])
+    else if (typeof now !== 'object' || now === null || typeof old !== 'object' || old === null) {
+      const place = [...path, key]
+      operations.push([place, sealJson(now, name, place)])
+    } else compare(old, now, name, [...path, key], operations)
+  }
+  for (const key of Object.keys(before)) {
+    if (before[key] !== undefined && !Object.hasOwn(after, key)) operations.push([[...path, key]])
+  }
+}
+
+/** What is common at both ends stays; the middle is compared item by item if its length is the same, else spliced. */
+function compareArrays(
+  before: readonly unknown[],
+  after: readonly unknown[],
+  name: string,
+  path: JsonPath,
+  operations: Operation[],
+): void {
+  const shorter = Math.min(before.length, after.length)
+  let head = 0
+  while (head < shorter && before[head] === after[head]) head++
+  let tail = 0
+  while (tail < shorter - head && before[before.length - 1 - tail] === after[after.length - 1 - tail]) tail++
+  if (before.length === after.length) {
+    for (let index = head; index < after.length - tail; index++) {
+      if (before[index] !== after[index]) compare(before[index], after[index], name, [...path, index], operations)
+    }
+  } else {
+    const items = after.slice(head, after.length - tail)
+    for (let index = 0; index < items.length; index++) sealJson(items[index], name, [...path, head + index])
+    operations.push([path, head, before.length - head - tail, ...items])
+  }
+  Object.freeze(after)
+}
+
+const isObject = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -1,0 +1,56 @@
+// A point: a session right after a transition, decided or durable. Immutable; one small object per transition.
+// The live session holds two: the last decided, which runs ahead of the disk, and the last durable, which may be shown.
+
+import { historyOf, type MachineSnapshot } from './durable.js'
+import type { Position } from './record.js'
+import type { Attributes, CreationKey, SessionState, SessionStatus, StateValue } from './state.js'
+
+export interface Point {
+  readonly seq: number
+  readonly position: Position
+  readonly at: string
+  readonly status: SessionStatus
+  readonly value: StateValue
+  readonly context: unknown
+  readonly output: unknown
+  readonly error: unknown
+  readonly children: SessionState['children']
+  readonly timers: SessionState['timers']
+  readonly messages: SessionState['messages']
+  readonly attributes: Attributes
+  /** The machine's own snapshot; undefined for a session that could not be restored. */
+  readonly snapshot: MachineSnapshot | undefined
+  /** As stored, for a session whose machine snapshot does not tell it. */
+  readonly history: SessionState['history'] | undefined
+}
+
+/** What a session keeps the same all its life. */
+export interface Identity {
+  readonly id: string
+  readonly kind: string
+  readonly version: number
+  readonly createdAt: string
+  readonly created: CreationKey | undefined
+}
+
+/** The point that a stored state stands for. */
+export function pointOf(state: SessionState, snapshot: MachineSnapshot | undefined): Point {
+  const { seq, position, updatedAt, status, value, context, children, timers, messages, attributes, history } = state
+  const { output, error } = state
+  const common = { seq, position, at: updatedAt, status, value, context, output, error }
+  return { ...common, children, timers, messages, attributes, snapshot, history }
+}
+
+/** The state to store for a point. */
+export function stateOf(identity: Identity, point: Point): SessionState {
+  const { seq, position, at, status, value, context, output, error, children, timers, messages, attributes } = point
+  const { id, kind, version, createdAt, created } = identity
+  const history = point.snapshot ? historyOf(point.snapshot) : (point.history ?? {})
+  return {
+    ...{ id, kind, version, seq, position, createdAt, updatedAt: at, status, value, context },
+    ...(output !== undefined && { output }),
+    ...(error !== undefined && { error }),
+    ...{ history, children, timers, messages, attributes },
+    ...(created && { created }),
+  }
+}

@@ -1,0 +1,90 @@
+// A record: what the journal keeps of one transition, the event and its outcome, so that folding needs no user code.
+// A session's records are numbered 1, 2, 3 …; the first creates it (`kind`, `version`), a last one may delete it.
+
+import type { Patch } from './patch.js'
+import type { Attributes, CreationKey, SessionStatus, StateValue } from './state.js'
+
+/** A place in the journal; later records have larger ones. `-1` is before everything. */
+export type Position = number
+
+export const NOWHERE: Position = -1
+
+/** An event as recorded: XState's own, a user's, or `holdfast.attempt` (a step is tried again). */
+export interface RecordedEvent {
+  readonly type: string
+  readonly [field: string]: unknown
+}
+
+export interface StartedChild {
+  readonly id: string
+  readonly src: string
+  readonly input?: unknown
+  readonly systemId?: string
+}
+
+/** A step is tried again: after a failure, or because the process that ran it is gone. */
+export interface Attempt {
+  readonly child: string
+  readonly number: number
+  /** How many attempts have failed so far; those that a crash of the process cut off do not count. */
+  readonly failures: number
+  /** When it may begin, if it waits. */
+  readonly notBefore?: string
+}
+
+export interface Progress {
+  readonly percent: number
+  readonly message?: string
+}
+
+export interface SetTimer {
+  readonly key: string
+  readonly id: string
+  readonly at: string
+  readonly event: RecordedEvent
+}
+
+export interface TransitionRecord {
+  readonly session: string
+  readonly seq: number
+  /** Position of the session's previous record, NOWHERE for the first. */
+  readonly prev: Position
+  /** When it was decided, ISO 8601. */
+  readonly at: string
+  readonly event: RecordedEvent
+  /** The state before, when it differs. */
+  readonly from?: StateValue
+  /** The state after. */
+  readonly value: StateValue
+  /** The change of the context. */
+  readonly patch?: Patch
+  /** The history nodes that changed: node id -> ids of the states it remembers. */
+  readonly history?: { readonly [node: string]: readonly string[] }
+  /** Only when it is no longer active. */
+  readonly status?: SessionStatus
+  readonly output?: unknown
+  readonly error?: unknown
+  readonly started?: readonly StartedChild[]
+  readonly stopped?: readonly string[]
+  /** The child whose result this event is. */
+  readonly finished?: string
+  /** The last that a finished step said of its progress. */
+  readonly progress?: Progress
+  /** A child's next attempt. */
+  readonly attempt?: Attempt
+  readonly timers?: readonly SetTimer[]
+  /** Keys of timers that were cancelled, or that fired with this event. */
+  readonly cleared?: readonly string[]
+  /** Events to itself that wait to be taken, in order. */
+  readonly messages?: readonly RecordedEvent[]
+  /** True when the event is the oldest of the waiting messages. */
+  readonly taken?: true
+  /** Indexed attributes, when they changed. */
+  readonly attributes?: Attributes
+  /** First record only. */
+  readonly kind?: string
+  readonly version?: number
+  readonly created?: CreationKey
+  /** Last record only: the session is gone. */
+  readonly deleted?: true
+}

@@ -1,0 +1,318 @@
+// The registry: id -> what is known of each session; attributes -> ids. The read model of all durable transitions.
+// It follows records in the order of the journal, live and on open alike, at a cost that does not depend on how many
+// sessions there are. It holds no context and runs no user code. Whoever observes a session or the totals gets an atom
+// of @xstate/store; a session that nobody observes costs one compact entry.
+
+import { type Atom, createAtom } from '@xstate/store'
+import { HoldfastError } from './errors.js'
+import { NOWHERE, type Position, type TransitionRecord } from './record.js'
+import type { Attributes, CreationKey, IndexEntry, SessionStatus, StateValue, Work } from './state.js'
+
+/** One session, as listed. */
+export interface SessionEntry {
+  readonly id: string
+  readonly kind: string
+  readonly version: number
+  readonly seq: number
+  readonly position: Position
+  readonly status: SessionStatus
+  readonly value: StateValue
+  readonly attributes: Attributes
+  readonly createdAt: string
+  readonly updatedAt: string
+}
+
+export interface SessionFilter {
+  readonly kind?: string
+  readonly status?: SessionStatus
+  /** Indexed attributes, all of which must be equal. */
+  readonly where?: Attributes
+}
+
+export interface SessionPage {
+  readonly sessions: readonly SessionEntry[]
+  /** Where the next page begins; absent on the last. */
+  readonly cursor?: string
+}
+
+export interface SessionStats {
+  readonly total: number
+  readonly active: number
+  readonly done: number
+  readonly error: number
+  readonly stopped: number
+}
+
+type Entry = { -readonly [K in keyof IndexEntry]: IndexEntry[K] } & { deleted?: boolean }
+
+const LARGEST_PAGE = 1000
+
+export class Registry {
+  readonly #entries: Map<string, Entry> = new Map()
+  /** By order of creation; deleted ones stay, marked, until they are many. */
+  #ordered: Entry[] = []
+  #deleted = 0
+  /** `name=JSON value` -> sessions, for kind, status and every indexed attribute. */
+  readonly #groups: Map<string, Set<Entry>> = new Map()
+  readonly #keys: Map<string, Entry> = new Map()
+  readonly #atoms: Map<string, Atom<SessionEntry | undefined>> = new Map()
+  readonly #stats: Atom<SessionStats> = createAtom<SessionStats>({ total: 0, active: 0, done: 0, error: 0, stopped: 0 })
+
+  /** Takes over what the index holds. */
+  load(entries: Iterable<IndexEntry>): void {
+    for (const entry of entries) this.#add({ ...entry })
+  }
+
+  /**
+   * Moves a session on by one durable record. Throws JOURNAL_CORRUPT when the record does not follow the last one: then
+   * records are missing; the entry goes on with what there is.
+   */
+  follow(record: TransitionRecord, position: Position): void {
+    const entry = this.#entries.get(record.session)
+    if (!entry) {
+      this.#add(entryOf(record, position))
+      if (record.seq !== 1) throw gap(record, 0)
+      return
+    }
+    if (record.deleted) return this.#remove(entry)
+    const expected = entry.seq + 1
+    const follows = record.seq === expected && record.prev === entry.position
+    entry.seq = record.seq
+    entry.position = position
+    entry.updatedAt = record.at
+    entry.value = record.value
+    if (record.status) this.#setStatus(entry, record.status)
+    if (record.attributes) this.#setAttributes(entry, record.attributes)
+    if (changesWork(record)) entry.work = workAfter(entry.work, record)
+    if (this.#atoms.size > 0) this.#atoms.get(entry.id)?.set(shown(entry))
+    if (!follows) throw gap(record, expected)
+  }
+
+  get(id: string): IndexEntry | undefined {
+    return this.#entries.get(id)
+  }
+
+  /** The session that was created with this idempotency key. */
+  byKey(kind: string, key: string): IndexEntry | undefined {
+    return this.#keys.get(keyOf(kind, key))
+  }
+
+  /** Ids that begin with a prefix, at most `limit`. */
+  byPrefix(prefix: string, limit: number): string[] {
+    if (this.#entries.has(prefix)) return [prefix]
+    const ids: string[] = []
+    for (const id of this.#entries.keys()) {
+      if (id.startsWith(prefix) && ids.push(id) === limit) break
+    }
+    return ids
+  }
+
+  /** Sessions in the order of their creation. Throws INVALID_ARGUMENT for a cursor or a limit that makes no sense. */
+  list(filter: SessionFilter = {}, page: { readonly cursor?: string; readonly limit?: number } = {}): SessionPage {
+    const limit = page.limit ?? 100
+    if (!Number.isSafeInteger(limit) || limit < 1 || limit > LARGEST_PAGE) {
+      throw new HoldfastError('INVALID_ARGUMENT', `limit must be an integer from 1 to ${LARGEST_PAGE}, not ${limit}`)
+    }
+    const sessions: SessionEntry[] = []
+    let last: Entry | undefined
+    for (const entry of this.#matching(filter, positionOf(page.cursor))) {
+      if (sessions.length === limit) return { sessions, cursor: String((last as Entry).birth) }
+      sessions.push(shown(entry))
+      last = entry
+    }
+    return { sessions }
+  }
+
+  /** How many sessions match; constant in their number when at most one thing is asked for. */
+  count(filter: SessionFilter = {}): number {
+    const groups = groupNames(filter)
+    if (groups.length === 0) return this.#entries.size
+    if (groups.length === 1) return this.#groups.get(groups[0] as string)?.size ?? 0
+    let count = 0
+    for (const _ of this.#matching(filter, NOWHERE)) count++
+    return count
+  }
+
+  /** The totals, as an atom to read or subscribe to. */
+  get stats(): Atom<SessionStats> {
+    return this.#stats
+  }
+
+  /** One session as an atom to read or subscribe to; undefined once it is deleted. */
+  atom(id: string): Atom<SessionEntry | undefined> {
+    let atom = this.#atoms.get(id)
+    if (!atom) {
+      const entry = this.#entries.get(id)
+      atom = createAtom<SessionEntry | undefined>(entry && shown(entry))
+      this.#atoms.set(id, atom)
+    }
+    return atom
+  }
+
+  /** Everything, in the shape of the index file. */
+  *entries(): Generator<IndexEntry> {
+    for (const entry of this.#ordered) if (!entry.deleted) yield entry
+  }
+
+  /** Sessions that have something to do by themselves. */
+  *withWork(): Generator<{ readonly id: string; readonly work: Work }> {
+    for (const { id, work } of this.#entries.values()) if (work) yield { id, work }
+  }
+
+  /** The smallest group that the filter names, narrowed by the others. */
+  *#matching(filter: SessionFilter, after: Position): Generator<Entry> {
+    const groups = groupNames(filter).map((name) => this.#groups.get(name))
+    if (groups.some((group) => !group)) return
+    const [smallest, ...others] = (groups as Set<Entry>[]).sort((a, b) => a.size - b.size)
+    if (!smallest) {
+      for (let index = this.#firstAfter(after); index < this.#ordered.length; index++) {
+        const entry = this.#ordered[index] as Entry
+        if (!entry.deleted) yield entry
+      }
+      return
+    }
+    const entries = [...smallest].filter((entry) => entry.birth > after && others.every((group) => group.has(entry)))
+    yield* entries.sort((a, b) => a.birth - b.birth)
+  }
+
+  #firstAfter(position: Position): number {
+    let low = 0
+    let high = this.#ordered.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if ((this.#ordered[middle] as Entry).birth > position) high = middle
+      else low = middle + 1
+    }
+    return low
+  }
+
+  #add(entry: Entry): void {
+    this.#entries.set(entry.id, entry)
+    this.#ordered.push(entry)
+    for (const name of groupsOf(entry)) this.#join(name, entry)
+    if (entry.created) this.#keys.set(keyOf(entry.kind, entry.created.key), entry)
+    this.#count({ total: 1, [entry.status]: 1 })
+    if (this.#atoms.size > 0) this.#atoms.get(entry.id)?.set(shown(entry))
+  }
+
+  #remove(entry: Entry): void {
+    this.#entries.delete(entry.id)
+    entry.deleted = true
+    if (++this.#deleted > 1024 && this.#deleted > this.#ordered.length / 2) {
+      this.#ordered = this.#ordered.filter((other) => !other.deleted)
+      this.#deleted = 0
+    }
+    for (const name of groupsOf(entry)) this.#leave(name, entry)
+    if (entry.created) this.#keys.delete(keyOf(entry.kind, entry.created.key))
+    this.#count({ total: -1, [entry.status]: -1 })
+    this.#atoms.get(entry.id)?.set(undefined)
+    this.#atoms.delete(entry.id)
+  }
+
+  #setStatus(entry: Entry, status: SessionStatus): void {
+    if (entry.status === status) return
+    this.#leave(groupName('status', entry.status), entry)
+    this.#count({ [entry.status]: -1, [status]: 1 })
+    entry.status = status
+    this.#join(groupName('status', status), entry)
+  }
+
+  #setAttributes(entry: Entry, attributes: Attributes): void {
+    for (const name of attributeGroups(entry.attributes)) this.#leave(name, entry)
+    entry.attributes = attributes
+    for (const name of attributeGroups(attributes)) this.#join(name, entry)
+  }
+
+  #join(name: string, entry: Entry): void {
+    const group = this.#groups.get(name)
+    if (group) group.add(entry)
+    else this.#groups.set(name, new Set([entry]))
+  }
+
+  #leave(name: string, entry: Entry): void {
+    const group = this.#groups.get(name)
+    group?.delete(entry)
+    if (group?.size === 0) this.#groups.delete(name)
+  }
+
+  #count(change: { readonly [K in keyof SessionStats]?: number }): void {
+    this.#stats.set((stats) => {
+      const next: Record<string, number> = { ...stats }
+      for (const [name, by] of Object.entries(change)) next[name] = (next[name] ?? 0) + by
+      return next as unknown as SessionStats
+    })
+  }
+}
+
+function entryOf(record: TransitionRecord, position: Position): Entry {
+  const { session: id, seq, at, value, kind = '', version = 1, attributes = {}, created } = record
+  const status = record.status ?? 'active'
+  const times = { createdAt: at, updatedAt: at }
+  const entry: Entry = { id, kind, version, seq, birth: position, position, ...times, status, value, attributes }
+  if (created) entry.created = created satisfies CreationKey
+  if (changesWork(record)) entry.work = workAfter(undefined, record)
+  return entry
+}
+
+const NO_WORK: Work = { steps: [], timers: {}, messages: 0 }
+
+const changesWork = (record: TransitionRecord): boolean =>
+  record.started !== undefined ||
+  record.stopped !== undefined ||
+  record.finished !== undefined ||
+  record.timers !== undefined ||
+  record.cleared !== undefined ||
+  record.messages !== undefined ||
+  record.taken !== undefined ||
+  record.status !== undefined
+
+function workAfter(work: Work = NO_WORK, record: TransitionRecord): Work | undefined {
+  if (record.status) return undefined
+  const { started = [], stopped = [], finished, timers: set = [], cleared = [], messages = [], taken } = record
+  const ended = finished === undefined ? stopped : [...stopped, finished]
+  const steps = [...work.steps.filter((id) => !ended.includes(id)), ...started.map((child) => child.id)]
+  const timers: Record<string, string> = { ...work.timers }
+  for (const key of cleared) delete timers[key]
+  for (const { key, at } of set) timers[key] = at
+  const waiting = work.messages + messages.length - (taken ? 1 : 0)
+  const idle = steps.length === 0 && waiting === 0 && Object.keys(timers).length === 0
+  return idle ? undefined : { steps, timers, messages: waiting }
+}
+
+const shown = (entry: Entry): SessionEntry => {
+  const { id, kind, version, seq, position, status, value, attributes, createdAt, updatedAt } = entry
+  return { id, kind, version, seq, position, status, value, attributes, createdAt, updatedAt }
+}
+
+const groupName = (name: string, value: unknown): string => `${name}=${JSON.stringify(value)}`
+
+/** Attributes are kept apart from `kind` and `status`, which a user may also index. */
+const attributeGroups = (attributes: Attributes): string[] =>
+  Object.entries(attributes).map(([name, value]) => groupName(`.${name}`, value))
+
+const groupsOf = (entry: Entry): string[] => [
+  groupName('kind', entry.kind),
+  groupName('status', entry.status),
+  ...attributeGroups(entry.attributes),
+]
+
+const groupNames = ({ kind, status, where = {} }: SessionFilter): string[] => [
+  ...(kind === undefined ? [] : [groupName('kind', kind)]),
+  ...(status === undefined ? [] : [groupName('status', status)]),
+  ...attributeGroups(where),
+]
+
+const keyOf = (kind: string, key: string): string => `${kind}:${key}`
+
+function positionOf(cursor: string | undefined): Position {
+  if (cursor === undefined) return NOWHERE
+  if (!/^\d{1,15}$/.test(cursor)) throw new HoldfastError('INVALID_ARGUMENT', `"${cursor}" is not a cursor that list gave`)
+  return Number(cursor)
+}
+
+const gap = (record: TransitionRecord, expected: number): HoldfastError =>
+  new HoldfastError(
+    'JOURNAL_CORRUPT',
+    `session ${record.session}: record ${record.seq} was found where ${expected || 1} was expected; records are missing`,
+    { details: { session: record.session, seq: record.seq, expected } },
+  )

@@ -1,0 +1,101 @@
+// Folds records into state: pure, and without the user's code. What was recorded is what happened.
+// A fold owns the state it builds and changes it in place; `sealed` hands it out.
+
+import { sealJson } from './json.js'
+import { applyPatch } from './patch.js'
+import type { Position, TransitionRecord } from './record.js'
+import type { Child, SessionState, Timer } from './state.js'
+
+/** A state that a fold owns. */
+export type Folding = { -readonly [K in keyof SessionState]: SessionState[K] }
+
+/** The state after a record. `state` is undefined before the first. Throws an Error when the record does not follow. */
+export function fold(state: Folding | undefined, record: TransitionRecord, position: Position): Folding {
+  if (!state) return begin(record, position)
+  if (record.seq !== state.seq + 1) throw new Error(`record ${record.seq} does not follow ${state.seq}`)
+  if (record.prev !== state.position) throw new Error(`record ${record.seq} does not follow position ${state.position}`)
+  state.seq = record.seq
+  state.position = position
+  apply(state, record)
+  return state
+}
+
+function begin(record: TransitionRecord, position: Position): Folding {
+  if (record.seq !== 1 || record.kind === undefined) throw new Error(`record ${record.seq} has nothing before it`)
+  const state: Folding = {
+    id: record.session,
+    kind: record.kind,
+    version: record.version ?? 1,
+    seq: 1,
+    position,
+    createdAt: record.at,
+    updatedAt: record.at,
+    status: 'active',
+    value: record.value,
+    context: {},
+    history: {},
+    children: {},
+    timers: [],
+    messages: [],
+    attributes: {},
+  }
+  if (record.created) state.created = record.created
+  apply(state, record)
+  return state
+}
+
+function apply(state: Folding, record: TransitionRecord): void {
+  state.updatedAt = record.at
+  state.value = record.value
+  if (record.patch) state.context = applyPatch(state.context, record.patch)
+  if (record.history) state.history = { ...state.history, ...record.history }
+  if (record.attributes) state.attributes = record.attributes
+  state.children = childrenAfter(state.children, record)
+  state.timers = timersAfter(state.timers, record)
+  if (record.taken || record.messages) state.messages = messagesAfter(state.messages, record)
+  if (record.status) {
+    state.status = record.status
+    if ('output' in record) state.output = record.output
+    if ('error' in record) state.error = record.error
+  }
+}
+
+/** The children after a record: shared with the live session, so that both tell the same. */
+export function childrenAfter(children: SessionState['children'], record: TransitionRecord): SessionState['children'] {
+  const { started, stopped, finished, attempt, status } = record
+  if (!started && !stopped && !finished && !attempt && !status) return children
+  const after: Record<string, Child> = { ...children }
+  if (finished && after[finished]) {
+    const failed = record.event.type.startsWith('xstate.error.')
+    after[finished] = { ...(after[finished] as Child), status: failed ? 'error' : 'done' }
+  }
+  for (const id of stopped ?? []) delete after[id]
+  for (const { id, ...child } of started ?? []) {
+    after[id] = { ...child, incarnation: record.seq, status: 'active', attempt: 1, failures: 0 }
+  }
+  if (attempt && after[attempt.child]) {
+    const { child, number, failures, notBefore } = attempt
+    const { notBefore: _, ...rest } = after[child] as Child
+    after[child] = { ...rest, attempt: number, failures, ...(notBefore ? { notBefore } : {}) }
+  }
+  return status ? Object.fromEntries(Object.entries(after).filter(([, child]) => child.status !== 'active')) : after
+}
+
+/** The timers after a record. Once the session has ended there are none. */
+export function timersAfter(timers: readonly Timer[], record: TransitionRecord): readonly Timer[] {
+  if (record.status) return []
+  if (!record.timers && !record.cleared) return timers
+  const kept = record.cleared ? timers.filter((timer) => !record.cleared?.includes(timer.key)) : timers
+  return record.timers ? [...kept, ...record.timers] : kept
+}
+
+/** The waiting messages after a record. Once the session has ended there are none. */
+export function messagesAfter(messages: SessionState['messages'], record: TransitionRecord): SessionState['messages'] {
+  if (record.status) return []
+  if (!record.taken && !record.messages) return messages
+  return [...messages.slice(record.taken ? 1 : 0), ...(record.messages ?? [])]
+}
+
+/** Freezes a folded state: from here on it is shared and never changed. */
+export const sealed = (state: Folding): SessionState => sealJson(state, 'state')
+

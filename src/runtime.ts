@@ -1,0 +1,506 @@
+// The runtime: hosts the sessions of one data directory. It opens what is there, creates, finds, watches and closes.
+// Every call to a session goes through here to the session that is live, or is restored for it. After the journal has
+// failed it serves reads and refuses writes, until it is opened again.
+
+import type { Chance } from './chance.js'
+import { Checkpoints } from './checkpoints.js'
+import type { Clock } from './clock.js'
+import type { AnyMachine, AnySessionKind, KindInput, SessionKind } from './define.js'
+import { admitEvent, admitId, admitInput, admitKey } from './door.js'
+import { decodeError, type ErrorEnvelope } from './envelope.js'
+import { HoldfastError } from './errors.js'
+import { Feeds } from './feeds.js'
+import { type CallOptions, Session, type SessionSnapshot, type SessionVerbs, type TransitionsOptions } from './handle.js'
+import { loadState, recordsFrom } from './history.js'
+import type { Damage, Journal, JournalStats } from './journal.js'
+import { consoleLogger, type Logger } from './logger.js'
+import { type Point, pointOf } from './point.js'
+import type { Pool } from './pool.js'
+import { Registry, type SessionEntry, type SessionFilter, type SessionPage, type SessionStats } from './registry.js'
+import { LiveSession, type SessionHost } from './session.js'
+import type { Snapshots } from './snapshots.js'
+import type { CreationKey, IndexEntry } from './state.js'
+import { liveOnly, replayThenLive, type Source, type Stream, type StreamHost } from './stream.js'
+import { type Parked, Supervisor } from './supervisor.js'
+import { Timers } from './timers.js'
+import { type Transition, transitionOf } from './transition.js'
+
+/** Everything a runtime stands on. `openRuntime` chooses these for a directory of files. */
+export interface Ports {
+  readonly journal: Journal
+  readonly snapshots: Snapshots
+  readonly pool: Pool
+  readonly clock: Clock
+  readonly chance: Chance
+  /** Called last when the runtime closes: frees what the ports hold, such as the lock. */
+  readonly release?: () => void
+}
+
+export interface RuntimeOptions {
+  readonly kinds: readonly AnySessionKind[]
+  readonly logger?: Logger
+  /** Transitions of one session that may wait for the disk; default 10,000. */
+  readonly mailboxLimit?: number
+  /** What opening the journal found damaged, for `health`. */
+  readonly damage?: readonly Damage[]
+}
+
+export interface CreateOptions extends CallOptions {
+  /** The session's id; a new one by default. Throws SESSION_EXISTS when it is taken. */
+  readonly id?: string
+  /** With the same key and the same input, `create` gives the same session, also after a restart. */
+  readonly idempotencyKey?: string
+}
+
+/** The registry as users see it. */
+export interface Sessions {
+  list(filter?: SessionFilter, page?: { readonly cursor?: string; readonly limit?: number }): SessionPage
+  count(filter?: SessionFilter): number
+  stats(): SessionStats
+  /** The one session whose id begins with `prefix`. Throws SESSION_NOT_FOUND or AMBIGUOUS_ID. */
+  find(prefix: string): SessionEntry
+}
+
+export interface Health {
+  readonly status: 'ok' | 'read-only'
+  /** Why it is read-only. */
+  readonly failure: HoldfastError | undefined
+  readonly sessions: SessionStats
+  readonly live: number
+  readonly parked: readonly Parked[]
+  readonly damage: readonly Damage[]
+  readonly journal: JournalStats
+  readonly pool: ReturnType<Pool['stats']>
+}
+
+type CreateArguments<TMachine extends AnyMachine> = undefined extends KindInput<TMachine>
+  ? [input?: KindInput<TMachine>, options?: CreateOptions]
+  : [input: KindInput<TMachine>, options?: CreateOptions]
+
+/** Bytes on their way to the disk beyond which sends are refused with OVERLOADED. */
+const PENDING_BYTES = 256 * 1024 * 1024
+
+/** Opens a runtime on ports of one's own. Throws INVALID_KIND when two kinds have the same name. */
+export async function createRuntime(ports: Ports, options: RuntimeOptions): Promise<Runtime> {
+  return new Runtime(ports, options)
+}
+
+export class Runtime implements AsyncDisposable {
+  readonly sessions: Sessions
+  readonly #ports: Ports
+  readonly #kinds: Map<string, AnySessionKind>
+  readonly #logger: Logger
+  readonly #damage: readonly Damage[]
+  readonly #registry: Registry = new Registry()
+  readonly #feeds: Feeds = new Feeds()
+  readonly #timers: Timers
+  readonly #supervisor: Supervisor
+  readonly #checkpoints: Checkpoints
+  readonly #sessionHost: SessionHost
+  readonly #streamHost: StreamHost
+  readonly #verbs: SessionVerbs
+  /** Sessions whose first record is on its way, by id and by idempotency key. */
+  readonly #creating: Map<string, Promise<Session>> = new Map()
+  #failure: HoldfastError | undefined
+  #closing: Promise<void> | undefined
+
+  constructor(ports: Ports, options: RuntimeOptions) {
+    this.#ports = ports
+    this.#kinds = byName(options.kinds)
+    this.#logger = options.logger ?? consoleLogger
+    this.#damage = options.damage ?? []
+    this.#timers = new Timers(ports.clock)
+    this.#sessionHost = this.#makeSessionHost(options.mailboxLimit ?? 10_000)
+    this.#streamHost = { clock: ports.clock, onObserverError: (err) => this.#logger.error({ err }, 'an observer failed') }
+    this.#verbs = this.#makeVerbs()
+    const { snapshots } = ports
+    const [registry, kinds, logger] = [this.#registry, this.#kinds, this.#logger]
+    this.#supervisor = new Supervisor({ session: this.#sessionHost, snapshots, registry, kinds, logger })
+    this.#recover()
+    this.#checkpoints = new Checkpoints(ports.journal, snapshots, registry, (err) =>
+      this.#logger.warn({ err }, 'a snapshot could not be written; the journal has everything'),
+    )
+    this.sessions = this.#makeSessions()
+    this.#supervisor.start()
+  }
+
+  /**
+   * Creates a session and starts it; resolves when its first record is durable.
+   * Rejects with INVALID_INPUT, NOT_JSON, DECISION_FAILED, SESSION_EXISTS, IDEMPOTENCY_CONFLICT or READ_ONLY.
+   */
+  async create<TMachine extends AnyMachine>(
+    kind: SessionKind<TMachine>,
+    ...[input, options = {}]: CreateArguments<TMachine>
+  ): Promise<Session<TMachine>> {
+    this.#assertWritable()
+    if (this.#kinds.get(kind.kind) !== kind) throw unknownKind(kind.kind)
+    const admitted = admitInput(kind, input)
+    const created = options.idempotencyKey === undefined ? undefined : creationKey(options.idempotencyKey, admitted)
+    const existing = created && (await this.#createdBefore(kind, created))
+    if (existing) return existing as unknown as Session<TMachine>
+    const id = options.id === undefined ? this.#ports.chance.id() : admitId(options.id)
+    if (this.#registry.get(id) || this.#creating.has(id)) {
+      throw new HoldfastError('SESSION_EXISTS', `there is a session ${id} already; choose another id or leave it out`)
+    }
+    const creating = this.#begin(kind, id, admitted, created)
+    return (await abortable(creating, options.signal)) as unknown as Session<TMachine>
+  }
+
+  /** A session by its id; with `kind`, typed. Throws SESSION_NOT_FOUND, or KIND_MISMATCH. */
+  session(id: string): Session
+  session<TMachine extends AnyMachine>(id: string, kind: SessionKind<TMachine>): Session<TMachine>
+  session(id: string, kind?: AnySessionKind): Session {
+    const entry = this.#entry(admitId(id))
+    if (kind && entry.kind !== kind.kind) {
+      throw new HoldfastError('KIND_MISMATCH', `session ${id} is of kind "${entry.kind}", not "${kind.kind}"`)
+    }
+    return new Session(this.#verbs, id, entry.kind)
+  }
+
+  /** Durable transitions of all sessions, in the order of the journal: replayed from a `position`, then live. */
+  transitions$(options: TransitionsOptions = {}): Stream<Transition> {
+    const { journal } = this.#ports
+    const source: Source<Transition> = {
+      *replay(from) {
+        for (const { position, record } of journal.scan(from)) yield transitionOf(record, position)
+      },
+      numberOf: (transition) => transition.position,
+      listen: (listener, ended) => this.#feeds.all.listen(listener, ended),
+    }
+    return replayThenLive(source, options, this.#streamHost)
+  }
+
+  health(): Health {
+    return {
+      status: this.#failure ? 'read-only' : 'ok',
+      failure: this.#failure,
+      sessions: this.sessions.stats(),
+      live: this.#supervisor.liveCount,
+      parked: this.#supervisor.parked,
+      damage: this.#damage,
+      journal: this.#ports.journal.stats(),
+      pool: this.#ports.pool.stats(),
+    }
+  }
+
+  /** Cancels running steps (they run again after the next opening), makes everything durable, frees the directory. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(): Promise<void> {
+    const { journal, pool } = this.#ports
+    this.#supervisor.stop()
+    this.#timers.stop()
+    try {
+      await pool.close()
+      if (!this.#failure) {
+        await journal.flush()
+        await this.#checkpoints.close(this.#supervisor.live)
+      }
+    } finally {
+      this.#feeds.endAll()
+      await journal.close().catch((err: unknown) => this.#logger.warn({ err }, 'the journal could not be closed'))
+      this.#ports.release?.()
+    }
+  }
+
+  /** Index first, then what the journal holds beyond it; records that do not follow park their session. */
+  #recover(): void {
+    const { journal, snapshots } = this.#ports
+    const index = snapshots.readIndex()
+    const usable = index && index.through <= journal.end ? index : undefined
+    if (index && !usable) this.#logger.warn({ through: index.through, end: journal.end }, 'the journal ends before the index')
+    this.#registry.load(usable?.entries ?? [])
+    for (const { position, record } of journal.scan(usable?.through ?? 0)) {
+      try {
+        this.#registry.follow(record, position)
+      } catch (error) {
+        this.#supervisor.park({ id: record.session, kind: record.kind ?? this.#registry.get(record.session)?.kind ?? '' }, error)
+      }
+    }
+    for (const { sessions, kind, file, offset } of this.#damage) {
+      if (kind === 'torn') continue
+      for (const id of sessions) {
+        const entry = this.#registry.get(id)
+        const message = `${file} is corrupt at offset ${offset}, where records of this session were`
+        if (entry) this.#supervisor.park(entry, new HoldfastError('JOURNAL_CORRUPT', message, { details: { file, offset } }))
+      }
+    }
+  }
+
+  async #createdBefore(kind: AnySessionKind, created: CreationKey): Promise<Session | undefined> {
+    const key = `${kind.kind}:${created.key}`
+    const creating = this.#creating.get(key)
+    if (creating) await creating.catch(() => {})
+    const entry = this.#registry.byKey(kind.kind, created.key)
+    if (!entry) return undefined
+    if (entry.created?.digest !== created.digest) {
+      throw new HoldfastError('IDEMPOTENCY_CONFLICT', `key "${created.key}" created session ${entry.id} with another input`, {
+        details: { session: entry.id },
+      })
+    }
+    return new Session(this.#verbs, entry.id, entry.kind)
+  }
+
+  #begin(kind: AnySessionKind, id: string, input: unknown, created: CreationKey | undefined): Promise<Session> {
+    const keys = created ? [id, `${kind.kind}:${created.key}`] : [id]
+    const creating = new Promise<Session>((resolve, reject) => {
+      const sender = { resolve: () => resolve(new Session(this.#verbs, id, kind.kind)), reject }
+      try {
+        this.#supervisor.adopt(LiveSession.create(this.#sessionHost, kind, id, input, created, sender))
+      } catch (cause) {
+        reject(cause instanceof HoldfastError ? cause : decisionFailed(kind.kind, cause))
+      }
+    }).finally(() => {
+      for (const key of keys) this.#creating.delete(key)
+    })
+    for (const key of keys) this.#creating.set(key, creating)
+    return creating
+  }
+
+  #makeSessions(): Sessions {
+    return {
+      list: (filter, page) => this.#registry.list(filter, page),
+      count: (filter) => this.#registry.count(filter),
+      stats: () => this.#registry.stats.get(),
+      find: (prefix) => {
+        const ids = this.#registry.byPrefix(prefix, 6)
+        if (ids.length === 1) return this.#entry(ids[0] as string)
+        if (ids.length === 0) throw notFound(prefix)
+        throw new HoldfastError('AMBIGUOUS_ID', `"${prefix}" begins several ids: ${ids.join(', ')}; give more of it`, {
+          details: { ids },
+        })
+      },
+    }
+  }
+
+  #makeSessionHost(mailboxLimit: number): SessionHost {
+    const { journal, clock, chance, pool } = this.#ports
+    return {
+      ...{ journal, clock, chance, pool, timers: this.#timers, mailboxLimit },
+      advanced: (record, position) => this.#registry.follow(record, position),
+      broadcast: (session, transition) => {
+        this.#feeds.publish(session.id, transition)
+        this.#checkpoints.consider(session)
+        this.#considerIndex()
+      },
+      update: (update) => this.#feeds.updates.publish(update),
+      emitted: (id, event) => this.#feeds.emit(id, event),
+      report: (session, err) => this.#logger.error({ session: session.id, err }, 'an event from within could not be taken'),
+      crashed: (session, errors) => this.#supervisor.crashed(session, errors),
+      halted: (error) => this.#halt(error),
+      ended: (session) => this.#ended(session),
+      log: (session, args) => this.#logger.info({ session, args }, 'log'),
+    }
+  }
+
+  #indexScheduled = false
+
+  /** Looked at once a turn, when the records of the turn are all delivered. */
+  #considerIndex(): void {
+    if (this.#indexScheduled) return
+    this.#indexScheduled = true
+    this.#ports.clock.soon(() => {
+      this.#indexScheduled = false
+      if (!this.#closing) this.#checkpoints.considerIndex()
+    })
+  }
+
+  #ended(session: LiveSession): void {
+    this.#supervisor.ended(session)
+    this.#feeds.end(session.id)
+    if (this.#registry.get(session.id)) return
+    try {
+      this.#ports.snapshots.remove(session.id)
+    } catch (err) {
+      this.#logger.warn({ session: session.id, err }, 'the snapshot of a deleted session could not be removed')
+    }
+  }
+
+  #halt(cause: Error): void {
+    if (this.#failure) return
+    this.#failure = new HoldfastError('READ_ONLY', `nothing more can be recorded (${cause.message}); reads go on`, { cause })
+    this.#logger.error({ err: cause }, this.#failure.message)
+  }
+
+  #assertWritable(): void {
+    if (this.#closing) throw new HoldfastError('RUNTIME_CLOSED', 'the runtime is closed; open it again')
+    if (this.#failure) throw this.#failure
+    if (this.#ports.journal.pending > PENDING_BYTES) {
+      throw new HoldfastError('OVERLOADED', `more than ${PENDING_BYTES} bytes wait for the disk; await your sends`)
+    }
+  }
+
+  #entry(id: string): IndexEntry {
+    const entry = this.#registry.get(id)
+    if (entry) return entry
+    throw notFound(id)
+  }
+
+  #makeVerbs(): SessionVerbs {
+    return {
+      entry: (id) => this.#entry(id),
+      snapshot: (id) => this.#snapshot(id),
+      can: (id, event) => {
+        const entry = this.#entry(id)
+        const { snapshot } = this.#supervisor.activate(id).durable
+        const kind = this.#kinds.get(entry.kind) as AnySessionKind
+        return entry.status === 'active' && snapshot?.can(admitEvent(kind, event)) === true
+      },
+      send: async (id, event, { signal }) => {
+        this.#assertWritable()
+        const { kind: name } = this.#entry(id)
+        const session = this.#supervisor.activate(id)
+        const kind = this.#kinds.get(name) as AnySessionKind
+        return abortable(session.send(admitEvent(kind, event)), signal)
+      },
+      delete: async (id, { signal }) => {
+        this.#assertWritable()
+        await abortable(this.#deletable(this.#entry(id)).delete(), signal)
+      },
+      until: (id, test, { signal }) => abortable(this.#until(id, test), signal),
+      result: async (id, { signal }) => {
+        const snapshot = await abortable(this.#until(id, ({ status }) => status !== 'active'), signal)
+        return resultOf(snapshot)
+      },
+      transitions: (id, options) => this.#transitions(id, options),
+      progress: (id, options) => {
+        const listen: Source<never>['listen'] = (listener, ended) =>
+          this.#feeds.updates.listen((update) => update.session === id && listener(update as never), ended)
+        return liveOnly(listen, options, this.#streamHost)
+      },
+      emitted: (id, options) => liveOnly(this.#feeds.emitted(id), options, this.#streamHost),
+    }
+  }
+
+  /** A parked session can be deleted too. */
+  #deletable(entry: IndexEntry): LiveSession {
+    try {
+      return this.#supervisor.activate(entry.id)
+    } catch (error) {
+      if (!(error instanceof HoldfastError) || error.code !== 'SESSION_PARKED') throw error
+      return LiveSession.parked(this.#sessionHost, entry, error)
+    }
+  }
+
+  #transitions(id: string, options: TransitionsOptions): Stream<Transition> {
+    const { journal } = this.#ports
+    const source: Source<Transition> = {
+      replay: (from) => this.#replay(journal, id, from),
+      numberOf: (transition) => transition.seq,
+      listen: (listener, ended) => {
+        const leave = this.#feeds.transitions(id)(listener, ended)
+        if (this.#registry.get(id)?.status !== 'active') this.#feeds.end(id)
+        return leave
+      },
+    }
+    return replayThenLive(source, options, this.#streamHost)
+  }
+
+  *#replay(journal: Journal, id: string, from: number): Generator<Transition> {
+    const entry = this.#registry.get(id)
+    if (!entry) return
+    for (const { record, position } of recordsFrom(journal, id, entry.position, from)) yield transitionOf(record, position)
+  }
+
+  #snapshot(id: string): SessionSnapshot {
+    const entry = this.#entry(id)
+    const live = this.#supervisor.peek(id)
+    return shown(entry, live ? live.durable : this.#passivePoint(entry))
+  }
+
+  /** Reading needs no machine: a session of an unknown kind, or one that is parked, can still be looked at. */
+  #passivePoint(entry: IndexEntry): Point {
+    try {
+      return this.#supervisor.activate(entry.id).durable
+    } catch {
+      return pointOf(loadState(this.#ports.journal, this.#ports.snapshots, entry), undefined)
+    }
+  }
+
+  #until(id: string, test: (snapshot: SessionSnapshot) => boolean): Promise<SessionSnapshot> {
+    return new Promise((resolve, reject) => {
+      let leave = (): void => {}
+      const look = (over: boolean): void => {
+        try {
+          const snapshot = this.#snapshot(id)
+          if (test(snapshot)) resolve(snapshot)
+          else if (over || snapshot.status !== 'active') throw endedFirst(id, snapshot)
+          else return
+        } catch (error) {
+          reject(error)
+        }
+        leave()
+      }
+      leave = this.#feeds.transitions(id)(
+        () => look(false),
+        () => (this.#closing ? reject(closed()) : look(true)),
+      )
+      look(false)
+    })
+  }
+}
+
+function byName(kinds: readonly AnySessionKind[]): Map<string, AnySessionKind> {
+  const named = new Map(kinds.map((kind) => [kind.kind, kind]))
+  if (named.size === kinds.length) return named
+  throw new HoldfastError('INVALID_KIND', `two session kinds have the same name: ${kinds.map(({ kind }) => kind).join(', ')}`)
+}
+
+function shown(entry: IndexEntry, point: Point): SessionSnapshot {
+  const { id, kind, version, createdAt } = entry
+  const { seq, status, value, context, output, error, attributes, at, children, snapshot } = point
+  const steps = Object.keys(children).filter((child) => children[child]?.status === 'active')
+  const tags = [...(snapshot?.tags ?? [])] as string[]
+  const common = { id, kind, version, seq, status, value, context, output, error, tags, steps, attributes }
+  return Object.freeze({ ...common, createdAt, updatedAt: at }) as SessionSnapshot
+}
+
+function resultOf(snapshot: SessionSnapshot): unknown {
+  if (snapshot.status === 'done') return snapshot.output
+  const error = snapshot.error as ErrorEnvelope | undefined
+  const why = error ? `: ${error.message}` : ''
+  throw new HoldfastError('SESSION_FAILED', `session ${snapshot.id} ended in ${snapshot.status}${why}`, {
+    ...(error && { cause: decodeError(error) }),
+    details: { status: snapshot.status },
+  })
+}
+
+/** The promise, unless the signal aborts first. */
+function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise
+  return new Promise((resolve, reject) => {
+    const abort = (): void =>
+      reject(new HoldfastError('ABORTED', 'the call was given up; what was sent may still happen', { cause: signal.reason }))
+    if (signal.aborted) return abort()
+    signal.addEventListener('abort', abort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}
+
+/** FNV-1a, 32 bit (http://www.isthe.com/chongo/tech/comp/fnv/): tells whether an input is the same, no more. */
+function creationKey(key: string, input: unknown): CreationKey {
+  let hash = 0x811c9dc5
+  for (const unit of JSON.stringify(input) ?? '') hash = Math.imul(hash ^ (unit.codePointAt(0) as number), 0x01000193)
+  return { key: admitKey(key), digest: (hash >>> 0).toString(16).padStart(8, '0') }
+}
+
+const notFound = (id: string): HoldfastError =>
+  new HoldfastError('SESSION_NOT_FOUND', `there is no session ${id}; list the sessions to see their ids`)
+
+const unknownKind = (kind: string): HoldfastError =>
+  new HoldfastError('UNKNOWN_KIND', `kind "${kind}" is not among those the runtime was opened with; add it to kinds`)
+
+const decisionFailed = (kind: string, cause: unknown): HoldfastError =>
+  new HoldfastError('DECISION_FAILED', `a session of kind "${kind}" could not begin: ${String(cause)}`, { cause })
+
+const endedFirst = (id: string, { status, value }: SessionSnapshot): HoldfastError =>
+  new HoldfastError('SESSION_ENDED', `session ${id} ended (${status}, in ${JSON.stringify(value)}) before that came`)
+
+const closed = (): HoldfastError => new HoldfastError('RUNTIME_CLOSED', 'the runtime was closed; open it again')

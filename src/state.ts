@@ -1,0 +1,107 @@
+// The durable values: what a session is at one point of its history, and what the index keeps of it.
+// All of it is JSON. Times are ISO 8601 strings; positions are places in the journal.
+
+import type { Position } from './record.js'
+
+/** An XState state value: a state's name, or an object of regions. */
+export type StateValue = string | { readonly [region: string]: StateValue }
+
+/** `parked` is not a state of the machine: the session exists but cannot be restored until somebody mends the cause. */
+export type SessionStatus = 'active' | 'done' | 'error' | 'stopped'
+
+/** A child actor that the machine has started and not yet stopped. */
+export interface Child {
+  readonly src: string
+  readonly input?: unknown
+  readonly systemId?: string
+  /** The `seq` of the transition that started it. Tells a result of this child from one of its predecessor. */
+  readonly incarnation: number
+  readonly status: 'active' | 'done' | 'error'
+  /** The attempt that runs or ran last, from 1. */
+  readonly attempt: number
+  /** How many attempts have failed. */
+  readonly failures: number
+  /** When the attempt may begin, if a retry waits. */
+  readonly notBefore?: string
+}
+
+/** A delayed event that waits for its time. */
+export interface Timer {
+  /** Unique within the session. */
+  readonly key: string
+  /** The id that `cancel` uses. */
+  readonly id: string
+  /** When it is due. */
+  readonly at: string
+  readonly event: { readonly type: string }
+}
+
+/** A session as of `seq`: everything that is needed to go on. The fold of its records. */
+export interface SessionState {
+  readonly id: string
+  readonly kind: string
+  readonly version: number
+  readonly seq: number
+  /** Where the record of `seq` is in the journal. */
+  readonly position: Position
+  readonly createdAt: string
+  readonly updatedAt: string
+  readonly status: SessionStatus
+  readonly value: StateValue
+  readonly context: unknown
+  readonly output?: unknown
+  readonly error?: unknown
+  /** History node id -> ids of the states it remembers. */
+  readonly history: { readonly [node: string]: readonly string[] }
+  readonly children: { readonly [id: string]: Child }
+  readonly timers: readonly Timer[]
+  /** Events that the session has sent to itself and not yet taken. */
+  readonly messages: readonly { readonly type: string }[]
+  readonly attributes: Attributes
+  /** The caller's idempotency key of `create`, and a digest of the input that came with it. */
+  readonly created?: CreationKey
+}
+
+export interface CreationKey {
+  readonly key: string
+  readonly digest: string
+}
+
+/** What a kind's `index` function returns: flat values that sessions are found by. */
+export type Attributes = { readonly [name: string]: string | number | boolean | null }
+
+/** What the index keeps of one session: enough to list it, find it and know whether it has work to do. */
+export interface IndexEntry {
+  readonly id: string
+  readonly kind: string
+  readonly version: number
+  readonly seq: number
+  /** Where its first record is: the order of creation. */
+  readonly birth: Position
+  /** Where its last record is. */
+  readonly position: Position
+  readonly createdAt: string
+  readonly updatedAt: string
+  readonly status: SessionStatus
+  readonly value: StateValue
+  readonly attributes: Attributes
+  readonly created?: CreationKey
+  /** What it still has to do by itself; absent when nothing. */
+  readonly work?: Work
+}
+
+/** Why a session must be started without anybody asking: its steps, its timers, its messages to itself. */
+export interface Work {
+  /** Ids of the active children. */
+  readonly steps: readonly string[]
+  /** Timer key -> when it is due. */
+  readonly timers: { readonly [key: string]: string }
+  /** How many messages to itself wait. */
+  readonly messages: number
+}
+
+/** The index as stored: complete up to `through`; what the journal holds beyond it is folded in on open. */
+export interface IndexFile {
+  readonly through: Position
+  readonly entries: readonly IndexEntry[]
+}

@@ -1,0 +1,79 @@
+// Declares steps: actors of a machine whose work is a named function of the kind's step module, run in the pool.
+// To the machine a step is a promise actor: it is done with an output or fails with an error. Here is only what a step is;
+// `step-runner.ts` runs it.
+
+import type { PromiseActorLogic } from 'xstate'
+import type { StepContext } from './pool.js'
+
+/** How a step is tried again and how long it may take. Times are in milliseconds. */
+export interface StepOptions {
+  /** Attempts in all, the first included; default 1. A crash of the process is not a failed attempt. */
+  readonly attempts?: number
+  /** Pause before the second attempt; doubles with each, with jitter. Default 200. */
+  readonly backoffMs?: number
+  /** Longest pause; default 30,000. */
+  readonly maxBackoffMs?: number
+  /** How long one attempt may run; default unlimited. */
+  readonly timeoutMs?: number
+  /** How long an attempt may wait for a worker; default unlimited. */
+  readonly queueTimeoutMs?: number
+  /** How long a cancelled step has to end before its thread is terminated; default 2,000. */
+  readonly graceMs?: number
+}
+
+export interface StepPolicy {
+  readonly attempts: number
+  readonly backoffMs: number
+  readonly maxBackoffMs: number
+  readonly timeoutMs: number | undefined
+  readonly queueTimeoutMs: number | undefined
+  readonly graceMs: number
+}
+
+const STEP: unique symbol = Symbol.for('holdfast.step')
+
+/** A function that can be a step: of one JSON input, or none. */
+// biome-ignore lint/suspicious/noExplicitAny: a bound for inference; each step has its own input
+export type AnyStepFunction = (input: any, context: StepContext) => unknown
+
+export type StepInput<F extends AnyStepFunction> = Parameters<F> extends [infer TInput, ...unknown[]] ? TInput : undefined
+export type StepLogic<F extends AnyStepFunction> = PromiseActorLogic<Awaited<ReturnType<F>>, StepInput<F>>
+
+export interface StepDeclaration {
+  /** The name of the exported function in the kind's step module. */
+  readonly name: string
+  readonly policy: StepPolicy
+}
+
+/**
+ * Declares a step for `setup({ actors })`. `F` is the type of its function, so that input and output are checked:
+ * `step<typeof import('./steps.js')['summarise']>('summarise', { attempts: 3 })`.
+ */
+export function step<F extends AnyStepFunction>(name: string, options: StepOptions = {}): StepLogic<F> {
+  const policy: StepPolicy = {
+    attempts: options.attempts ?? 1,
+    backoffMs: options.backoffMs ?? 200,
+    maxBackoffMs: options.maxBackoffMs ?? 30_000,
+    timeoutMs: options.timeoutMs,
+    queueTimeoutMs: options.queueTimeoutMs,
+    graceMs: options.graceMs ?? 2_000,
+  }
+  const logic = {
+    [STEP]: { name, policy } satisfies StepDeclaration,
+    config: {},
+    getInitialSnapshot: (_: unknown, input: unknown) => ({ status: 'active', output: undefined, error: undefined, input }),
+    transition: (snapshot: unknown) => snapshot,
+    getPersistedSnapshot: (snapshot: unknown) => snapshot,
+  }
+  return logic as unknown as StepLogic<F>
+}
+
+/** What `step` declared, or undefined when the actor logic is not a step. */
+export const stepOf = (logic: unknown): StepDeclaration | undefined =>
+  typeof logic === 'object' && logic !== null ? (logic as { [STEP]?: StepDeclaration })[STEP] : undefined
+
+/** How long to wait before an attempt, in ms: doubling, at most the longest, and between half and all of that. */
+export function backoff(policy: StepPolicy, attemptsFailed: number, random: number): number {
+  const full = Math.min(policy.backoffMs * 2 ** (attemptsFailed - 1), policy.maxBackoffMs)
+  return Math.round(full * (0.5 + random / 2))
+}

@@ -1,0 +1,164 @@
+// The streams: ordered items for any number of observers, replayed from the journal and then live.
+// An observer may be slow, throw, reject, subscribe, unsubscribe or publish: nobody else notices, and nothing is lost,
+// doubled or out of order. A stream is cold: each subscription makes its own way through replay and live items.
+// It keeps no items; whoever is cut off for being slow is told from where to go on.
+
+import type { Observer, Operator, OperatorFunction, Subscription, TeardownLogic } from 'rxjs'
+import { Observable, Subscriber } from 'rxjs'
+import type { Clock } from './clock.js'
+import { Delivery, type LiveSource, QUEUE_LIMIT } from './delivery.js'
+import { HoldfastError } from './errors.js'
+import { IsolatedObserver, StreamIterator } from './observer.js'
+
+export { Broadcast } from './broadcast.js'
+
+/** What a replayable stream is made of. */
+export interface Source<T> {
+  /** The durable items with a number of at least `from`, in order, read as they are asked for. May throw. */
+  replay(from: number): IterableIterator<T>
+  /** The number of an item: a whole number that grows from item to item, not necessarily by one. */
+  numberOf(item: T): number
+  /**
+   * Adds a listener of live items, each of which `replay` gives from then on; returns how to take it off. `ended` is
+   * called once, when no more will come; at once if that is past.
+   */
+  listen(listener: (item: T) => void, ended: (error?: Error) => void): () => void
+}
+
+export interface StreamOptions {
+  /**
+   * The first number wanted: the durable items from it on are replayed, then come the live ones; what has a smaller
+   * number never comes. Without it: whatever is published after subscribing.
+   */
+  from?: number
+  /** How many live items may wait for a slow observer before it is cut off with OBSERVER_OVERFLOW (1024). */
+  queueLimit?: number
+  /** Completes every subscription when aborted; what is queued by then is dropped. */
+  signal?: AbortSignal
+}
+
+export interface StreamHost {
+  clock: Clock
+  /** Hears what an observer threw or rejected, or an error that it had no handler for. Must not throw. */
+  onObserverError(error: unknown): void
+}
+
+type Handler<A> = ((argument: A) => void) | null
+
+/**
+ * An RxJS Observable that is also an AsyncIterable, and so is what its `pipe` gives.
+ *
+ * `next` may be async: the next item comes when its promise is fulfilled, and a replay waits meanwhile. What `next`
+ * throws or rejects with unsubscribes that observer and goes to the host. An error (of an operator, of the stream, or
+ * OBSERVER_OVERFLOW) goes to the observer's `error`, or without one to the host.
+ *
+ * ```ts
+ * session.transitions$({ from: 1 }).subscribe((transition) => console.log(transition.seq))
+ * for await (const transition of session.transitions$({ from: 1 })) console.log(transition.seq)
+ * ```
+ */
+export class Stream<T> extends Observable<T> implements AsyncIterable<T, undefined> {
+  readonly #host: StreamHost
+  readonly #queueLimit: number
+
+  /** `begin` is called for each subscription and returns how to end it, as for an Observable. */
+  constructor(host: StreamHost, queueLimit: number, begin?: (subscriber: Subscriber<T>) => TeardownLogic) {
+    super(begin)
+    this.#host = host
+    this.#queueLimit = queueLimit
+  }
+
+  /** What operators call to make the result of `pipe`: it isolates its observers as this one does. */
+  override lift<R>(operator?: Operator<T, R>): Stream<R> {
+    const lifted = new Stream<R>(this.#host, this.#queueLimit)
+    lifted.source = this
+    lifted.operator = operator
+    return lifted
+  }
+
+  override subscribe(
+    observerOrNext?: Partial<Observer<T>> | Handler<T>,
+    error?: Handler<unknown>,
+    complete?: (() => void) | null,
+  ): Subscription {
+    // An operator's own subscriber leads to an observer further on, and that one is isolated.
+    if (isSubscriber(observerOrNext)) return super.subscribe(observerOrNext)
+    const observer =
+      typeof observerOrNext === 'object' && observerOrNext
+        ? observerOrNext
+        : { next: observerOrNext ?? undefined, error: error ?? undefined, complete: complete ?? undefined }
+    return super.subscribe(new IsolatedObserver<T>(observer, this.#host, this.#queueLimit))
+  }
+
+  // One signature for Observable's eleven: an operator left out passes its input on.
+  override pipe<A = T, B = A, C = B, D = C, E = D, F = E, G = F, H = G, I = H>(
+    operator1?: OperatorFunction<T, A>,
+    operator2?: OperatorFunction<A, B>,
+    operator3?: OperatorFunction<B, C>,
+    operator4?: OperatorFunction<C, D>,
+    operator5?: OperatorFunction<D, E>,
+    operator6?: OperatorFunction<E, F>,
+    operator7?: OperatorFunction<F, G>,
+    operator8?: OperatorFunction<G, H>,
+    operator9?: OperatorFunction<H, I>,
+  ): Stream<I>
+  override pipe(...operators: OperatorFunction<unknown, unknown>[]): Stream<unknown> {
+    let result: Observable<unknown> = this
+    for (const operator of operators) result = operator(result)
+    if (result instanceof Stream) return result
+    // Some operators make an Observable of their own (`endWith`): its observers would not be isolated.
+    return new Stream(this.#host, this.#queueLimit, (subscriber) => result.subscribe(subscriber))
+  }
+
+  /** Calls `next` with each item, one after the other; rejects with what `next` throws, or with the stream's error. */
+  override async forEach(next: (item: T) => void): Promise<void> {
+    for await (const item of this) await next(item)
+  }
+
+  /** Subscribes at once, and unsubscribes when the loop is left. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<T, undefined> {
+    return new StreamIterator<T>((observer) => this.subscribe(observer))
+  }
+}
+
+/** The durable items from `from` on, then the live ones. Throws INVALID_ARGUMENT. */
+export function replayThenLive<T>(source: Source<T>, options: StreamOptions, host: StreamHost): Stream<T> {
+  if (options.from !== undefined) requireWhole('from', options.from, Number.MIN_SAFE_INTEGER)
+  return deliver(source, options, host)
+}
+
+/** What comes live, without numbers and without replay. Throws INVALID_ARGUMENT. */
+export function liveOnly<T>(
+  listen: Source<T>['listen'],
+  options: Omit<StreamOptions, 'from'>,
+  host: StreamHost,
+): Stream<T> {
+  const { queueLimit, signal } = options
+  return deliver({ listen }, { queueLimit, signal }, host)
+}
+
+function deliver<T>(source: Source<T> | LiveSource<T>, options: StreamOptions, host: StreamHost): Stream<T> {
+  const queueLimit = options.queueLimit ?? QUEUE_LIMIT
+  requireWhole('queueLimit', queueLimit, 1)
+  return new Stream<T>(host, queueLimit, (subscriber) => {
+    const delivery = new Delivery<T>(source, options, host, subscriber)
+    // Before it starts: an observer may have enough after the first item.
+    subscriber.add(() => delivery.close())
+    delivery.start()
+  })
+}
+
+function requireWhole(name: string, value: number, least: number): void {
+  if (Number.isSafeInteger(value) && value >= least) return
+  const bound = least > 0 ? ` of at least ${least}` : ''
+  throw new HoldfastError('INVALID_ARGUMENT', `${name} must be a whole number${bound}, not ${String(value)}`)
+}
+
+/** As RxJS tells them: also one of another copy of RxJS. */
+const isSubscriber = (value: unknown): value is Subscriber<never> =>
+  value instanceof Subscriber ||
+  (typeof value === 'object' &&
+    value !== null &&
+    ['next', 'error', 'complete', 'add', 'remove', 'unsubscribe'].every(
+      (method) => typeof (value as Record<string, unknown>)[method] === 'function',
+    ))

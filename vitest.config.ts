@@ -1,0 +1,26 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
+
+export default defineConfig({
+  resolve: {
+    // One copy of the runtime a test: `holdfast` is the source here. Worker threads and child processes load dist.
+    alias: [
+      { find: /^holdfast$/, replacement: here('./src/index.ts') },
+      { find: /^holdfast\/testing$/, replacement: here('./src/testing/index.ts') },
+      { find: /^holdfast\/machines\/planning$/, replacement: here('./machines/planning/index.ts') },
+    ],
+  },
+  test: {
+    include: ['test/**/*.test.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    typecheck: { enabled: false },
+    coverage: {
+      provider: 'v8',
+      include: ['src/**/*.ts', 'machines/**/*.ts'],
+      reporter: ['text', 'json-summary'],
+    },
+  },
+})
