@@ -2,14 +2,7 @@
 // Everything that would make a session lose its way after a crash is refused here, naming the state that has it.
 
 import type { StandardSchemaV1 } from '@standard-schema/spec'
-import type {
-  AnyStateMachine,
-  ContextFrom,
-  EventFromLogic,
-  InputFrom,
-  OutputFrom,
-  SnapshotFrom,
-} from 'xstate'
+import type { AnyStateMachine, ContextFrom, EventFromLogic, InputFrom, OutputFrom, SnapshotFrom } from 'xstate'
 import { HoldfastError } from './errors.js'
 import type { Attributes } from './state.js'
 import { stepOf } from './steps.js'
@@ -99,8 +92,10 @@ function checkActors(kind: string, machine: AnyStateMachine, hasModule: boolean)
       throw notDurable(state, 'is written inline', 'name it in setup({ actors }) and refer to it by that name')
     }
     if (!logic) throw notDurable(state, `"${src}" is not in setup({ actors })`, 'add it there')
-    if (!stepOf(logic)) throw notDurable(state, `"${src}" is not a step`, 'declare it with step(…) and do its work there')
-    if (!hasModule) throw invalid(kind, `its machine uses the step "${src}": set steps to the URL of the module that has it`)
+    if (!stepOf(logic))
+      throw notDurable(state, `"${src}" is not a step`, 'declare it with step(…) and do its work there')
+    if (!hasModule)
+      throw invalid(kind, `its machine uses the step "${src}": set steps to the URL of the module that has it`)
   }
 }
 

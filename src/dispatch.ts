@@ -5,6 +5,7 @@
 
 import type { Cancel, Clock } from './clock.js'
 import type { ErrorEnvelope } from './envelope.js'
+import { HoldfastError } from './errors.js'
 import type { Outcome, Pool, RunningTask, Task, TaskListener } from './pool.js'
 import { failed } from './step-run.js'
 
@@ -73,8 +74,10 @@ interface Job {
 
 const CANCELLED: Outcome = { kind: 'cancelled' }
 
-/** A pool over these seats. */
+/** A pool over these seats. Throws INVALID_ARGUMENT when there is no seat, or the limit is not one. */
 export function createDispatch({ clock, seats, queueLimit }: DispatchOptions): Pool {
+  if (seats.length === 0) throw new HoldfastError('INVALID_ARGUMENT', 'a pool has at least one worker')
+  if (!(queueLimit >= 0)) throw new HoldfastError('INVALID_ARGUMENT', `a queue limit is 0 or more, not ${queueLimit}`)
   let waiting = new Set<Job>()
   const seated = new Set<Job>()
   const idle = [...seats]

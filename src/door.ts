@@ -12,7 +12,7 @@ const ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/
 const LONGEST_KEY = 256
 
 /** Event types that only the machine and the runtime may use. */
-const RESERVED = ['xstate.', 'holdfast.']
+const isReserved = (type: string): boolean => type === '*' || type.startsWith('xstate.') || type.startsWith('holdfast.')
 
 /** An event from outside, checked, copied and frozen. Throws INVALID_EVENT or NOT_JSON. */
 export function admitEvent(kind: AnySessionKind, event: unknown): RecordedEvent {
@@ -20,7 +20,7 @@ export function admitEvent(kind: AnySessionKind, event: unknown): RecordedEvent 
   if (typeof type !== 'string' || type === '') {
     throw invalid('INVALID_EVENT', 'an event is an object with a type, such as { type: "start" }')
   }
-  if (type === '*' || RESERVED.some((prefix) => type.startsWith(prefix))) {
+  if (isReserved(type)) {
     throw invalid('INVALID_EVENT', `events of type "${type}" come from the runtime only; send one of the machine's own`)
   }
   const copied = copyJson(event, 'event') as RecordedEvent
@@ -39,7 +39,10 @@ export function admitInput(kind: AnySessionKind, input: unknown): unknown {
 /** A session id from outside. Throws INVALID_ID. */
 export function admitId(id: unknown): string {
   if (typeof id === 'string' && ID_PATTERN.test(id)) return id
-  throw invalid('INVALID_ID', `${JSON.stringify(id)} is not an id: letters, digits, "-" and "_", at most 64, no leading sign`)
+  throw invalid(
+    'INVALID_ID',
+    `${JSON.stringify(id)} is not an id: letters, digits, "-" and "_", at most 64, no leading sign`,
+  )
 }
 
 /** An idempotency key from outside. Throws INVALID_ARGUMENT. */

@@ -67,11 +67,12 @@ export interface ChildRef {
   readonly options: { readonly input?: unknown }
 }
 
+/** Made only when there is something to collect: most transitions have no effects but their record. */
 interface Collected {
-  readonly actions: (() => void)[]
-  readonly timers: TimerRequest[]
-  readonly sends: { readonly to: unknown; readonly event: RecordedEvent }[]
-  readonly emitted: RecordedEvent[]
+  actions: (() => void)[]
+  timers: TimerRequest[]
+  sends: { readonly to: unknown; readonly event: RecordedEvent }[]
+  emitted: RecordedEvent[]
 }
 
 // XState's actor scope and logic are generic in everything that is not known here.
@@ -88,7 +89,7 @@ export class Engine {
   #refusable = false
   #thrown: { readonly error: unknown } | undefined
   #snapshot: AnyMachineSnapshot | undefined
-  #collected: Collected = collection()
+  #collected: Collected | undefined
 
   private constructor(machine: AnyStateMachine, host: EngineHost) {
     this.#machine = machine
@@ -172,7 +173,7 @@ export class Engine {
     }
     return this.#attempt(snapshot, () => {
       const after = this.#transition(snapshot, event)
-      if (this.#refusable && after === snapshot && isIdle(this.#collected) && !snapshot.can(event as Loose)) {
+      if (this.#refusable && after === snapshot && !this.#collected && !snapshot.can(event as Loose)) {
         throw notAccepted(snapshot, event)
       }
       return after
@@ -182,13 +183,11 @@ export class Engine {
   #attempt(before: AnyMachineSnapshot | undefined, decide: () => AnyMachineSnapshot): AnyMachineSnapshot {
     const commit = this.#commit
     this.#commit = undefined
-    this.#collected = collection()
+    this.#collected = undefined
     try {
       const after = decide()
       if (after.children !== before?.children) checkChildren(before, after, this.#machine)
-      const { actions, timers, sends, emitted } = this.#collected
-      const messages = sends.length > 0 ? sends.filter((send) => send.to === this.#scope.self).map((send) => send.event) : NONE
-      commit?.({ before, after, actions, timers, messages, emitted })
+      commit?.(this.#decision(before, after))
       this.#snapshot = after
       return after.status === 'active' ? after : ({ ...after, status: 'active' } as AnyMachineSnapshot)
     } catch (error) {
@@ -198,6 +197,15 @@ export class Engine {
     }
   }
 
+  #decision(before: AnyMachineSnapshot | undefined, after: AnyMachineSnapshot): Decision {
+    const collected = this.#collected
+    if (!collected) return { before, after, actions: NONE, timers: NONE, messages: NONE, emitted: NONE }
+    const { actions, timers, sends, emitted } = collected
+    // Only now: XState resolves the receivers of some messages at the end of a transition.
+    const messages = sends.filter((send) => send.to === this.#scope.self).map((send) => send.event)
+    return { before, after, actions, timers, messages, emitted }
+  }
+
   #transition(snapshot: AnyMachineSnapshot, event: RecordedEvent): AnyMachineSnapshot {
     try {
       return this.#machine.transition(snapshot, event as Loose, this.#scope)
@@ -205,7 +213,7 @@ export class Engine {
       if (!isMutationError(error)) throw error
       // The frozen part does not know its path, so the decision, which is pure, is made once more and watched.
       this.#restoreSystemIds(snapshot)
-      this.#collected = collection()
+      this.#collected = undefined
       const traced = { ...snapshot, context: tracePaths(snapshot.context, 'context') } as AnyMachineSnapshot
       this.#machine.transition(traced, tracePaths(event, 'event') as Loose, this.#scope)
       throw error
@@ -215,13 +223,24 @@ export class Engine {
   #scopeFor(actorScope: Loose): Loose {
     const { self, id, sessionId, logger, system } = actorScope
     const actionExecutor = (action: Loose): void => this.#collect(action)
-    this.#scope = { self, id, sessionId, logger, system, defer: ignore, emit: ignore, stopChild: ignore, actionExecutor }
+    this.#scope = {
+      self,
+      id,
+      sessionId,
+      logger,
+      system,
+      defer: ignore,
+      emit: ignore,
+      stopChild: ignore,
+      actionExecutor,
+    }
     return this.#scope
   }
 
   /** Sorts what XState would run into what the session will do. */
   #collect(action: Loose): void {
     const { type, params } = action
+    this.#collected ??= { actions: [], timers: [], sends: [], emitted: [] }
     const collected = this.#collected
     switch (type) {
       case 'xstate.raise':
@@ -280,16 +299,16 @@ export function historyOf(snapshot: AnyMachineSnapshot): { [node: string]: strin
   return history
 }
 
-const NONE: readonly RecordedEvent[] = []
+const NONE: readonly never[] = []
 
 const ignore = (): void => {}
 
-const collection = (): Collected => ({ actions: [], timers: [], sends: [], emitted: [] })
-
-const isIdle = ({ actions, timers, sends, emitted }: Collected): boolean =>
-  actions.length + timers.length + sends.length + emitted.length === 0
-
-const timer = (params: Loose): TimerRequest => ({ kind: 'set', id: params.id, delayMs: params.delay, event: params.event })
+const timer = (params: Loose): TimerRequest => ({
+  kind: 'set',
+  id: params.id,
+  delayMs: params.delay,
+  event: params.event,
+})
 
 function notAccepted(snapshot: AnyMachineSnapshot, event: RecordedEvent): HoldfastError {
   const accepts = acceptedEvents(snapshot)
@@ -300,7 +319,11 @@ function notAccepted(snapshot: AnyMachineSnapshot, event: RecordedEvent): Holdfa
   })
 }
 
-function checkChildren(before: AnyMachineSnapshot | undefined, after: AnyMachineSnapshot, machine: AnyStateMachine): void {
+function checkChildren(
+  before: AnyMachineSnapshot | undefined,
+  after: AnyMachineSnapshot,
+  machine: AnyStateMachine,
+): void {
   const old = childrenOf(before)
   for (const [key, ref] of Object.entries(childrenOf(after))) {
     if (ref === old[key]) continue
@@ -309,7 +332,10 @@ function checkChildren(before: AnyMachineSnapshot | undefined, after: AnyMachine
       throw new HoldfastError('ACTOR_NOT_DURABLE', `${name} was spawned, which is not a step and could not be restored`)
     }
     if (ref.id !== key || ref.id === ref.sessionId) {
-      throw new HoldfastError('CHILD_ID_REQUIRED', `"${ref.src}" was spawned without an id; give it one that stays the same`)
+      throw new HoldfastError(
+        'CHILD_ID_REQUIRED',
+        `"${ref.src}" was spawned without an id; give it one that stays the same`,
+      )
     }
   }
 }
@@ -344,5 +370,9 @@ function checkFits(machine: AnyStateMachine, state: Resumable): void {
 
 function sorted(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, item]) => [key, sorted(item)]))
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, item]) => [key, sorted(item)]),
+  )
 }

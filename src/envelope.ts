@@ -18,7 +18,11 @@ const CAUSES_KEPT = 4
 /** Turns anything that was thrown into an envelope. Never throws. */
 export function encodeError(error: unknown, depth = 0): ErrorEnvelope {
   if (!(error instanceof Error) && !looksLikeError(error)) {
-    return { name: 'Error', message: describe(error), ...(isJson(error) && error !== undefined ? { thrown: error } : {}) }
+    return {
+      name: 'Error',
+      message: describe(error),
+      ...(isJson(error) && error !== undefined ? { thrown: error } : {}),
+    }
   }
   const envelope: Record<string, unknown> = { name: String(error.name ?? 'Error'), message: String(error.message) }
   for (const [field, value] of Object.entries(error)) {

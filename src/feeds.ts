@@ -15,13 +15,14 @@ export class Feeds {
   readonly #emitted: Topics<RecordedEvent> = new Topics()
 
   /** Shows a transition to whoever listens; it is made only if somebody does. */
-  publish(id: string, transition: () => Transition): void {
-    this.#transitions.publish(id, transition)
-    if (this.all.observed) this.all.publish(transition())
+  publish(id: string, durable: { transition(): Transition }): void {
+    const one = this.#transitions.observed(id)
+    if (one) one.publish(durable.transition())
+    if (this.all.observed) this.all.publish(durable.transition())
   }
 
   emit(id: string, event: RecordedEvent): void {
-    this.#emitted.publish(id, () => event)
+    this.#emitted.observed(id)?.publish(event)
   }
 
   /** The session is over: its observers have seen everything. */
@@ -50,10 +51,11 @@ export class Feeds {
 class Topics<T> {
   readonly #broadcasts: Map<string, Broadcast<T>> = new Map()
 
-  publish(id: string, item: () => T): void {
-    if (this.#broadcasts.size === 0) return
+  /** The broadcast of a session, if anybody listens. */
+  observed(id: string): Broadcast<T> | undefined {
+    if (this.#broadcasts.size === 0) return undefined
     const broadcast = this.#broadcasts.get(id)
-    if (broadcast?.observed) broadcast.publish(item())
+    return broadcast?.observed ? broadcast : undefined
   }
 
   listen(id: string): Broadcast<T>['listen'] {

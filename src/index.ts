@@ -7,7 +7,7 @@ export {
   type SessionDefinition,
   type SessionKind,
 } from './define.js'
-export { decodeError, encodeError, type ErrorEnvelope } from './envelope.js'
+export { decodeError, type ErrorEnvelope, encodeError } from './envelope.js'
 export { type ErrorCode, exitCodeOf, HoldfastError, isHoldfastError, statusOf } from './errors.js'
 export {
   type CallOptions,
@@ -22,7 +22,15 @@ export { type OpenOptions, openRuntime } from './open.js'
 export { applyPatch, type Patch } from './patch.js'
 export type { StepContext } from './pool.js'
 export type { SessionEntry, SessionFilter, SessionPage, SessionStats } from './registry.js'
-export { type CreateOptions, createRuntime, type Health, type Ports, Runtime, type RuntimeOptions, type Sessions } from './runtime.js'
+export {
+  type CreateOptions,
+  createRuntime,
+  type Health,
+  type Ports,
+  Runtime,
+  type RuntimeOptions,
+  type Sessions,
+} from './runtime.js'
 export type { Attributes, SessionState, SessionStatus, StateValue } from './state.js'
 export type { StepUpdate } from './step-runner.js'
 export { type StepLogic, type StepOptions, step } from './steps.js'

@@ -8,13 +8,18 @@ import { formatPath, type JsonPath } from './json.js'
 /** True for the error that writing to a frozen value gives, also when XState has wrapped its message. */
 export const isMutationError = (error: unknown): boolean =>
   error instanceof Error &&
-  /Cannot (assign to read only property|add property|define property|redefine property|delete property)/.test(error.message)
+  /Cannot (assign to read only property|add property|define property|redefine property|delete property)/.test(
+    error.message,
+  )
 
 /** A view of `value` that reads the same and throws CONTEXT_MUTATED, with the path, when it is written to. */
 export function tracePaths<T>(value: T, name: string, path: JsonPath = []): T {
   if (typeof value !== 'object' || value === null) return value
   const refuse = (key: string | symbol): never => {
-    const place = formatPath(name, [...path, Array.isArray(value) && /^\d+$/.test(String(key)) ? Number(key) : String(key)])
+    const place = formatPath(name, [
+      ...path,
+      Array.isArray(value) && /^\d+$/.test(String(key)) ? Number(key) : String(key),
+    ])
     throw new HoldfastError(
       'CONTEXT_MUTATED',
       `${place} was changed in place; return a new value from assign instead, such as { ...old, field } or [...old, item]`,

@@ -64,8 +64,13 @@ export async function openRuntime(options: OpenOptions): Promise<Runtime> {
     const storage = { journal: createMemoryJournal(clock), snapshots: createMemorySnapshots() }
     return createRuntime({ ...storage, pool: poolOf(options, clock), clock, chance }, common)
   }
-  const { ports, damage } = await openFiles(createFileDisk(options.dir ?? '.holdfast'), kinds, clock, chance, logger, () =>
-    poolOf(options, clock),
+  const { ports, damage } = await openFiles(
+    createFileDisk(options.dir ?? '.holdfast'),
+    kinds,
+    clock,
+    chance,
+    logger,
+    () => poolOf(options, clock),
   )
   return createRuntime(ports, { ...common, damage })
 }
@@ -85,10 +90,16 @@ export async function openFiles(
     await writeDirectoryFile(disk, directory, kinds)
     const { journal, damage } = openFileJournal(disk, clock)
     for (const { kind, file, offset, bytes, kept } of damage) {
-      logger.warn({ file, offset, bytes, kept }, `${file} is ${kind} at offset ${offset}; ${bytes} bytes are kept in ${kept}`)
+      logger.warn(
+        { file, offset, bytes, kept },
+        `${file} is ${kind} at offset ${offset}; ${bytes} bytes are kept in ${kept}`,
+      )
     }
     const snapshots = createFileSnapshots(disk, ({ file, reason, kept }) =>
-      logger.warn({ file, kept }, `${file} cannot be read (${reason}); it is kept in ${kept}, the journal has everything`),
+      logger.warn(
+        { file, kept },
+        `${file} cannot be read (${reason}); it is kept in ${kept}, the journal has everything`,
+      ),
     )
     return { ports: { journal, snapshots, pool: pool(), clock, chance, release: () => lock.release() }, damage }
   } catch (error) {
@@ -139,12 +150,20 @@ function takeLock(disk: Disk, clock: Clock): NonNullable<ReturnType<Disk['lock']
   }
   const owner = ownerOf(disk)
   const who = owner ? `process ${owner.pid}, since ${owner.since}` : 'another process'
-  throw new HoldfastError('DIRECTORY_LOCKED', `${disk.location} is in use by ${who}; stop it or choose another directory`, {
-    details: { owner },
-  })
+  throw new HoldfastError(
+    'DIRECTORY_LOCKED',
+    `${disk.location} is in use by ${who}; stop it or choose another directory`,
+    {
+      details: { owner },
+    },
+  )
 }
 
-async function writeDirectoryFile(disk: Disk, old: DirectoryFile | undefined, kinds: readonly AnySessionKind[]): Promise<void> {
+async function writeDirectoryFile(
+  disk: Disk,
+  old: DirectoryFile | undefined,
+  kinds: readonly AnySessionKind[],
+): Promise<void> {
   const seen = { ...old?.kinds, ...Object.fromEntries(kinds.map(({ kind, version }) => [kind, version])) }
   const text = `${JSON.stringify({ holdfast: FORMAT, kinds: seen } satisfies DirectoryFile, null, 2)}\n`
   const bytes = new TextEncoder().encode(text)
@@ -163,7 +182,8 @@ function unwritable(disk: Disk, cause: unknown): unknown {
       { cause },
     )
   }
-  if (code === 'ENOSPC') return new HoldfastError('DISK_FULL', `${disk.location}: the disk is full; free some space`, { cause })
+  if (code === 'ENOSPC')
+    return new HoldfastError('DISK_FULL', `${disk.location}: the disk is full; free some space`, { cause })
   return new HoldfastError('DISK_FAILED', `${disk.location} cannot be used (${String(cause)})`, { cause })
 }
 

@@ -2,7 +2,8 @@
 // The live session holds two: the last decided, which runs ahead of the disk, and the last durable, which may be shown.
 
 import { historyOf, type MachineSnapshot } from './durable.js'
-import type { Position } from './record.js'
+import type { Position, TransitionRecord } from './record.js'
+import { childrenAfter, messagesAfter, timersAfter } from './rehydrate.js'
 import type { Attributes, CreationKey, SessionState, SessionStatus, StateValue } from './state.js'
 
 export interface Point {
@@ -39,6 +40,32 @@ export function pointOf(state: SessionState, snapshot: MachineSnapshot | undefin
   const { output, error } = state
   const common = { seq, position, at: updatedAt, status, value, context, output, error }
   return { ...common, children, timers, messages, attributes, snapshot, history }
+}
+
+/** The point after a record, in the same terms as the fold of `rehydrate.ts`. */
+export function pointAfter(
+  before: Point,
+  record: TransitionRecord,
+  position: Position,
+  snapshot: MachineSnapshot | undefined,
+): Point {
+  const { status } = record
+  return {
+    seq: record.seq,
+    position,
+    at: record.at,
+    status: status ?? before.status,
+    value: record.value,
+    context: snapshot ? snapshot.context : before.context,
+    output: status ? record.output : before.output,
+    error: status ? record.error : before.error,
+    children: childrenAfter(before.children, record),
+    timers: timersAfter(before.timers, record),
+    messages: messagesAfter(before.messages, record),
+    attributes: record.attributes ?? before.attributes,
+    snapshot,
+    history: before.history,
+  }
 }
 
 /** The state to store for a point. */

@@ -306,7 +306,8 @@ const keyOf = (kind: string, key: string): string => `${kind}:${key}`
 
 function positionOf(cursor: string | undefined): Position {
   if (cursor === undefined) return NOWHERE
-  if (!/^\d{1,15}$/.test(cursor)) throw new HoldfastError('INVALID_ARGUMENT', `"${cursor}" is not a cursor that list gave`)
+  if (!/^\d{1,15}$/.test(cursor))
+    throw new HoldfastError('INVALID_ARGUMENT', `"${cursor}" is not a cursor that list gave`)
   return Number(cursor)
 }
 

@@ -98,4 +98,3 @@ export function messagesAfter(messages: SessionState['messages'], record: Transi
 
 /** Freezes a folded state: from here on it is shared and never changed. */
 export const sealed = (state: Folding): SessionState => sealJson(state, 'state')
-

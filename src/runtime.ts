@@ -10,7 +10,13 @@ import { admitEvent, admitId, admitInput, admitKey } from './door.js'
 import { decodeError, type ErrorEnvelope } from './envelope.js'
 import { HoldfastError } from './errors.js'
 import { Feeds } from './feeds.js'
-import { type CallOptions, Session, type SessionSnapshot, type SessionVerbs, type TransitionsOptions } from './handle.js'
+import {
+  type CallOptions,
+  Session,
+  type SessionSnapshot,
+  type SessionVerbs,
+  type TransitionsOptions,
+} from './handle.js'
 import { loadState, recordsFrom } from './history.js'
 import type { Damage, Journal, JournalStats } from './journal.js'
 import { consoleLogger, type Logger } from './logger.js'
@@ -73,9 +79,10 @@ export interface Health {
   readonly pool: ReturnType<Pool['stats']>
 }
 
-type CreateArguments<TMachine extends AnyMachine> = undefined extends KindInput<TMachine>
-  ? [input?: KindInput<TMachine>, options?: CreateOptions]
-  : [input: KindInput<TMachine>, options?: CreateOptions]
+type CreateArguments<TMachine extends AnyMachine> =
+  undefined extends KindInput<TMachine>
+    ? [input?: KindInput<TMachine>, options?: CreateOptions]
+    : [input: KindInput<TMachine>, options?: CreateOptions]
 
 /** Bytes on their way to the disk beyond which sends are refused with OVERLOADED. */
 const PENDING_BYTES = 256 * 1024 * 1024
@@ -111,7 +118,10 @@ export class Runtime implements AsyncDisposable {
     this.#damage = options.damage ?? []
     this.#timers = new Timers(ports.clock)
     this.#sessionHost = this.#makeSessionHost(options.mailboxLimit ?? 10_000)
-    this.#streamHost = { clock: ports.clock, onObserverError: (err) => this.#logger.error({ err }, 'an observer failed') }
+    this.#streamHost = {
+      clock: ports.clock,
+      onObserverError: (err) => this.#logger.error({ err }, 'an observer failed'),
+    }
     this.#verbs = this.#makeVerbs()
     const { snapshots } = ports
     const [registry, kinds, logger] = [this.#registry, this.#kinds, this.#logger]
@@ -215,13 +225,17 @@ export class Runtime implements AsyncDisposable {
     const { journal, snapshots } = this.#ports
     const index = snapshots.readIndex()
     const usable = index && index.through <= journal.end ? index : undefined
-    if (index && !usable) this.#logger.warn({ through: index.through, end: journal.end }, 'the journal ends before the index')
+    if (index && !usable)
+      this.#logger.warn({ through: index.through, end: journal.end }, 'the journal ends before the index')
     this.#registry.load(usable?.entries ?? [])
     for (const { position, record } of journal.scan(usable?.through ?? 0)) {
       try {
         this.#registry.follow(record, position)
       } catch (error) {
-        this.#supervisor.park({ id: record.session, kind: record.kind ?? this.#registry.get(record.session)?.kind ?? '' }, error)
+        this.#supervisor.park(
+          { id: record.session, kind: record.kind ?? this.#registry.get(record.session)?.kind ?? '' },
+          error,
+        )
       }
     }
     for (const { sessions, kind, file, offset } of this.#damage) {
@@ -229,7 +243,8 @@ export class Runtime implements AsyncDisposable {
       for (const id of sessions) {
         const entry = this.#registry.get(id)
         const message = `${file} is corrupt at offset ${offset}, where records of this session were`
-        if (entry) this.#supervisor.park(entry, new HoldfastError('JOURNAL_CORRUPT', message, { details: { file, offset } }))
+        if (entry)
+          this.#supervisor.park(entry, new HoldfastError('JOURNAL_CORRUPT', message, { details: { file, offset } }))
       }
     }
   }
@@ -241,9 +256,13 @@ export class Runtime implements AsyncDisposable {
     const entry = this.#registry.byKey(kind.kind, created.key)
     if (!entry) return undefined
     if (entry.created?.digest !== created.digest) {
-      throw new HoldfastError('IDEMPOTENCY_CONFLICT', `key "${created.key}" created session ${entry.id} with another input`, {
-        details: { session: entry.id },
-      })
+      throw new HoldfastError(
+        'IDEMPOTENCY_CONFLICT',
+        `key "${created.key}" created session ${entry.id} with another input`,
+        {
+          details: { session: entry.id },
+        },
+      )
     }
     return new Session(this.#verbs, entry.id, entry.kind)
   }
@@ -285,14 +304,15 @@ export class Runtime implements AsyncDisposable {
     return {
       ...{ journal, clock, chance, pool, timers: this.#timers, mailboxLimit },
       advanced: (record, position) => this.#registry.follow(record, position),
-      broadcast: (session, transition) => {
-        this.#feeds.publish(session.id, transition)
+      broadcast: (session, commit) => {
+        this.#feeds.publish(session.id, commit)
         this.#checkpoints.consider(session)
         this.#considerIndex()
       },
       update: (update) => this.#feeds.updates.publish(update),
       emitted: (id, event) => this.#feeds.emit(id, event),
-      report: (session, err) => this.#logger.error({ session: session.id, err }, 'an event from within could not be taken'),
+      report: (session, err) =>
+        this.#logger.error({ session: session.id, err }, 'an event from within could not be taken'),
       crashed: (session, errors) => this.#supervisor.crashed(session, errors),
       halted: (error) => this.#halt(error),
       ended: (session) => this.#ended(session),
@@ -325,7 +345,9 @@ export class Runtime implements AsyncDisposable {
 
   #halt(cause: Error): void {
     if (this.#failure) return
-    this.#failure = new HoldfastError('READ_ONLY', `nothing more can be recorded (${cause.message}); reads go on`, { cause })
+    this.#failure = new HoldfastError('READ_ONLY', `nothing more can be recorded (${cause.message}); reads go on`, {
+      cause,
+    })
     this.#logger.error({ err: cause }, this.#failure.message)
   }
 
@@ -353,12 +375,15 @@ export class Runtime implements AsyncDisposable {
         const kind = this.#kinds.get(entry.kind) as AnySessionKind
         return entry.status === 'active' && snapshot?.can(admitEvent(kind, event)) === true
       },
-      send: async (id, event, { signal }) => {
-        this.#assertWritable()
-        const { kind: name } = this.#entry(id)
-        const session = this.#supervisor.activate(id)
-        const kind = this.#kinds.get(name) as AnySessionKind
-        return abortable(session.send(admitEvent(kind, event)), signal)
+      send: (id, event, { signal }) => {
+        try {
+          this.#assertWritable()
+          const session = this.#supervisor.activate(id)
+          const kind = this.#kinds.get(session.identity.kind) as AnySessionKind
+          return abortable(session.send(admitEvent(kind, event)), signal)
+        } catch (error) {
+          return Promise.reject(error)
+        }
       },
       delete: async (id, { signal }) => {
         this.#assertWritable()
@@ -366,7 +391,10 @@ export class Runtime implements AsyncDisposable {
       },
       until: (id, test, { signal }) => abortable(this.#until(id, test), signal),
       result: async (id, { signal }) => {
-        const snapshot = await abortable(this.#until(id, ({ status }) => status !== 'active'), signal)
+        const snapshot = await abortable(
+          this.#until(id, ({ status }) => status !== 'active'),
+          signal,
+        )
         return resultOf(snapshot)
       },
       transitions: (id, options) => this.#transitions(id, options),
@@ -406,7 +434,8 @@ export class Runtime implements AsyncDisposable {
   *#replay(journal: Journal, id: string, from: number): Generator<Transition> {
     const entry = this.#registry.get(id)
     if (!entry) return
-    for (const { record, position } of recordsFrom(journal, id, entry.position, from)) yield transitionOf(record, position)
+    for (const { record, position } of recordsFrom(journal, id, entry.position, from))
+      yield transitionOf(record, position)
   }
 
   #snapshot(id: string): SessionSnapshot {
@@ -450,7 +479,10 @@ export class Runtime implements AsyncDisposable {
 function byName(kinds: readonly AnySessionKind[]): Map<string, AnySessionKind> {
   const named = new Map(kinds.map((kind) => [kind.kind, kind]))
   if (named.size === kinds.length) return named
-  throw new HoldfastError('INVALID_KIND', `two session kinds have the same name: ${kinds.map(({ kind }) => kind).join(', ')}`)
+  throw new HoldfastError(
+    'INVALID_KIND',
+    `two session kinds have the same name: ${kinds.map(({ kind }) => kind).join(', ')}`,
+  )
 }
 
 function shown(entry: IndexEntry, point: Point): SessionSnapshot {
@@ -477,7 +509,9 @@ function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Pro
   if (!signal) return promise
   return new Promise((resolve, reject) => {
     const abort = (): void =>
-      reject(new HoldfastError('ABORTED', 'the call was given up; what was sent may still happen', { cause: signal.reason }))
+      reject(
+        new HoldfastError('ABORTED', 'the call was given up; what was sent may still happen', { cause: signal.reason }),
+      )
     if (signal.aborted) return abort()
     signal.addEventListener('abort', abort, { once: true })
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))

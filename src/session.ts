@@ -5,15 +5,14 @@
 import type { Chance } from './chance.js'
 import type { Cancel, Clock } from './clock.js'
 import type { AnySessionKind } from './define.js'
-import { type Decision, Engine, type EngineHost } from './durable.js'
+import { type Decision, Engine, type EngineHost, type MachineSnapshot } from './durable.js'
 import { type ErrorEnvelope, encodeError } from './envelope.js'
 import { HoldfastError, isHoldfastError } from './errors.js'
 import type { Journal, Waiter } from './journal.js'
 import { copyJson } from './json.js'
-import { type Identity, type Point, pointOf, stateOf } from './point.js'
+import { type Identity, type Point, pointAfter, pointOf, stateOf } from './point.js'
 import type { Outcome, Pool } from './pool.js'
 import { NOWHERE, type Position, type Progress, type RecordedEvent, type TransitionRecord } from './record.js'
-import { childrenAfter, messagesAfter, timersAfter } from './rehydrate.js'
 import type { Child, CreationKey, IndexEntry, SessionState, Timer } from './state.js'
 import { type StepRun, StepRunner, type StepUpdate } from './step-runner.js'
 import { backoff, type StepDeclaration, stepOf } from './steps.js'
@@ -32,8 +31,8 @@ export interface SessionHost {
   readonly mailboxLimit: number
   /** Hears of each durable transition, in order, before anybody outside does. */
   advanced(record: TransitionRecord, position: Position): void
-  /** Shows a durable transition to observers; `transition` is made only if there is one. */
-  broadcast(session: LiveSession, transition: () => Transition): void
+  /** Shows a durable transition to observers; it is made only if there is one. */
+  broadcast(session: LiveSession, durable: { transition(): Transition }): void
   update(update: StepUpdate): void
   emitted(session: string, event: RecordedEvent): void
   /** Something went wrong that nobody waits for; the session is as it was. */
@@ -50,7 +49,12 @@ export interface SessionHost {
 type Delivery =
   | { readonly kind: 'send'; readonly event: RecordedEvent; readonly sender: Sender | undefined }
   | { readonly kind: 'timer'; readonly key: string }
-  | { readonly kind: 'result'; readonly run: StepRun; readonly outcome: Outcome; readonly progress: Progress | undefined }
+  | {
+      readonly kind: 'result'
+      readonly run: StepRun
+      readonly outcome: Outcome
+      readonly progress: Progress | undefined
+    }
   | { readonly kind: 'again'; readonly child: string; readonly incarnation: number }
   | { readonly kind: 'delete'; readonly sender: Sender }
 
@@ -342,7 +346,7 @@ export class LiveSession implements EngineHost {
     const event: RecordedEvent = { type: 'holdfast.attempt', child: id, attempt: number, ...(error && { error }) }
     const record = this.#bare(event)
     record.attempt = { child: id, number, failures, ...(notBefore && { notBefore }) }
-    this.#append(record, this.#decided, NO_EFFECTS, undefined)
+    this.#append(record, this.#decided.snapshot, NO_EFFECTS, undefined)
   }
 
   #end(event: RecordedEvent, error: unknown, complete: (record: Writable<TransitionRecord>) => void): void {
@@ -350,14 +354,14 @@ export class LiveSession implements EngineHost {
     complete(record)
     record.status = 'error'
     record.error = encodeError(error)
-    this.#append(record, { ...this.#decided, status: 'error', error: record.error }, NO_EFFECTS, undefined)
+    this.#append(record, this.#decided.snapshot, NO_EFFECTS, undefined)
   }
 
   #delete(sender: Sender): void {
     const record = this.#bare({ type: 'holdfast.delete' })
     record.deleted = true
     if (this.#decided.status === 'active') record.status = 'stopped'
-    this.#append(record, { ...this.#decided, status: record.status ?? this.#decided.status }, NO_EFFECTS, sender)
+    this.#append(record, this.#decided.snapshot, NO_EFFECTS, sender)
     this.#over = new HoldfastError('SESSION_DELETED', `session ${this.id} has been deleted`)
   }
 
@@ -372,12 +376,7 @@ export class LiveSession implements EngineHost {
     const now = this.#host.clock.now()
     const record = recordOf({ id: this.id, event, before: this.#decided, decision, fired, now, index })
     complete(record)
-    const { after } = decision
-    const { context } = after
-    const { value } = record
-    const { status = 'active', output, error, attributes = this.#decided.attributes } = record
-    const point: Point = { ...this.#decided, status, value, context, output, error, attributes, snapshot: after }
-    this.#append(record, point, decision, sender)
+    this.#append(record, decision.after, decision, sender)
   }
 
   /** A record that leaves the machine's state as it is. */
@@ -387,19 +386,15 @@ export class LiveSession implements EngineHost {
   }
 
   /** Hands a record to the journal; from here on the session has decided it. Throws when the journal takes no more. */
-  #append(record: Writable<TransitionRecord>, base: Point, effects: Effects, sender: Sender | undefined): void {
-    const { children, timers, messages } = this.#decided
+  #append(
+    record: Writable<TransitionRecord>,
+    snapshot: MachineSnapshot | undefined,
+    effects: Effects,
+    sender: Sender | undefined,
+  ): void {
     const commit = new Commit(this, record, effects, sender)
     const position = this.#host.journal.append(record, commit)
-    const point: Point = {
-      ...base,
-      seq: record.seq,
-      position,
-      at: record.at,
-      children: childrenAfter(children, record),
-      timers: timersAfter(timers, record),
-      messages: messagesAfter(messages, record),
-    }
+    const point = pointAfter(this.#decided, record, position, snapshot)
     commit.point = point
     this.#decided = point
     this.#last = commit
@@ -419,9 +414,8 @@ export class LiveSession implements EngineHost {
     for (const action of effects.actions) attemptTo(action, errors)
     this.#actOn(record, point)
     for (const event of effects.emitted) this.#host.emitted(this.id, event)
-    const transition = once(() => transitionOf(record, position))
-    sender?.resolve(transition())
-    this.#host.broadcast(this, transition)
+    sender?.resolve(commit.transition())
+    this.#host.broadcast(this, commit)
     for (const refuse of commit.afterwards ?? []) refuse()
     if (record.deleted || point.status !== 'active') this.#finish()
     if (errors.length > 0) this.#host.crashed(this, errors)
@@ -518,12 +512,19 @@ class Commit implements Waiter {
   point: Point | undefined
   /** Refusals that were decided on this record's state. */
   afterwards: (() => void)[] | undefined
+  #transition: Transition | undefined
 
   constructor(session: LiveSession, record: TransitionRecord, effects: Effects, sender: Sender | undefined) {
     this.session = session
     this.record = record
     this.effects = effects
     this.sender = sender
+  }
+
+  /** The transition that the record stands for; made once, if anybody wants it. */
+  transition(): Transition {
+    this.#transition ??= transitionOf(this.record, (this.point as Point).position)
+    return this.#transition
   }
 
   durable(position: Position, bytes: number): void {
@@ -543,18 +544,12 @@ function attemptTo(action: () => void, errors: unknown[]): void {
   }
 }
 
-function once<T>(make: () => T): () => T {
-  let made: { readonly value: T } | undefined
-  return () => {
-    made ??= { value: make() }
-    return made.value
-  }
-}
-
 const isStorage = (error: unknown): boolean => isHoldfastError(error, 'JOURNAL_FAILED', 'RUNTIME_CLOSED')
 
 const ended = (id: string, { status }: Point): HoldfastError =>
-  new HoldfastError('SESSION_ENDED', `session ${id} has ended (${status}) and takes no more events`, { details: { status } })
+  new HoldfastError('SESSION_ENDED', `session ${id} has ended (${status}) and takes no more events`, {
+    details: { status },
+  })
 
 const mailboxFull = (id: string, limit: number): HoldfastError =>
   new HoldfastError('MAILBOX_FULL', `${limit} events of session ${id} are waiting already; await your sends`)

@@ -36,7 +36,8 @@ const STEP: unique symbol = Symbol.for('holdfast.step')
 // biome-ignore lint/suspicious/noExplicitAny: a bound for inference; each step has its own input
 export type AnyStepFunction = (input: any, context: StepContext) => unknown
 
-export type StepInput<F extends AnyStepFunction> = Parameters<F> extends [infer TInput, ...unknown[]] ? TInput : undefined
+export type StepInput<F extends AnyStepFunction> =
+  Parameters<F> extends [infer TInput, ...unknown[]] ? TInput : undefined
 export type StepLogic<F extends AnyStepFunction> = PromiseActorLogic<Awaited<ReturnType<F>>, StepInput<F>>
 
 export interface StepDeclaration {
@@ -61,7 +62,12 @@ export function step<F extends AnyStepFunction>(name: string, options: StepOptio
   const logic = {
     [STEP]: { name, policy } satisfies StepDeclaration,
     config: {},
-    getInitialSnapshot: (_: unknown, input: unknown) => ({ status: 'active', output: undefined, error: undefined, input }),
+    getInitialSnapshot: (_: unknown, input: unknown) => ({
+      status: 'active',
+      output: undefined,
+      error: undefined,
+      input,
+    }),
     transition: (snapshot: unknown) => snapshot,
     getPersistedSnapshot: (snapshot: unknown) => snapshot,
   }

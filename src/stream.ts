@@ -3,7 +3,7 @@
 // doubled or out of order. A stream is cold: each subscription makes its own way through replay and live items.
 // It keeps no items; whoever is cut off for being slow is told from where to go on.
 
-import type { Observer, Operator, OperatorFunction, Subscription, TeardownLogic } from 'rxjs'
+import type { Observer, OperatorFunction as Op, Operator, Subscription, TeardownLogic } from 'rxjs'
 import { Observable, Subscriber } from 'rxjs'
 import type { Clock } from './clock.js'
 import { Delivery, type LiveSource, QUEUE_LIMIT } from './delivery.js'
@@ -90,19 +90,64 @@ export class Stream<T> extends Observable<T> implements AsyncIterable<T, undefin
     return super.subscribe(new IsolatedObserver<T>(observer, this.#host, this.#queueLimit))
   }
 
-  // One signature for Observable's eleven: an operator left out passes its input on.
-  override pipe<A = T, B = A, C = B, D = C, E = D, F = E, G = F, H = G, I = H>(
-    operator1?: OperatorFunction<T, A>,
-    operator2?: OperatorFunction<A, B>,
-    operator3?: OperatorFunction<B, C>,
-    operator4?: OperatorFunction<C, D>,
-    operator5?: OperatorFunction<D, E>,
-    operator6?: OperatorFunction<E, F>,
-    operator7?: OperatorFunction<F, G>,
-    operator8?: OperatorFunction<G, H>,
-    operator9?: OperatorFunction<H, I>,
+  // Observable's own signatures, but for what they give.
+  override pipe(): Stream<T>
+  override pipe<A>(a: Op<T, A>): Stream<A>
+  override pipe<A, B>(a: Op<T, A>, b: Op<A, B>): Stream<B>
+  override pipe<A, B, C>(a: Op<T, A>, b: Op<A, B>, c: Op<B, C>): Stream<C>
+  override pipe<A, B, C, D>(a: Op<T, A>, b: Op<A, B>, c: Op<B, C>, d: Op<C, D>): Stream<D>
+  override pipe<A, B, C, D, E>(a: Op<T, A>, b: Op<A, B>, c: Op<B, C>, d: Op<C, D>, e: Op<D, E>): Stream<E>
+  override pipe<A, B, C, D, E, F>(
+    a: Op<T, A>,
+    b: Op<A, B>,
+    c: Op<B, C>,
+    d: Op<C, D>,
+    e: Op<D, E>,
+    f: Op<E, F>,
+  ): Stream<F>
+  override pipe<A, B, C, D, E, F, G>(
+    a: Op<T, A>,
+    b: Op<A, B>,
+    c: Op<B, C>,
+    d: Op<C, D>,
+    e: Op<D, E>,
+    f: Op<E, F>,
+    g: Op<F, G>,
+  ): Stream<G>
+  override pipe<A, B, C, D, E, F, G, H>(
+    a: Op<T, A>,
+    b: Op<A, B>,
+    c: Op<B, C>,
+    d: Op<C, D>,
+    e: Op<D, E>,
+    f: Op<E, F>,
+    g: Op<F, G>,
+    h: Op<G, H>,
+  ): Stream<H>
+  override pipe<A, B, C, D, E, F, G, H, I>(
+    a: Op<T, A>,
+    b: Op<A, B>,
+    c: Op<B, C>,
+    d: Op<C, D>,
+    e: Op<D, E>,
+    f: Op<E, F>,
+    g: Op<F, G>,
+    h: Op<G, H>,
+    i: Op<H, I>,
   ): Stream<I>
-  override pipe(...operators: OperatorFunction<unknown, unknown>[]): Stream<unknown> {
+  override pipe<A, B, C, D, E, F, G, H, I>(
+    a: Op<T, A>,
+    b: Op<A, B>,
+    c: Op<B, C>,
+    d: Op<C, D>,
+    e: Op<D, E>,
+    f: Op<E, F>,
+    g: Op<F, G>,
+    h: Op<G, H>,
+    i: Op<H, I>,
+    ...more: Op<unknown, unknown>[]
+  ): Stream<unknown>
+  override pipe(...operators: Op<unknown, unknown>[]): unknown {
     let result: Observable<unknown> = this
     for (const operator of operators) result = operator(result)
     if (result instanceof Stream) return result

@@ -80,7 +80,8 @@ export class Supervisor {
     const session = this.peek(id)
     if (session) return session
     const entry = this.#host.registry.get(id)
-    if (!entry) throw new HoldfastError('SESSION_NOT_FOUND', `there is no session ${id}; list the sessions to see their ids`)
+    if (!entry)
+      throw new HoldfastError('SESSION_NOT_FOUND', `there is no session ${id}; list the sessions to see their ids`)
     const parked = this.#parked.get(id)
     if (parked) throw parked.reason
     return this.#restore(entry)

@@ -17,16 +17,15 @@ export interface Transition<TEvent = RecordedEvent, TValue = StateValue> {
   readonly to: TValue
   readonly status: SessionStatus
   /** The change of the context, if it changed; see `patch.ts`. */
-  readonly patch?: Patch
+  readonly patch: Patch | undefined
   /** True for the last: the session was deleted. */
   readonly deleted?: true
 }
 
 /** The transition that a durable record stands for. */
 export function transitionOf(record: TransitionRecord, position: Position): Transition {
-  const { session, seq, at, event, value, patch, deleted } = record
+  const { session, seq, at, event, value, patch } = record
   const status = record.status ?? 'active'
-  const from = record.from ?? value
-  const transition: Transition = { session, seq, position, at, event, from, to: value, status }
-  return patch || deleted ? { ...transition, ...(patch && { patch }), ...(deleted && { deleted }) } : transition
+  const transition = { session, seq, position, at, event, from: record.from ?? value, to: value, status, patch }
+  return record.deleted ? { ...transition, deleted: true } : transition
 }

@@ -80,7 +80,9 @@ function writeTimers(
   now: number,
 ): void {
   const cleared: string[] = [...(record.cleared ?? [])]
-  const pending: { readonly key: string; readonly id: string }[] = before.timers.filter(({ key }) => !cleared.includes(key))
+  const pending: { readonly key: string; readonly id: string }[] = before.timers.filter(
+    ({ key }) => !cleared.includes(key),
+  )
   const set: SetTimer[] = []
   for (const request of requests) {
     if (request.kind === 'set') {

@@ -9,7 +9,7 @@ import { HoldfastError } from '../errors.js'
 import type { Damage, Journal, JournalEntry, JournalStats, Waiter } from '../journal.js'
 import type { Position, TransitionRecord } from '../record.js'
 import { FlushMode } from './flush-mode.js'
-import { Chain, FORMAT, HEADER_BYTES, headerLine, pieces, readHeader, readRecord, segmentName } from './segment.js'
+import { FORMAT, HEADER_BYTES, headerLine, Lines, pieces, readHeader, readRecord, segmentName } from './segment.js'
 
 export interface FileJournalOptions {
   /** A segment is sealed once it is this large; default 16 MiB. */
@@ -38,10 +38,11 @@ interface Batch {
   readonly start: Position
   /** In a new segment if set. */
   readonly segment: number | undefined
-  lines: string
-  bytes: number
+  readonly lines: Lines
+  /** The checksum that its first line continues. */
+  readonly chain: number
   readonly waiters: Waiter[]
-  readonly positions: Position[]
+  readonly sizes: number[]
 }
 
 const READ_BYTES = 4096
@@ -77,7 +78,8 @@ export class FileJournal implements Journal {
   readonly #segmentBytes: number
   readonly #recordBytes: number
   readonly #segments: Segment[]
-  readonly #chain: Chain
+  /** The buffers of the batch that collects and the one that is written take turns. */
+  #spare: Lines | undefined
   #batch: Batch
   #end: Position
   #scheduled = false
@@ -104,9 +106,8 @@ export class FileJournal implements Journal {
     this.#segmentBytes = options.segmentBytes ?? 16 * 1024 * 1024
     this.#recordBytes = options.recordBytes ?? 64 * 1024 * 1024
     this.#segments = segments
-    this.#chain = new Chain(chain)
     this.#end = end
-    this.#batch = this.#nextBatch(end)
+    this.#batch = this.#nextBatch(end, chain)
   }
 
   get end(): Position {
@@ -114,20 +115,17 @@ export class FileJournal implements Journal {
   }
 
   get pending(): number {
-    return this.#batch.start + this.#batch.bytes - this.#end
+    return this.#batch.start + this.#batch.lines.length - this.#end
   }
 
   append(record: TransitionRecord, waiter: Waiter): Position {
     if (this.#failure || this.#closed) throw this.#refusal()
     const batch = this.#batch
     const json = `{"batch":${batch.start},${JSON.stringify(record).slice(1)}`
-    const bytes = Buffer.byteLength(json) + HEADER_LINE_EXTRA
-    if (bytes > this.#recordBytes) throw tooLarge(bytes, this.#recordBytes)
-    const position = batch.start + batch.bytes
-    batch.lines += this.#chain.next(json)
-    batch.bytes += bytes
+    if (json.length > this.#recordBytes) throw tooLarge(json.length, this.#recordBytes)
+    const position = batch.start + batch.lines.length
+    batch.sizes.push(batch.lines.add(json))
     batch.waiters.push(waiter)
-    batch.positions.push(position)
     this.#schedule()
     return position
   }
@@ -188,7 +186,7 @@ export class FileJournal implements Journal {
     try {
       const segment = this.#segmentOf(batch)
       this.#mode.measure(() => {
-        writeAllSync(segment.file, Buffer.from(batch.lines), batch.start - segment.base)
+        writeAllSync(segment.file, batch.lines.view(), batch.start - segment.base)
         segment.file.syncSync()
       })
     } catch (error) {
@@ -203,7 +201,7 @@ export class FileJournal implements Journal {
     const flush = async (): Promise<void> => {
       try {
         const segment = this.#segmentOf(batch)
-        await writeAll(segment.file, Buffer.from(batch.lines), batch.start - segment.base)
+        await writeAll(segment.file, batch.lines.view(), batch.start - segment.base)
         await segment.file.sync()
       } catch (error) {
         this.#flushing = undefined
@@ -219,42 +217,41 @@ export class FileJournal implements Journal {
 
   #takeBatch(): Batch {
     const batch = this.#batch
-    this.#batch = this.#nextBatch(batch.start + batch.bytes)
+    this.#batch = this.#nextBatch(batch.start + batch.lines.length, batch.lines.last)
     return batch
   }
 
   /** The batch that collects next begins where the last one ends, or behind the header of a new segment. */
-  #nextBatch(end: Position): Batch {
+  #nextBatch(end: Position, chain: number): Batch {
     const current = this.#segments[this.#segments.length - 1] as Segment
     const sealed = end - current.base >= this.#segmentBytes
-    return {
-      start: sealed ? end + HEADER_BYTES : end,
-      segment: sealed ? current.number + 1 : undefined,
-      lines: '',
-      bytes: 0,
-      waiters: [],
-      positions: [],
-    }
+    const lines = this.#spare ?? new Lines(chain)
+    this.#spare = undefined
+    lines.clear(chain)
+    const start = sealed ? end + HEADER_BYTES : end
+    return { start, segment: sealed ? current.number + 1 : undefined, lines, chain, waiters: [], sizes: [] }
   }
 
   #segmentOf(batch: Batch): Segment {
     if (batch.segment !== undefined) {
-      const first = batch.lines.slice(0, 8)
       const header = { holdfast: FORMAT, segment: batch.segment, epoch: this.#epoch, base: batch.start - HEADER_BYTES }
-      this.#segments.push(createSegment(this.#disk, header, Number.parseInt(first, 16)))
+      this.#segments.push(createSegment(this.#disk, header, batch.chain))
     }
     return this.#segments[this.#segments.length - 1] as Segment
   }
 
   #deliver(batch: Batch): void {
-    this.#end = batch.start + batch.bytes
+    const { start, waiters, sizes, lines } = batch
+    this.#end = start + lines.length
     this.#flushes++
-    this.#records += batch.waiters.length
-    this.#bytes += batch.bytes
-    const { waiters, positions } = batch
+    this.#records += waiters.length
+    this.#bytes += lines.length
+    this.#spare = lines
+    let position = start
     for (let index = 0; index < waiters.length; index++) {
-      const position = positions[index] as Position
-      waiters[index]?.durable(position, (positions[index + 1] ?? this.#end) - position)
+      const size = sizes[index] as number
+      waiters[index]?.durable(position, size)
+      position += size
     }
   }
 
@@ -275,9 +272,6 @@ export class FileJournal implements Journal {
     )
   }
 }
-
-/** Two checksums, their spaces and the newline. */
-const HEADER_LINE_EXTRA = 19
 
 function findSegments(disk: Disk): Segment[] {
   const segments: Segment[] = []
@@ -329,7 +323,10 @@ function renew(disk: Disk, old: Segment): Start {
   }
   const epoch = (found?.header.epoch ?? 0) + 1
   const header = { holdfast: FORMAT, segment: old.number, epoch, base: old.base }
-  const content = bytes.subarray(Math.min(HEADER_BYTES, bytes.length), Math.max(end, Math.min(HEADER_BYTES, bytes.length)))
+  const content = bytes.subarray(
+    Math.min(HEADER_BYTES, bytes.length),
+    Math.max(end, Math.min(HEADER_BYTES, bytes.length)),
+  )
   const segment = createSegment(disk, header, found?.chain ?? 0, content)
   old.file.close()
   return { segment, chain, end: old.base + HEADER_BYTES + content.length, epoch, damage }
@@ -345,7 +342,7 @@ function createSegment(
   const path = segmentName(header.segment)
   try {
     const file = disk.create(`${path}.tmp`)
-    writeAllSync(file, Buffer.concat([Buffer.from(headerLine(header, chain)), content]), 0)
+    writeAllSync(file, Buffer.concat([headerLine(header, chain), content]), 0)
     file.syncSync()
     disk.rename(`${path}.tmp`, path)
     disk.syncFolder('journal')
@@ -355,7 +352,14 @@ function createSegment(
   }
 }
 
-function keep(disk: Disk, segment: Segment, bytes: Uint8Array, kind: Damage['kind'], offset: number, length: number): Damage {
+function keep(
+  disk: Disk,
+  segment: Segment,
+  bytes: Uint8Array,
+  kind: Damage['kind'],
+  offset: number,
+  length: number,
+): Damage {
   const damaged = bytes.subarray(offset, offset + length)
   const kept = `quarantine/${segmentName(segment.number).slice('journal/'.length)}.${offset}.${kind}`
   disk.makeFolder('quarantine')
@@ -367,7 +371,9 @@ function keep(disk: Disk, segment: Segment, bytes: Uint8Array, kind: Damage['kin
     file.close()
   }
   disk.syncFolder('quarantine')
-  const named = Buffer.from(damaged).toString('latin1').matchAll(/"session":"([A-Za-z0-9][A-Za-z0-9_-]{0,63})"/g)
+  const named = Buffer.from(damaged)
+    .toString('latin1')
+    .matchAll(/"session":"([A-Za-z0-9][A-Za-z0-9_-]{0,63})"/g)
   const sessions = [...new Set([...named].map((match) => match[1] as string))]
   return { file: segment.file.path, offset, bytes: length, kind, kept, sessions }
 }
@@ -404,7 +410,9 @@ export function storageError(cause: unknown): HoldfastError {
   const code = (cause as { code?: string }).code
   const message = cause instanceof Error ? cause.message : String(cause)
   return code === 'ENOSPC' || code === 'EDQUOT'
-    ? new HoldfastError('DISK_FULL', `the disk is full (${message}); free some space and open the runtime again`, { cause })
+    ? new HoldfastError('DISK_FULL', `the disk is full (${message}); free some space and open the runtime again`, {
+        cause,
+      })
     : new HoldfastError('DISK_FAILED', `the disk failed (${message}); mend it and open the runtime again`, { cause })
 }
 
@@ -421,9 +429,16 @@ const corrupt = (file: string, offset: number): HoldfastError =>
   })
 
 const newer = (file: string, format: number): HoldfastError =>
-  new HoldfastError('FORMAT_NEWER', `${file} has format ${format}, this Holdfast reads ${FORMAT}; install a newer one`, {
-    details: { file, format },
-  })
+  new HoldfastError(
+    'FORMAT_NEWER',
+    `${file} has format ${format}, this Holdfast reads ${FORMAT}; install a newer one`,
+    {
+      details: { file, format },
+    },
+  )
 
 const tooLarge = (bytes: number, limit: number): HoldfastError =>
-  new HoldfastError('RECORD_TOO_LARGE', `the record has ${bytes} bytes, more than ${limit}; keep large data outside the context`)
+  new HoldfastError(
+    'RECORD_TOO_LARGE',
+    `the record has ${bytes} bytes, more than ${limit}; keep large data outside the context`,
+  )

@@ -19,7 +19,7 @@ export const HEADER_BYTES = 160
 /** Two checksums and the spaces behind them. */
 export const PREFIX_BYTES = 18
 const NEWLINE = 0x0a
-const NO_CHAIN = 0
+const SPACE = 0x20
 
 export interface SegmentHeader {
   readonly holdfast: number
@@ -46,32 +46,72 @@ export type Piece =
 
 export const segmentName = (segment: number): string => `journal/${String(segment).padStart(8, '0')}.jsonl`
 
-/** Builds lines, each chained to the one before. */
-export class Chain {
+/** Writes lines into a buffer that grows, each chained to the one before. */
+export class Lines {
+  #bytes: Buffer
+  #length = 0
   #last: number
-  #lastHex: string
 
-  constructor(last: number = NO_CHAIN) {
+  constructor(last: number, capacity: number = 64 * 1024) {
     this.#last = last
-    this.#lastHex = hex(last)
+    this.#bytes = Buffer.allocUnsafe(capacity)
   }
 
+  /** How many bytes have been written since `clear`. */
+  get length(): number {
+    return this.#length
+  }
+
+  /** The checksum that the next line continues. */
   get last(): number {
     return this.#last
   }
 
-  /** The line for a JSON text, newline included. */
-  next(json: string): string {
-    const before = this.#lastHex
-    this.#last = crc32(json, this.#last)
-    this.#lastHex = hex(this.#last)
-    return `${before} ${this.#lastHex} ${json}\n`
+  /** Adds the line for a JSON text; returns its length in bytes. */
+  add(json: string): number {
+    const start = this.#length
+    this.#reserve(PREFIX_BYTES + json.length * 3 + 1)
+    const bytes = this.#bytes
+    const from = start + PREFIX_BYTES
+    const end = from + bytes.write(json, from)
+    writeHex(bytes, start, this.#last)
+    this.#last = crc32(bytes.subarray(from, end), this.#last)
+    writeHex(bytes, start + 9, this.#last)
+    bytes[start + 8] = SPACE
+    bytes[start + 17] = SPACE
+    bytes[end] = NEWLINE
+    this.#length = end + 1
+    return this.#length - start
+  }
+
+  /** What has been written; valid until `clear`. */
+  view(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length)
+  }
+
+  /** Begins anew, continuing the chain from `last`. A buffer that one large batch has grown is not kept. */
+  clear(last: number): void {
+    this.#length = 0
+    this.#last = last
+    if (this.#bytes.length > KEPT_BYTES) this.#bytes = Buffer.allocUnsafe(KEPT_BYTES)
+  }
+
+  #reserve(more: number): void {
+    if (this.#length + more <= this.#bytes.length) return
+    const grown = Buffer.allocUnsafe(Math.max(this.#bytes.length * 2, this.#length + more))
+    this.#bytes.copy(grown, 0, 0, this.#length)
+    this.#bytes = grown
   }
 }
 
+/** A buffer up to this size is used again for the next batch. */
+const KEPT_BYTES = 4 * 1024 * 1024
+
 /** The header line of a segment, padded. `chain` is the checksum of the last record before it. */
-export function headerLine(header: SegmentHeader, chain: number): string {
-  return new Chain(chain).next(JSON.stringify(header).padEnd(HEADER_BYTES - PREFIX_BYTES - 1))
+export function headerLine(header: SegmentHeader, chain: number): Uint8Array {
+  const lines = new Lines(chain, 1024)
+  lines.add(JSON.stringify(header).padEnd(HEADER_BYTES - PREFIX_BYTES - 1))
+  return lines.view()
 }
 
 interface Line {
@@ -141,7 +181,7 @@ function resume(buffer: Buffer, base: Position, offset: number): number | undefi
 /** A valid line is complete, and its checksum follows from the checksum before it and its JSON. */
 function lineAt(buffer: Buffer, offset: number): Line | undefined {
   const newline = buffer.indexOf(NEWLINE, offset)
-  if (newline < offset + PREFIX_BYTES || buffer[offset + 8] !== 0x20 || buffer[offset + 17] !== 0x20) return undefined
+  if (newline < offset + PREFIX_BYTES || buffer[offset + 8] !== SPACE || buffer[offset + 17] !== SPACE) return undefined
   const before = parseHex(buffer, offset)
   const checksum = parseHex(buffer, offset + 9)
   if (before === undefined || checksum === undefined) return undefined
@@ -157,7 +197,13 @@ function contentEnd(buffer: Buffer): number {
   return end
 }
 
-const hex = (checksum: number): string => checksum.toString(16).padStart(8, '0')
+const DIGITS = Buffer.from('0123456789abcdef')
+
+function writeHex(bytes: Buffer, offset: number, checksum: number): void {
+  for (let index = 7, rest = checksum; index >= 0; index--, rest >>>= 4) {
+    bytes[offset + index] = DIGITS[rest & 15] as number
+  }
+}
 
 function parseHex(buffer: Buffer, offset: number): number | undefined {
   const text = buffer.toString('latin1', offset, offset + 8)

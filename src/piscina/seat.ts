@@ -5,6 +5,7 @@
 import type { Cancel, Clock } from '../clock.js'
 import type { Seat, SeatEnd } from '../dispatch.js'
 import { decodeError, type ErrorEnvelope } from '../envelope.js'
+import { envelopeOf } from '../step-run.js'
 import { Thread, type ThreadOptions } from './thread.js'
 
 /** The rest after the second death in a row; it doubles with each further one. The first costs no rest. */
@@ -34,10 +35,20 @@ export function createThreadSeat({ onWorkerError, ...options }: SeatOptions): Se
   async function open(): Promise<ErrorEnvelope | undefined> {
     if (closed) return CLOSED
     if (thread?.standing === 'up') return undefined
-    thread = new Thread({ ...options, onLateError, onGone })
-    const failure = await thread.ready
+    const failure = await start()
     if (failure && !closed) onLateError(failure)
-    return failure
+    return closed ? CLOSED : failure
+  }
+
+  async function start(): Promise<ErrorEnvelope | undefined> {
+    try {
+      thread = new Thread({ ...options, onLateError, onGone })
+      return await thread.ready
+    } catch (error) {
+      thread = undefined
+      rest.lengthen()
+      return envelopeOf(error)
+    }
   }
 
   function after(ended: SeatEnd, served: Thread): SeatEnd {

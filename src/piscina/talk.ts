@@ -1,5 +1,6 @@
 // What the pool's thread and a worker say to each other: the shapes of the messages and the word of memory they share.
-// The word decides exactly, for both sides at once, whether an offered task was begun or taken back.
+// The word decides exactly, for both sides at once, whether an offered task was begun or taken back; the pool looks at it to
+// learn that a step has started, which spares every task a message.
 
 import type { MessagePort } from 'node:worker_threads'
 import type { ErrorEnvelope } from '../envelope.js'
@@ -39,7 +40,6 @@ export type ToWorker =
   | { readonly kind: 'abort'; readonly shift: number; readonly reason: string }
 
 export type FromWorker =
-  | { readonly kind: 'started'; readonly shift: number }
   | { readonly kind: 'said'; readonly shift: number; readonly batch: readonly Said[] }
   /** An error of the running step that nothing caught: the task is lost, and the thread with it. */
   | { readonly kind: 'crashed'; readonly shift: number; readonly error: ErrorEnvelope }

@@ -11,12 +11,25 @@ import type { ErrorEnvelope } from '../envelope.js'
 import type { Task, TaskListener } from '../pool.js'
 import { deliver } from '../step-outbox.js'
 import { envelopeOf, inputRefused } from '../step-run.js'
-import { type FromWorker, type Hello, OFFERED, type Offer, type Report, type ToWorker, WITHDRAWN } from './talk.js'
+import {
+  type FromWorker,
+  type Hello,
+  OFFERED,
+  type Offer,
+  type Report,
+  TAKEN,
+  type ToWorker,
+  WITHDRAWN,
+} from './talk.js'
 
 /** A thread that has not loaded its entry by then is taken for stuck. */
 export const START_TIMEOUT_MS = 30_000
 /** A thread that was up and does not take up a task by then is taken for stuck; the task is given back untouched. */
 export const TAKE_UP_TIMEOUT_MS = 10_000
+
+/** How soon the pool looks whether an offered task was taken up; each further look waits twice as long, up to the cap. */
+const FIRST_LOOK_MS = 1
+const LOOK_CAP_MS = 50
 
 export interface ThreadOptions {
   readonly clock: Clock
@@ -32,11 +45,12 @@ interface Turn {
   readonly shift: number
   readonly listener: TaskListener
   readonly end: (end: SeatEnd) => void
+  begun: boolean
   disarm: Cancel
 }
 
 export class Thread {
-  /** Settles with what went wrong, or with nothing when the thread is up. */
+  /** Settles with what went wrong, or with nothing when the thread is up. Rejects when no thread could be made. */
   readonly ready: Promise<ErrorEnvelope | undefined>
   readonly gone: Promise<void>
   standing: 'starting' | 'up' | 'leaving' | 'gone' = 'starting'
@@ -78,8 +92,8 @@ export class Thread {
     const shift = ++this.#shift
     Atomics.store(this.#word, 0, OFFERED)
     const ended = new Promise<SeatEnd>((resolve) => {
-      const disarm = this.#options.clock.setTimeout(() => this.#stuck(), TAKE_UP_TIMEOUT_MS)
-      this.#turn = { shift, listener, end: resolve, disarm }
+      this.#turn = { shift, listener, end: resolve, begun: false, disarm: () => {} }
+      this.#lookLater(this.#turn, FIRST_LOOK_MS, 0)
     })
     const { module, name, input, idempotencyKey, attempt } = task
     this.#call({ shift, task: { module, name, input, idempotencyKey, attempt }, deadline }).then(
@@ -94,32 +108,28 @@ export class Thread {
     }
   }
 
+  /** Rejects when the thread cannot even be made. */
   async #start(port: MessagePort): Promise<ErrorEnvelope | undefined> {
+    const greeted = this.#greet(port)
     const disarm = this.#options.clock.setTimeout(() => {
       this.#died(new Error(`the worker did not start within ${START_TIMEOUT_MS} ms`))
       this.terminate()
     }, START_TIMEOUT_MS)
-    const failure = await Promise.race([this.#greet(port), this.gone.then(() => this.#cause ?? ENDED)])
+    const failure = await Promise.race([greeted, this.gone.then(() => this.#cause ?? ENDED)])
     disarm()
-    if (failure === undefined) this.standing = 'up'
+    if (failure === undefined && this.standing === 'starting') this.standing = 'up'
     return failure
   }
 
   /** Starts the thread and gives it its line. Piscina makes the thread within this very call. */
   #greet(port: MessagePort): Promise<ErrorEnvelope | undefined> {
     const hello: Hello = { port, word: this.#word }
-    try {
-      const greeted = this.#piscina.run(hello, { name: 'hello', transferList: [port] })
-      this.#watch()
-      return greeted.then(
-        () => undefined,
-        (error) => this.#failedStart(error),
-      )
-    } catch (error) {
-      this.#died(error)
-      this.#depart()
-      return Promise.resolve(this.#cause)
-    }
+    const greeted = this.#piscina.run(hello, { name: 'hello', transferList: [port] })
+    this.#watch()
+    return greeted.then(
+      () => undefined,
+      (error) => this.#failedStart(error),
+    )
   }
 
   #watch(): void {
@@ -147,6 +157,7 @@ export class Thread {
   #depart(): void {
     this.#hearAll()
     const untouched = this.#turn === undefined || this.#withdraw()
+    if (!untouched) this.#begin()
     if (untouched && this.#shift > 0 && this.#cause) this.#options.onLateError(this.#cause)
     this.standing = 'gone'
     this.#port.close()
@@ -164,13 +175,9 @@ export class Thread {
     if (message.kind === 'late') return this.#late(message.error)
     if (message.shift !== this.#turn?.shift) return
     if (message.kind === 'crashed') return this.#crash(message.error)
-    if (message.kind === 'started') {
-      this.#turn.disarm()
-      this.#turn.listener.started()
-    } else {
-      deliver(message.batch, this.#turn.listener)
-      this.#tell({ kind: 'heard', shift: message.shift })
-    }
+    this.#begin()
+    deliver(message.batch, this.#turn.listener)
+    this.#tell({ kind: 'heard', shift: message.shift })
   }
 
   #hearAll(): void {
@@ -193,6 +200,7 @@ export class Thread {
     this.#hearAll() // what the step said before it ended was posted before
     if (this.#turn?.shift !== shift || this.#cause) return
     if (!report) return this.#finish({ kind: 'untouched' })
+    this.#begin()
     deliver(report.said, this.#turn.listener)
     this.worn ||= report.worn
     this.#finish({ kind: 'ended', outcome: report.outcome })
@@ -218,6 +226,23 @@ export class Thread {
   #withdraw(): boolean {
     const before = Atomics.compareExchange(this.#word, 0, OFFERED, WITHDRAWN)
     return before === OFFERED || before === WITHDRAWN
+  }
+
+  #lookLater(turn: Turn, ms: number, waitedMs: number): void {
+    turn.disarm = this.#options.clock.setTimeout(() => {
+      if (Atomics.load(this.#word, 0) === TAKEN) this.#begin()
+      else if (waitedMs + ms >= TAKE_UP_TIMEOUT_MS) this.#stuck()
+      else this.#lookLater(turn, Math.min(2 * ms, LOOK_CAP_MS), waitedMs + ms)
+    }, ms)
+  }
+
+  /** The step has begun; tells its listener, once. */
+  #begin(): void {
+    const turn = this.#turn
+    if (!turn || turn.begun) return
+    turn.begun = true
+    turn.disarm()
+    turn.listener.started()
   }
 
   #stuck(): void {

@@ -32,7 +32,6 @@ export function hello({ port, word }: Hello): void {
 /** Runs one step; gives nothing when the task was taken back before. */
 export async function run({ shift, task, deadline }: Offer): Promise<Report | undefined> {
   if (Atomics.compareExchange(line.word, 0, OFFERED, TAKEN) !== OFFERED) return undefined
-  tell({ kind: 'started', shift })
   const controller = new AbortController()
   const outbox = createOutbox({ post: (batch) => tell({ kind: 'said', shift, batch }), poll })
   current = { number: shift, controller, outbox }
@@ -44,7 +43,14 @@ export async function run({ shift, task, deadline }: Offer): Promise<Report | un
   return { outcome, said: outbox.end(), worn }
 }
 
-const load: LoadModule = (module) => import(module) as Promise<Record<string, unknown>>
+/** Modules that have loaded: `import` takes some turns even for a known one. Node itself never forgets one either. */
+const modules = new Map<string, Record<string, unknown>>()
+
+const load: LoadModule = async (module) => {
+  const known = modules.get(module) ?? ((await import(module)) as Record<string, unknown>)
+  modules.set(module, known)
+  return known
+}
 
 const tell = (message: FromWorker): void => line.port.postMessage(message)
 

@@ -56,7 +56,9 @@ test(`no acknowledged event is lost over ${KILLS} kills under load, and none is 
       // One event of a session is under way at a time: at most that one may be there unacknowledged.
       expect(found, `session ${index} after kill ${kill}`).toBeLessThanOrEqual(before + 1)
     }
-    acknowledged = life.acknowledged.map((last, index) => Math.max(last, life.found[index] ?? 0, acknowledged[index] as number))
+    acknowledged = life.acknowledged.map((last, index) =>
+      Math.max(last, life.found[index] ?? 0, acknowledged[index] as number),
+    )
   }
   await using runtime = await openRuntime({ dir, kinds: [counter] })
   for (const [index, last] of acknowledged.entries()) {

@@ -1,0 +1,94 @@
+// The disk as real files: the contract of the disk, and what only real files have: modes, links, a root of its own.
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { type Disk, readAll } from '../../src/disk.js'
+import { createFileDisk } from '../../src/files/disk.js'
+import { diskContract } from '../contract/disk.js'
+
+const newFolder = (): string => mkdtempSync(join(tmpdir(), 'holdfast-disk-'))
+
+diskContract('real files', () => {
+  const folder = newFolder()
+  return { disk: createFileDisk(join(folder, 'data')), close: () => rmSync(folder, { recursive: true, force: true }) }
+})
+
+describe('real files', () => {
+  let folder: string
+  let disk: Disk
+
+  beforeEach(() => {
+    folder = newFolder()
+    disk = createFileDisk(join(folder, 'above', 'data'))
+    disk.makeFolder('')
+  })
+  afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+  const mode = (path: string): number => statSync(join(disk.location, path)).mode & 0o777
+
+  test('making a disk touches nothing: its folder comes with makeFolder', () => {
+    const absent = createFileDisk(join(folder, 'absent'))
+    expect(absent.list('')).toEqual([])
+    expect(absent.openRead('a')).toBeUndefined()
+    expect(() => statSync(absent.location)).toThrow('ENOENT')
+  })
+
+  test('the location is an absolute path', () => {
+    expect(createFileDisk('here').location).toBe(join(process.cwd(), 'here'))
+  })
+
+  test('files are 0600 and folders 0700, whatever the umask allows', () => {
+    const umask = process.umask(0)
+    try {
+      disk.makeFolder('c/d')
+      disk.create('c/a').close()
+      disk.lock('lock')?.release()
+      expect([mode('c'), mode('c/d'), mode('c/a'), mode('lock')]).toEqual([0o700, 0o700, 0o600, 0o600])
+    } finally {
+      process.umask(umask)
+    }
+    expect([mode(''), mode('..')]).toEqual([0o700, 0o700])
+  })
+
+  test('a link in the place of a file is not followed', () => {
+    const secret = join(folder, 'secret')
+    writeFileSync(secret, 'untouched')
+    symlinkSync(secret, join(disk.location, 'link'))
+    expect(() => disk.openRead('link')).toThrow(expect.objectContaining({ code: 'ELOOP' }))
+    expect(() => disk.create('link')).toThrow(expect.objectContaining({ code: 'ELOOP' }))
+    expect(() => disk.lock('link')).toThrow(expect.objectContaining({ code: 'ELOOP' }))
+    disk.remove('link')
+    expect(readFileSync(secret, 'utf8')).toBe('untouched')
+  })
+
+  test('system errors pass through with their code', () => {
+    disk.makeFolder('c')
+    expect(() => disk.create('c')).toThrow(expect.objectContaining({ code: 'EISDIR', syscall: 'open' }))
+    disk.create('a').close()
+    expect(() => disk.openRead('a/b')).toThrow(expect.objectContaining({ code: 'ENOTDIR' }))
+  })
+
+  test('no descriptor outlives its file, nor a lock that was refused', () => {
+    const before = readdirSync('/dev/fd').length
+    const owner = disk.lock('lock')
+    for (let index = 0; index < 1000; index++) {
+      disk.create('a').close()
+      readAll(disk, 'a')
+      disk.syncFolder('')
+      expect(disk.lock('lock')).toBeUndefined()
+    }
+    owner?.release()
+    expect(readdirSync('/dev/fd').length).toBe(before)
+  })
+
+  test('a descriptor is closed once the call that was under way on it has returned', async () => {
+    const before = readdirSync('/dev/fd').length
+    const file = disk.create('a')
+    const writing = file.write(Buffer.from('abc'), 0)
+    file.close()
+    await expect(file.sync()).rejects.toMatchObject({ code: 'EBADF' })
+    await writing
+    expect(readdirSync('/dev/fd').length).toBe(before)
+  })
+})

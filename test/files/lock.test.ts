@@ -1,0 +1,85 @@
+// The lock between real processes: one owner at a time, and the kernel frees at once what a dead owner held.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { type Disk, readAll } from '../../src/disk.js'
+import { createFileDisk } from '../../src/files/disk.js'
+
+const SCRIPT = fileURLToPath(new URL('../fixtures/hold-lock.js', import.meta.url))
+const DIST = new URL('../../dist/', import.meta.url)
+const RACES = Number(process.env.HOLDFAST_RACES ?? 25)
+
+let disk: Disk
+const children: ChildProcess[] = []
+
+beforeEach(() => {
+  if (!existsSync(new URL('src/files/disk.js', DIST))) throw new Error('dist is absent: run npm run build first')
+  disk = createFileDisk(mkdtempSync(join(tmpdir(), 'holdfast-lock-')))
+})
+afterEach(async () => {
+  await Promise.all(children.splice(0).map(kill))
+  rmSync(disk.location, { recursive: true, force: true })
+})
+
+/** Starts a process that asks for the lock, and gives its answer. */
+async function contend(): Promise<{ child: ChildProcess; answer: string }> {
+  const child = spawn(process.execPath, [SCRIPT, DIST.href, disk.location], { stdio: ['ignore', 'pipe', 'inherit'] })
+  children.push(child)
+  const [answer] = (await once(createInterface({ input: child.stdout }), 'line')) as [string]
+  return { child, answer }
+}
+
+/** `kill -9`, until the process is gone. */
+async function kill(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const gone = once(child, 'exit')
+  child.kill('SIGKILL')
+  await gone
+}
+
+test('while one process owns the lock, another is refused and can read who the owner is', async () => {
+  const owner = await contend()
+  expect(owner.answer).toBe('owner')
+  expect((await contend()).answer).toBe('refused')
+  expect(disk.lock('lock')).toBeUndefined()
+  expect(Buffer.from(readAll(disk, 'lock') ?? []).toString()).toBe(`process ${owner.child.pid}`)
+})
+
+test('the death of the owner frees the lock at once', async () => {
+  const { child } = await contend()
+  expect(disk.lock('lock')).toBeUndefined()
+  await kill(child)
+  const lock = disk.lock('lock')
+  expect(lock).toBeDefined()
+  expect((await contend()).answer).toBe('refused')
+  lock?.release()
+  expect((await contend()).answer).toBe('owner')
+})
+
+test('a frozen owner keeps the lock, however long it is frozen', async () => {
+  const { child } = await contend()
+  child.kill('SIGSTOP')
+  expect((await contend()).answer).toBe('refused')
+  child.kill('SIGCONT')
+  expect(disk.lock('lock')).toBeUndefined()
+})
+
+test(`of two processes that start together one gets the lock: ${RACES} races`, async () => {
+  for (let race = 0; race < RACES; race++) {
+    const starters = await Promise.all([contend(), contend()])
+    expect(starters.map(({ answer }) => answer).sort()).toEqual(['owner', 'refused'])
+    await Promise.all(starters.map(({ child }) => kill(child)))
+  }
+})
+
+test('opening and closing the lock file in the same process does not free it', () => {
+  const lock = disk.lock('lock')
+  readAll(disk, 'lock')
+  expect(disk.lock('lock')).toBeUndefined()
+  lock?.release()
+})
