@@ -182,20 +182,24 @@ export class Delivery<T> {
   }
 
   #give(item: T, outer: Pace | undefined): void {
-    if (this.#numberOf) {
-      const number = this.#numberOf(item)
-      if (number <= this.#last) return
-      this.#last = number
-    }
     this.#pace.outer = outer
     const before = Pace.enter(this.#pace)
     try {
-      this.#sink.next(item)
+      if (this.#advance(item)) this.#sink.next(item)
     } catch (error) {
       this.#drop(error)
     } finally {
       Pace.enter(before)
     }
+  }
+
+  /** Whether the item is new: what came from the journal may come live again. */
+  #advance(item: T): boolean {
+    if (!this.#numberOf) return true
+    const number = this.#numberOf(item)
+    if (number <= this.#last) return false
+    this.#last = number
+    return true
   }
 
   #rest(): void {

@@ -137,8 +137,8 @@ function describe(value: unknown): string {
   if (value === undefined) return 'undefined'
   if (typeof value === 'number') return String(value)
   if (typeof value !== 'object' || value === null) return `a ${typeof value}`
-  const constructor = (Object.getPrototypeOf(value) as { constructor?: { name?: string } } | null)?.constructor?.name
-  return `a ${constructor || 'class instance'}`
+  const made = (Object.getPrototypeOf(value) as { constructor?: { name?: string } } | null)?.constructor?.name
+  return `a ${made || 'class instance'}`
 }
 
 function refuse(value: unknown, name: string, path: JsonPath): never {

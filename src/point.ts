@@ -2,7 +2,7 @@
 // The live session holds two: the last decided, which runs ahead of the disk, and the last durable, which may be shown.
 
 import { historyOf, type MachineSnapshot } from './durable.js'
-import type { Position, TransitionRecord } from './record.js'
+import { NOWHERE, type Position, type TransitionRecord } from './record.js'
 import { childrenAfter, messagesAfter, timersAfter } from './rehydrate.js'
 import type { Attributes, CreationKey, SessionState, SessionStatus, StateValue } from './state.js'
 
@@ -23,6 +23,24 @@ export interface Point {
   readonly snapshot: MachineSnapshot | undefined
   /** As stored, for a session whose machine snapshot does not tell it. */
   readonly history: SessionState['history'] | undefined
+}
+
+/** Before the first record. */
+export const NOTHING: Point = {
+  seq: 0,
+  position: NOWHERE,
+  at: '',
+  status: 'active',
+  value: '',
+  context: undefined,
+  output: undefined,
+  error: undefined,
+  children: {},
+  timers: [],
+  messages: [],
+  attributes: {},
+  snapshot: undefined,
+  history: undefined,
 }
 
 /** What a session keeps the same all its life. */

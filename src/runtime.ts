@@ -2,34 +2,29 @@
 // Every call to a session goes through here to the session that is live, or is restored for it. After the journal has
 // failed it serves reads and refuses writes, until it is opened again.
 
+import { abortable } from './abort.js'
 import type { Chance } from './chance.js'
 import { Checkpoints } from './checkpoints.js'
 import type { Clock } from './clock.js'
 import type { AnyMachine, AnySessionKind, KindInput, SessionKind } from './define.js'
-import { admitEvent, admitId, admitInput, admitKey } from './door.js'
-import { decodeError, type ErrorEnvelope } from './envelope.js'
+import { admitId, admitInput, admitKey } from './door.js'
 import { HoldfastError } from './errors.js'
 import { Feeds } from './feeds.js'
-import {
-  type CallOptions,
-  Session,
-  type SessionSnapshot,
-  type SessionVerbs,
-  type TransitionsOptions,
-} from './handle.js'
-import { loadState, recordsFrom } from './history.js'
+import { type CallOptions, Session, type TransitionsOptions } from './handle.js'
+import type { SessionHost } from './host.js'
 import type { Damage, Journal, JournalStats } from './journal.js'
 import { consoleLogger, type Logger } from './logger.js'
-import { type Point, pointOf } from './point.js'
 import type { Pool } from './pool.js'
+import { recover } from './recover.js'
 import { Registry, type SessionEntry, type SessionFilter, type SessionPage, type SessionStats } from './registry.js'
-import { LiveSession, type SessionHost } from './session.js'
+import { LiveSession } from './session.js'
 import type { Snapshots } from './snapshots.js'
 import type { CreationKey, IndexEntry } from './state.js'
-import { liveOnly, replayThenLive, type Source, type Stream, type StreamHost } from './stream.js'
+import { replayThenLive, type Source, type Stream, type StreamHost } from './stream.js'
 import { type Parked, Supervisor } from './supervisor.js'
 import { Timers } from './timers.js'
 import { type Transition, transitionOf } from './transition.js'
+import { Verbs } from './verbs.js'
 
 /** Everything a runtime stands on. `openRuntime` chooses these for a directory of files. */
 export interface Ports {
@@ -105,7 +100,7 @@ export class Runtime implements AsyncDisposable {
   readonly #checkpoints: Checkpoints
   readonly #sessionHost: SessionHost
   readonly #streamHost: StreamHost
-  readonly #verbs: SessionVerbs
+  readonly #verbs: Verbs
   /** Sessions whose first record is on its way, by id and by idempotency key. */
   readonly #creating: Map<string, Promise<Session>> = new Map()
   #failure: HoldfastError | undefined
@@ -122,11 +117,16 @@ export class Runtime implements AsyncDisposable {
       clock: ports.clock,
       onObserverError: (err) => this.#logger.error({ err }, 'an observer failed'),
     }
-    this.#verbs = this.#makeVerbs()
     const { snapshots } = ports
     const [registry, kinds, logger] = [this.#registry, this.#kinds, this.#logger]
     this.#supervisor = new Supervisor({ session: this.#sessionHost, snapshots, registry, kinds, logger })
-    this.#recover()
+    recover({
+      ...{ snapshots, registry, logger },
+      journal: ports.journal,
+      supervisor: this.#supervisor,
+      damage: this.#damage,
+    })
+    this.#verbs = this.#makeVerbs()
     this.#checkpoints = new Checkpoints(ports.journal, snapshots, registry, (err) =>
       this.#logger.warn({ err }, 'a snapshot could not be written; the journal has everything'),
     )
@@ -220,35 +220,6 @@ export class Runtime implements AsyncDisposable {
     }
   }
 
-  /** Index first, then what the journal holds beyond it; records that do not follow park their session. */
-  #recover(): void {
-    const { journal, snapshots } = this.#ports
-    const index = snapshots.readIndex()
-    const usable = index && index.through <= journal.end ? index : undefined
-    if (index && !usable)
-      this.#logger.warn({ through: index.through, end: journal.end }, 'the journal ends before the index')
-    this.#registry.load(usable?.entries ?? [])
-    for (const { position, record } of journal.scan(usable?.through ?? 0)) {
-      try {
-        this.#registry.follow(record, position)
-      } catch (error) {
-        this.#supervisor.park(
-          { id: record.session, kind: record.kind ?? this.#registry.get(record.session)?.kind ?? '' },
-          error,
-        )
-      }
-    }
-    for (const { sessions, kind, file, offset } of this.#damage) {
-      if (kind === 'torn') continue
-      for (const id of sessions) {
-        const entry = this.#registry.get(id)
-        const message = `${file} is corrupt at offset ${offset}, where records of this session were`
-        if (entry)
-          this.#supervisor.park(entry, new HoldfastError('JOURNAL_CORRUPT', message, { details: { file, offset } }))
-      }
-    }
-  }
-
   async #createdBefore(kind: AnySessionKind, created: CreationKey): Promise<Session | undefined> {
     const key = `${kind.kind}:${created.key}`
     const creating = this.#creating.get(key)
@@ -281,6 +252,20 @@ export class Runtime implements AsyncDisposable {
     })
     for (const key of keys) this.#creating.set(key, creating)
     return creating
+  }
+
+  #makeVerbs(): Verbs {
+    return new Verbs({
+      kinds: this.#kinds,
+      registry: this.#registry,
+      supervisor: this.#supervisor,
+      feeds: this.#feeds,
+      snapshots: this.#ports.snapshots,
+      session: this.#sessionHost,
+      stream: this.#streamHost,
+      assertWritable: () => this.#assertWritable(),
+      closed: () => this.#closing !== undefined,
+    })
   }
 
   #makeSessions(): Sessions {
@@ -364,116 +349,6 @@ export class Runtime implements AsyncDisposable {
     if (entry) return entry
     throw notFound(id)
   }
-
-  #makeVerbs(): SessionVerbs {
-    return {
-      entry: (id) => this.#entry(id),
-      snapshot: (id) => this.#snapshot(id),
-      can: (id, event) => {
-        const entry = this.#entry(id)
-        const { snapshot } = this.#supervisor.activate(id).durable
-        const kind = this.#kinds.get(entry.kind) as AnySessionKind
-        return entry.status === 'active' && snapshot?.can(admitEvent(kind, event)) === true
-      },
-      send: (id, event, { signal }) => {
-        try {
-          this.#assertWritable()
-          const session = this.#supervisor.activate(id)
-          const kind = this.#kinds.get(session.identity.kind) as AnySessionKind
-          return abortable(session.send(admitEvent(kind, event)), signal)
-        } catch (error) {
-          return Promise.reject(error)
-        }
-      },
-      delete: async (id, { signal }) => {
-        this.#assertWritable()
-        await abortable(this.#deletable(this.#entry(id)).delete(), signal)
-      },
-      until: (id, test, { signal }) => abortable(this.#until(id, test), signal),
-      result: async (id, { signal }) => {
-        const snapshot = await abortable(
-          this.#until(id, ({ status }) => status !== 'active'),
-          signal,
-        )
-        return resultOf(snapshot)
-      },
-      transitions: (id, options) => this.#transitions(id, options),
-      progress: (id, options) => {
-        const listen: Source<never>['listen'] = (listener, ended) =>
-          this.#feeds.updates.listen((update) => update.session === id && listener(update as never), ended)
-        return liveOnly(listen, options, this.#streamHost)
-      },
-      emitted: (id, options) => liveOnly(this.#feeds.emitted(id), options, this.#streamHost),
-    }
-  }
-
-  /** A parked session can be deleted too. */
-  #deletable(entry: IndexEntry): LiveSession {
-    try {
-      return this.#supervisor.activate(entry.id)
-    } catch (error) {
-      if (!(error instanceof HoldfastError) || error.code !== 'SESSION_PARKED') throw error
-      return LiveSession.parked(this.#sessionHost, entry, error)
-    }
-  }
-
-  #transitions(id: string, options: TransitionsOptions): Stream<Transition> {
-    const { journal } = this.#ports
-    const source: Source<Transition> = {
-      replay: (from) => this.#replay(journal, id, from),
-      numberOf: (transition) => transition.seq,
-      listen: (listener, ended) => {
-        const leave = this.#feeds.transitions(id)(listener, ended)
-        if (this.#registry.get(id)?.status !== 'active') this.#feeds.end(id)
-        return leave
-      },
-    }
-    return replayThenLive(source, options, this.#streamHost)
-  }
-
-  *#replay(journal: Journal, id: string, from: number): Generator<Transition> {
-    const entry = this.#registry.get(id)
-    if (!entry) return
-    for (const { record, position } of recordsFrom(journal, id, entry.position, from))
-      yield transitionOf(record, position)
-  }
-
-  #snapshot(id: string): SessionSnapshot {
-    const entry = this.#entry(id)
-    const live = this.#supervisor.peek(id)
-    return shown(entry, live ? live.durable : this.#passivePoint(entry))
-  }
-
-  /** Reading needs no machine: a session of an unknown kind, or one that is parked, can still be looked at. */
-  #passivePoint(entry: IndexEntry): Point {
-    try {
-      return this.#supervisor.activate(entry.id).durable
-    } catch {
-      return pointOf(loadState(this.#ports.journal, this.#ports.snapshots, entry), undefined)
-    }
-  }
-
-  #until(id: string, test: (snapshot: SessionSnapshot) => boolean): Promise<SessionSnapshot> {
-    return new Promise((resolve, reject) => {
-      let leave = (): void => {}
-      const look = (over: boolean): void => {
-        try {
-          const snapshot = this.#snapshot(id)
-          if (test(snapshot)) resolve(snapshot)
-          else if (over || snapshot.status !== 'active') throw endedFirst(id, snapshot)
-          else return
-        } catch (error) {
-          reject(error)
-        }
-        leave()
-      }
-      leave = this.#feeds.transitions(id)(
-        () => look(false),
-        () => (this.#closing ? reject(closed()) : look(true)),
-      )
-      look(false)
-    })
-  }
 }
 
 function byName(kinds: readonly AnySessionKind[]): Map<string, AnySessionKind> {
@@ -483,39 +358,6 @@ function byName(kinds: readonly AnySessionKind[]): Map<string, AnySessionKind> {
     'INVALID_KIND',
     `two session kinds have the same name: ${kinds.map(({ kind }) => kind).join(', ')}`,
   )
-}
-
-function shown(entry: IndexEntry, point: Point): SessionSnapshot {
-  const { id, kind, version, createdAt } = entry
-  const { seq, status, value, context, output, error, attributes, at, children, snapshot } = point
-  const steps = Object.keys(children).filter((child) => children[child]?.status === 'active')
-  const tags = [...(snapshot?.tags ?? [])] as string[]
-  const common = { id, kind, version, seq, status, value, context, output, error, tags, steps, attributes }
-  return Object.freeze({ ...common, createdAt, updatedAt: at }) as SessionSnapshot
-}
-
-function resultOf(snapshot: SessionSnapshot): unknown {
-  if (snapshot.status === 'done') return snapshot.output
-  const error = snapshot.error as ErrorEnvelope | undefined
-  const why = error ? `: ${error.message}` : ''
-  throw new HoldfastError('SESSION_FAILED', `session ${snapshot.id} ended in ${snapshot.status}${why}`, {
-    ...(error && { cause: decodeError(error) }),
-    details: { status: snapshot.status },
-  })
-}
-
-/** The promise, unless the signal aborts first. */
-function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise
-  return new Promise((resolve, reject) => {
-    const abort = (): void =>
-      reject(
-        new HoldfastError('ABORTED', 'the call was given up; what was sent may still happen', { cause: signal.reason }),
-      )
-    if (signal.aborted) return abort()
-    signal.addEventListener('abort', abort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
 }
 
 /** FNV-1a, 32 bit (http://www.isthe.com/chongo/tech/comp/fnv/): tells whether an input is the same, no more. */
@@ -533,8 +375,3 @@ const unknownKind = (kind: string): HoldfastError =>
 
 const decisionFailed = (kind: string, cause: unknown): HoldfastError =>
   new HoldfastError('DECISION_FAILED', `a session of kind "${kind}" could not begin: ${String(cause)}`, { cause })
-
-const endedFirst = (id: string, { status, value }: SessionSnapshot): HoldfastError =>
-  new HoldfastError('SESSION_ENDED', `session ${id} ended (${status}, in ${JSON.stringify(value)}) before that came`)
-
-const closed = (): HoldfastError => new HoldfastError('RUNTIME_CLOSED', 'the runtime was closed; open it again')

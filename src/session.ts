@@ -2,52 +2,27 @@
 // Nothing leaves it before that: no acknowledgement or refusal, no step, timer, action, emitted event or transition shown.
 // It runs ahead of the disk (`#decided`) and shows only what is durable (`#durable`).
 
-import type { Chance } from './chance.js'
-import type { Cancel, Clock } from './clock.js'
+import { Commit, type Committer, type Effects, NO_EFFECTS, type Sender } from './commit.js'
 import type { AnySessionKind } from './define.js'
 import { type Decision, Engine, type EngineHost, type MachineSnapshot } from './durable.js'
+import { type EffectsOwner, SessionEffects } from './effects.js'
 import { type ErrorEnvelope, encodeError } from './envelope.js'
 import { HoldfastError, isHoldfastError } from './errors.js'
-import type { Journal, Waiter } from './journal.js'
+import type { SessionHost } from './host.js'
 import { copyJson } from './json.js'
-import { type Identity, type Point, pointAfter, pointOf, stateOf } from './point.js'
-import type { Outcome, Pool } from './pool.js'
-import { NOWHERE, type Position, type Progress, type RecordedEvent, type TransitionRecord } from './record.js'
-import type { Child, CreationKey, IndexEntry, SessionState, Timer } from './state.js'
-import { type StepRun, StepRunner, type StepUpdate } from './step-runner.js'
-import { backoff, type StepDeclaration, stepOf } from './steps.js'
-import type { Timers } from './timers.js'
-import { type Transition, transitionOf } from './transition.js'
+import { type Identity, NOTHING, type Point, pointAfter, pointOf, stateOf } from './point.js'
+import type { Outcome } from './pool.js'
+import type { Progress, RecordedEvent, TransitionRecord } from './record.js'
+import type { Child, CreationKey, IndexEntry, SessionState } from './state.js'
+import type { StepRun } from './step-runner.js'
+import { backoff } from './steps.js'
+import type { Transition } from './transition.js'
 import { isoTime, recordOf, type Writable } from './write.js'
-
-/** What a live session needs of the runtime around it. */
-export interface SessionHost {
-  readonly journal: Journal
-  readonly clock: Clock
-  readonly chance: Chance
-  readonly pool: Pool
-  readonly timers: Timers
-  /** How many transitions of one session may wait for the disk, and events for a restart. */
-  readonly mailboxLimit: number
-  /** Hears of each durable transition, in order, before anybody outside does. */
-  advanced(record: TransitionRecord, position: Position): void
-  /** Shows a durable transition to observers; it is made only if there is one. */
-  broadcast(session: LiveSession, durable: { transition(): Transition }): void
-  update(update: StepUpdate): void
-  emitted(session: string, event: RecordedEvent): void
-  /** Something went wrong that nobody waits for; the session is as it was. */
-  report(session: LiveSession, error: unknown): void
-  /** Effects threw after they were recorded: the supervisor decides what becomes of the session. */
-  crashed(session: LiveSession, errors: readonly unknown[]): void
-  /** The journal has failed: nothing more can be recorded. */
-  halted(error: Error): void
-  ended(session: LiveSession): void
-  log(session: string, args: readonly unknown[]): void
-}
 
 /** What happens to a session. Only `send` can be refused. */
 type Delivery =
   | { readonly kind: 'send'; readonly event: RecordedEvent; readonly sender: Sender | undefined }
+  | { readonly kind: 'message'; readonly event: RecordedEvent }
   | { readonly kind: 'timer'; readonly key: string }
   | {
       readonly kind: 'result'
@@ -58,38 +33,7 @@ type Delivery =
   | { readonly kind: 'again'; readonly child: string; readonly incarnation: number }
   | { readonly kind: 'delete'; readonly sender: Sender }
 
-interface Sender {
-  resolve(transition: Transition): void
-  reject(error: unknown): void
-}
-
-/** What is to be done once a record is durable. */
-interface Effects {
-  readonly actions: readonly (() => void)[]
-  readonly emitted: readonly RecordedEvent[]
-}
-
-const NO_EFFECTS: Effects = { actions: [], emitted: [] }
-
-/** Before the first record. */
-const NOTHING: Point = {
-  seq: 0,
-  position: NOWHERE,
-  at: '',
-  status: 'active',
-  value: '',
-  context: undefined,
-  output: undefined,
-  error: undefined,
-  children: {},
-  timers: [],
-  messages: [],
-  attributes: {},
-  snapshot: undefined,
-  history: undefined,
-}
-
-export class LiveSession implements EngineHost {
+export class LiveSession implements EngineHost, Committer, EffectsOwner {
   readonly identity: Identity
   readonly #host: SessionHost
   /** Undefined for a parked session, whose kind may not be known. */
@@ -104,14 +48,14 @@ export class LiveSession implements EngineHost {
   #paused = false
   #draining = false
   #over: HoldfastError | undefined
-  #armed: Map<string, Cancel> | undefined
-  #steps: StepRunner | undefined
+  readonly #effects: SessionEffects | undefined
   #bytesSinceSnapshot = 0
 
   private constructor(host: SessionHost, kind: AnySessionKind | undefined, identity: Identity, point: Point) {
     this.#host = host
     this.#kind = kind
     this.identity = identity
+    this.#effects = kind && new SessionEffects(this, host, kind)
     this.#decided = point
     this.#durable = point
   }
@@ -168,7 +112,7 @@ export class LiveSession implements EngineHost {
   }
 
   /** Nothing of it is on its way to the disk. */
-  get settled(): boolean {
+  get quiet(): boolean {
     return this.#inFlight === 0
   }
 
@@ -194,7 +138,7 @@ export class LiveSession implements EngineHost {
 
   /** Goes on after `restore`: waiting messages first, then overdue timers; active steps get their next attempt. */
   begin(): void {
-    for (const timer of this.#durable.timers) this.#arm(timer)
+    for (const timer of this.#durable.timers) this.#effects?.arm(timer)
     this.#drain()
     for (const [child, { status, incarnation }] of Object.entries(this.#durable.children)) {
       if (status === 'active') this.#deliver({ kind: 'again', child, incarnation })
@@ -215,9 +159,7 @@ export class LiveSession implements EngineHost {
 
   /** Stops everything it runs, without a record: the runtime closes, or the session is over. */
   stop(reason: string): void {
-    for (const cancel of this.#armed?.values() ?? []) cancel()
-    this.#armed = undefined
-    this.#steps?.stopAll(reason)
+    this.#effects?.stop(reason)
   }
 
   // EngineHost: the machine's own side doors.
@@ -261,7 +203,7 @@ export class LiveSession implements EngineHost {
     this.#draining = true
     while (!this.#paused && !this.#over) {
       const message = this.#decided.messages[0]
-      if (message) this.#decide(message, undefined, (record) => (record.taken = true))
+      if (message) this.#take({ kind: 'message', event: message })
       else if (this.#mailbox.length > 0) this.#take(this.#mailbox.shift() as Delivery)
       else break
     }
@@ -270,7 +212,17 @@ export class LiveSession implements EngineHost {
     for (const delivery of this.#mailbox.splice(0)) this.#take(delivery)
   }
 
+  /** Never throws: what goes wrong is told to the sender, or ends or halts the session. */
   #take(delivery: Delivery): void {
+    try {
+      this.#handle(delivery)
+    } catch (error) {
+      if ('sender' in delivery) this.#refuse(delivery.sender, error)
+      else this.#halt(error)
+    }
+  }
+
+  #handle(delivery: Delivery): void {
     if (this.#over) {
       if (delivery.kind === 'delete' && this.#over.code !== 'SESSION_DELETED') this.#delete(delivery.sender)
       else if ('sender' in delivery) this.#refuse(delivery.sender, this.#over)
@@ -278,7 +230,9 @@ export class LiveSession implements EngineHost {
     }
     switch (delivery.kind) {
       case 'send':
-        return this.#decide(delivery.event, delivery, () => {})
+        return this.#decide(delivery.event, delivery, addNothing)
+      case 'message':
+        return this.#decide(delivery.event, undefined, takeMessage)
       case 'timer':
         return this.#fire(delivery.key)
       case 'result':
@@ -296,7 +250,7 @@ export class LiveSession implements EngineHost {
   #decide(
     event: RecordedEvent,
     from: { readonly sender: Sender | undefined } | undefined,
-    complete: (record: Writable<TransitionRecord>) => void,
+    complete: Complete,
     fired?: string,
   ): void {
     const engine = this.#engine as Engine
@@ -305,15 +259,13 @@ export class LiveSession implements EngineHost {
         this.#record(event, decision, from?.sender, complete, fired),
       )
     } catch (error) {
-      if (from) this.#refuse(from.sender, error)
-      else if (isStorage(error)) this.#halt(error)
+      if (from || isStorage(error)) throw error
       // Plain XState ends in error when a transition throws, and nobody is there to be told otherwise.
-      else this.#end(event, error, complete)
+      this.#end(event, error, complete)
     }
   }
 
   #fire(key: string): void {
-    this.#armed?.delete(key)
     const timer = this.#decided.timers.find((candidate) => candidate.key === key)
     if (timer) this.#decide(timer.event, undefined, (record) => (record.cleared ??= [key]), key)
   }
@@ -349,7 +301,7 @@ export class LiveSession implements EngineHost {
     this.#append(record, this.#decided.snapshot, NO_EFFECTS, undefined)
   }
 
-  #end(event: RecordedEvent, error: unknown, complete: (record: Writable<TransitionRecord>) => void): void {
+  #end(event: RecordedEvent, error: unknown, complete: Complete): void {
     const record = this.#bare(event)
     complete(record)
     record.status = 'error'
@@ -369,7 +321,7 @@ export class LiveSession implements EngineHost {
     event: RecordedEvent,
     decision: Decision,
     sender: Sender | undefined,
-    complete: (record: Writable<TransitionRecord>) => void,
+    complete: Complete,
     fired?: string,
   ): void {
     const index = this.#kind?.index
@@ -402,21 +354,22 @@ export class LiveSession implements EngineHost {
     if (point.status !== 'active') this.#over ??= ended(this.id, point)
   }
 
-  /** The record is durable: everything that waited for it happens now, in this order. Called by the commit. */
-  committed(commit: Commit, position: Position, bytes: number): void {
+  // Committer: what becomes of its records.
+
+  /** The record is durable: everything that waited for it happens now, in this order. */
+  committed(commit: Commit, bytes: number): void {
     const { record, effects, sender } = commit
     const point = commit.point as Point
-    this.#inFlight--
     this.#durable = point
     this.#bytesSinceSnapshot += bytes
-    this.#host.advanced(record, position)
+    if (--this.#inFlight === 0) this.#last = undefined
+    this.#host.advanced(record, point.position)
     const errors: unknown[] = []
     for (const action of effects.actions) attemptTo(action, errors)
-    this.#actOn(record, point)
+    this.#effects?.perform(record, point)
     for (const event of effects.emitted) this.#host.emitted(this.id, event)
     sender?.resolve(commit.transition())
     this.#host.broadcast(this, commit)
-    for (const refuse of commit.afterwards ?? []) refuse()
     if (record.deleted || point.status !== 'active') this.#finish()
     if (errors.length > 0) this.#host.crashed(this, errors)
   }
@@ -424,51 +377,20 @@ export class LiveSession implements EngineHost {
   /** The journal has failed: what was decided since the last durable point is discarded, never unwound. */
   discarded(commit: Commit, error: Error): void {
     commit.sender?.reject(error)
-    for (const refuse of commit.afterwards ?? []) refuse()
     this.#halt(error)
   }
 
-  /** Starts and stops what a durable record starts and stops. */
-  #actOn(record: TransitionRecord, point: Point): void {
-    for (const id of record.stopped ?? []) this.#steps?.stop(id, 'the machine left the state that runs it')
-    for (const { id } of record.started ?? []) this.#startStep(id, point)
-    if (record.attempt) this.#startStep(record.attempt.child, point)
-    for (const key of record.cleared ?? []) {
-      this.#armed?.get(key)?.()
-      this.#armed?.delete(key)
-    }
-    for (const timer of record.timers ?? []) this.#arm(timer)
+  // EffectsOwner: what its timers and steps come to.
+
+  due(key: string): void {
+    this.#deliver({ kind: 'timer', key })
   }
 
-  #startStep(id: string, point: Point): void {
-    const child = point.children[id]
-    // A later decision, on its way to the disk, may have stopped it already.
-    if (!child || !this.#active(id, child.incarnation)) return
-    const { incarnation, attempt, input, notBefore } = child
-    const declaration = stepOf(this.#kind?.machine.implementations.actors[child.src]) as StepDeclaration
-    const module = this.#kind?.steps as string
-    const at = notBefore === undefined ? undefined : Date.parse(notBefore)
-    this.#steps ??= new StepRunner(this.#runnerHost())
-    this.#steps.start({ id, incarnation, attempt, declaration, module, input, notBefore: at })
-  }
+  readonly settled: EffectsOwner['settled'] = (run, outcome, progress) =>
+    this.#deliver({ kind: 'result', run, outcome, progress })
 
-  #runnerHost(): ConstructorParameters<typeof StepRunner>[0] {
-    const { pool, timers } = this.#host
-    return {
-      session: this.id,
-      pool,
-      timers,
-      update: (update) => this.#host.update(update),
-      settled: (run, outcome, progress) => this.#deliver({ kind: 'result', run, outcome, progress }),
-    }
-  }
-
-  #arm({ key, at }: Timer): void {
-    this.#armed ??= new Map()
-    this.#armed.set(
-      key,
-      this.#host.timers.arm(Date.parse(at), () => this.#deliver({ kind: 'timer', key })),
-    )
+  wants(child: string, incarnation: number): boolean {
+    return this.#active(child, incarnation) !== undefined
   }
 
   /** The child that a result is for, unless it has been stopped or started anew meanwhile. */
@@ -484,8 +406,8 @@ export class LiveSession implements EngineHost {
       return
     }
     const reason = error instanceof HoldfastError ? error : decisionFailed(error)
-    if (this.#inFlight === 0 || !this.#last) sender.reject(reason)
-    else (this.#last.afterwards ??= []).push(() => sender.reject(reason))
+    if (this.#last) this.#last.after(() => sender.reject(reason))
+    else sender.reject(reason)
   }
 
   #halt(error: unknown): void {
@@ -503,37 +425,12 @@ export class LiveSession implements EngineHost {
   }
 }
 
-/** A record on its way to the disk, and what waits for it. */
-class Commit implements Waiter {
-  readonly session: LiveSession
-  readonly record: TransitionRecord
-  readonly effects: Effects
-  readonly sender: Sender | undefined
-  point: Point | undefined
-  /** Refusals that were decided on this record's state. */
-  afterwards: (() => void)[] | undefined
-  #transition: Transition | undefined
+type Complete = (record: Writable<TransitionRecord>) => void
 
-  constructor(session: LiveSession, record: TransitionRecord, effects: Effects, sender: Sender | undefined) {
-    this.session = session
-    this.record = record
-    this.effects = effects
-    this.sender = sender
-  }
+const addNothing: Complete = () => {}
 
-  /** The transition that the record stands for; made once, if anybody wants it. */
-  transition(): Transition {
-    this.#transition ??= transitionOf(this.record, (this.point as Point).position)
-    return this.#transition
-  }
-
-  durable(position: Position, bytes: number): void {
-    this.session.committed(this, position, bytes)
-  }
-
-  failed(error: Error): void {
-    this.session.discarded(this, error)
-  }
+const takeMessage: Complete = (record) => {
+  record.taken = true
 }
 
 function attemptTo(action: () => void, errors: unknown[]): void {

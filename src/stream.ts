@@ -16,7 +16,7 @@ export { Broadcast } from './broadcast.js'
 export interface Source<T> {
   /** The durable items with a number of at least `from`, in order, read as they are asked for. May throw. */
   replay(from: number): IterableIterator<T>
-  /** The number of an item: a whole number that grows from item to item, not necessarily by one. */
+  /** The number of an item: a whole number that grows from item to item, not necessarily by one. Must not throw. */
   numberOf(item: T): number
   /**
    * Adds a listener of live items, each of which `replay` gives from then on; returns how to take it off. `ended` is
@@ -147,9 +147,9 @@ export class Stream<T> extends Observable<T> implements AsyncIterable<T, undefin
     i: Op<H, I>,
     ...more: Op<unknown, unknown>[]
   ): Stream<unknown>
-  override pipe(...operators: Op<unknown, unknown>[]): unknown {
+  override pipe(...operators: Op<never, unknown>[]): unknown {
     let result: Observable<unknown> = this
-    for (const operator of operators) result = operator(result)
+    for (const operator of operators) result = operator(result as Observable<never>)
     if (result instanceof Stream) return result
     // Some operators make an Observable of their own (`endWith`): its observers would not be isolated.
     return new Stream(this.#host, this.#queueLimit, (subscriber) => result.subscribe(subscriber))

@@ -6,10 +6,11 @@ import type { Cancel } from './clock.js'
 import type { AnySessionKind } from './define.js'
 import { HoldfastError, isHoldfastError } from './errors.js'
 import { loadState } from './history.js'
+import type { SessionHost } from './host.js'
 import type { Logger } from './logger.js'
 import type { Registry } from './registry.js'
 import { decideRestart } from './restart.js'
-import { LiveSession, type SessionHost } from './session.js'
+import { LiveSession } from './session.js'
 import type { Snapshots } from './snapshots.js'
 import type { IndexEntry } from './state.js'
 
@@ -149,7 +150,7 @@ export class Supervisor {
   async #restart(session: LiveSession): Promise<void> {
     try {
       // What was decided before the crash is on its way; the restart goes on from behind it.
-      if (!session.settled) await this.#host.session.journal.flush()
+      if (!session.quiet) await this.#host.session.journal.flush()
       this.#restarts.delete(session.id)
       if (this.#live.has(session.id)) session.restart()
     } catch (error) {

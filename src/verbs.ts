@@ -1,0 +1,195 @@
+// What a session handle can ask, answered: the way from an id to the session that is live, or is restored for it.
+// It shows durable state only, and refuses writes once nothing can be recorded.
+
+import { abortable } from './abort.js'
+import type { AnySessionKind } from './define.js'
+import { admitEvent } from './door.js'
+import { decodeError, type ErrorEnvelope } from './envelope.js'
+import { HoldfastError, isHoldfastError } from './errors.js'
+import type { Feeds } from './feeds.js'
+import type { CallOptions, SessionSnapshot, SessionVerbs, TransitionsOptions } from './handle.js'
+import { loadState, recordsFrom } from './history.js'
+import type { SessionHost } from './host.js'
+import { type Point, pointOf } from './point.js'
+import type { RecordedEvent } from './record.js'
+import type { Registry, SessionEntry } from './registry.js'
+import { LiveSession } from './session.js'
+import type { Snapshots } from './snapshots.js'
+import type { IndexEntry } from './state.js'
+import type { StepUpdate } from './step-runner.js'
+import { liveOnly, replayThenLive, type Source, type Stream, type StreamHost } from './stream.js'
+import type { Supervisor } from './supervisor.js'
+import { type Transition, transitionOf } from './transition.js'
+
+export interface VerbsHost {
+  readonly kinds: ReadonlyMap<string, AnySessionKind>
+  readonly registry: Registry
+  readonly supervisor: Supervisor
+  readonly feeds: Feeds
+  readonly snapshots: Snapshots
+  readonly session: SessionHost
+  readonly stream: StreamHost
+  /** Throws when nothing can be recorded. */
+  assertWritable(): void
+  closed(): boolean
+}
+
+export class Verbs implements SessionVerbs {
+  readonly #host: VerbsHost
+
+  constructor(host: VerbsHost) {
+    this.#host = host
+  }
+
+  send(id: string, event: unknown, { signal }: CallOptions): Promise<Transition> {
+    try {
+      this.#host.assertWritable()
+      const session = this.#host.supervisor.activate(id)
+      const kind = this.#host.kinds.get(session.identity.kind) as AnySessionKind
+      return abortable(session.send(admitEvent(kind, event)), signal)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  async delete(id: string, { signal }: CallOptions): Promise<void> {
+    this.#host.assertWritable()
+    await abortable(this.#deletable(this.#entry(id)).delete(), signal)
+  }
+
+  entry(id: string): SessionEntry {
+    return this.#entry(id)
+  }
+
+  snapshot(id: string): SessionSnapshot {
+    const entry = this.#entry(id)
+    const live = this.#host.supervisor.peek(id)
+    return shown(entry, live ? live.durable : this.#passivePoint(entry))
+  }
+
+  can(id: string, event: unknown): boolean {
+    const entry = this.#entry(id)
+    if (entry.status !== 'active') return false
+    const { snapshot } = this.#host.supervisor.activate(id).durable
+    return snapshot?.can(admitEvent(this.#host.kinds.get(entry.kind) as AnySessionKind, event)) === true
+  }
+
+  until(id: string, test: (snapshot: SessionSnapshot) => boolean, { signal }: CallOptions): Promise<SessionSnapshot> {
+    return abortable(this.#until(id, test, signal), signal)
+  }
+
+  async result(id: string, options: CallOptions): Promise<unknown> {
+    return resultOf(await this.until(id, ({ status }) => status !== 'active', options))
+  }
+
+  transitions(id: string, options: TransitionsOptions): Stream<Transition> {
+    const { feeds, registry, stream } = this.#host
+    const source: Source<Transition> = {
+      replay: (from) => this.#replay(id, from),
+      numberOf: (transition) => transition.seq,
+      listen: (listener, ended) => {
+        const leave = feeds.transitions(id)(listener, ended)
+        if (registry.get(id)?.status !== 'active') feeds.end(id)
+        return leave
+      },
+    }
+    return replayThenLive(source, options, stream)
+  }
+
+  progress(id: string, options: TransitionsOptions): Stream<StepUpdate> {
+    const { feeds, stream } = this.#host
+    const listen: Source<StepUpdate>['listen'] = (listener, ended) =>
+      feeds.updates.listen((update) => {
+        if (update.session === id) listener(update)
+      }, ended)
+    return liveOnly(listen, options, stream)
+  }
+
+  emitted(id: string, options: TransitionsOptions): Stream<RecordedEvent> {
+    return liveOnly(this.#host.feeds.emitted(id), options, this.#host.stream)
+  }
+
+  #entry(id: string): IndexEntry {
+    const entry = this.#host.registry.get(id)
+    if (entry) return entry
+    throw new HoldfastError('SESSION_NOT_FOUND', `there is no session ${id}; list the sessions to see their ids`)
+  }
+
+  /** A parked session can be deleted too. */
+  #deletable(entry: IndexEntry): LiveSession {
+    try {
+      return this.#host.supervisor.activate(entry.id)
+    } catch (error) {
+      if (!isHoldfastError(error, 'SESSION_PARKED')) throw error
+      return LiveSession.parked(this.#host.session, entry, error)
+    }
+  }
+
+  *#replay(id: string, from: number): Generator<Transition> {
+    const entry = this.#host.registry.get(id)
+    if (!entry) return
+    for (const { record, position } of recordsFrom(this.#host.session.journal, id, entry.position, from)) {
+      yield transitionOf(record, position)
+    }
+  }
+
+  /** Reading needs no machine: a session of an unknown kind, or one that is parked, can still be looked at. */
+  #passivePoint(entry: IndexEntry): Point {
+    try {
+      return this.#host.supervisor.activate(entry.id).durable
+    } catch {
+      return pointOf(loadState(this.#host.session.journal, this.#host.snapshots, entry), undefined)
+    }
+  }
+
+  #until(
+    id: string,
+    test: (snapshot: SessionSnapshot) => boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<SessionSnapshot> {
+    return new Promise((resolve, reject) => {
+      let leave = (): void => {}
+      const look = (over: boolean): void => {
+        try {
+          const snapshot = this.snapshot(id)
+          if (test(snapshot)) resolve(snapshot)
+          else if (over || snapshot.status !== 'active') throw endedFirst(id, snapshot)
+          else return
+        } catch (error) {
+          reject(error)
+        }
+        leave()
+      }
+      leave = this.#host.feeds.transitions(id)(
+        () => look(false),
+        () => (this.#host.closed() ? reject(closed()) : look(true)),
+      )
+      signal?.addEventListener('abort', () => leave(), { once: true })
+      look(false)
+    })
+  }
+}
+
+function shown(entry: IndexEntry, point: Point): SessionSnapshot {
+  const { id, kind, version, createdAt } = entry
+  const { seq, status, value, context, output, error, attributes, at, children, snapshot } = point
+  const steps = Object.keys(children).filter((child) => children[child]?.status === 'active')
+  const tags = [...(snapshot?.tags ?? [])] as string[]
+  const common = { id, kind, version, seq, status, value, context, output, error, tags, steps, attributes }
+  return Object.freeze({ ...common, createdAt, updatedAt: at }) as SessionSnapshot
+}
+
+function resultOf(snapshot: SessionSnapshot): unknown {
+  if (snapshot.status === 'done') return snapshot.output
+  const error = snapshot.error as ErrorEnvelope | undefined
+  const why = error ? `: ${error.message}` : ''
+  throw new HoldfastError('SESSION_FAILED', `session ${snapshot.id} ended in ${snapshot.status}${why}`, {
+    ...(error && { cause: decodeError(error) }),
+    details: { status: snapshot.status },
+  })
+}
+
+const endedFirst = (id: string, { status, value }: SessionSnapshot): HoldfastError =>
+  new HoldfastError('SESSION_ENDED', `session ${id} ended (${status}, in ${JSON.stringify(value)}) before that came`)
+
+const closed = (): HoldfastError => new HoldfastError('RUNTIME_CLOSED', 'the runtime was closed; open it again')
