@@ -7,7 +7,6 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { openRuntime } from 'holdfast'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-// @ts-expect-error the fixture is plain JavaScript, because a child process runs it too
 import { counter } from '../fixtures/counter.js'
 
 const SCRIPT = fileURLToPath(new URL('../fixtures/kill-me.js', import.meta.url))
@@ -63,7 +62,7 @@ test(`no acknowledged event is lost over ${KILLS} kills under load, and none is 
   await using runtime = await openRuntime({ dir, kinds: [counter] })
   for (const [index, last] of acknowledged.entries()) {
     const session = await runtime.create(counter, undefined, { idempotencyKey: `session-${index}` })
-    const { context } = session.snapshot() as { context: { count: number; seen: string[] } }
+    const context = session.snapshot().context as unknown as { count: number; seen: string[] }
     expect(context.count).toBeGreaterThanOrEqual(last)
     expect(context.seen.at(-1)).toBe(`${index}-${context.count}`)
   }

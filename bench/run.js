@@ -1,0 +1,13 @@
+// All benchmarks, one after the other: `npm run bench`. Read ratios within one run; absolute figures are this machine's.
+import { cpus } from 'node:os'
+import { flat } from './flat.js'
+import { size } from './size.js'
+import { throughput } from './throughput.js'
+
+console.log(`node ${process.version}, ${cpus().length} × ${cpus()[0]?.model}`)
+console.log('\nTransitions a second, medians of 5 rounds:')
+console.table(await throughput())
+console.log('\nCost of one transition as things grow, processor time, medians of 9 rounds:')
+console.table(await flat())
+console.log('\nSize and opening:')
+console.table(await size())
