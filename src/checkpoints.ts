@@ -77,6 +77,7 @@ export class Checkpoints {
     this.#sizes.set(session, session.bytesSinceSnapshot)
     try {
       await this.#snapshots.write(session.state())
+      if (!this.#registry.get(session.id)) this.#snapshots.remove(session.id)
     } catch (error) {
       this.#onError(error)
     }

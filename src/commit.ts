@@ -34,7 +34,7 @@ export class Commit implements Waiter {
   point: Point | undefined
   readonly #committer: Committer
   #transition: Transition | undefined
-  #afterwards: (() => void)[] | undefined
+  #afterwards: ((failure: Error | undefined) => void)[] | undefined
 
   constructor(committer: Committer, record: TransitionRecord, effects: Effects, sender: Sender | undefined) {
     this.#committer = committer
@@ -49,23 +49,19 @@ export class Commit implements Waiter {
     return this.#transition
   }
 
-  /** Calls `tell` when this is settled: for refusals that were decided on its state. */
-  after(tell: () => void): void {
+  /** Calls `tell` when this is settled, with the error if it has failed: for refusals that were decided on its state. */
+  after(tell: (failure: Error | undefined) => void): void {
     this.#afterwards ??= []
     this.#afterwards.push(tell)
   }
 
   durable(_: Position, bytes: number): void {
     this.#committer.committed(this, bytes)
-    this.#tellOthers()
+    for (const tell of this.#afterwards ?? []) tell(undefined)
   }
 
   failed(error: Error): void {
     this.#committer.discarded(this, error)
-    this.#tellOthers()
-  }
-
-  #tellOthers(): void {
-    for (const tell of this.#afterwards ?? []) tell()
+    for (const tell of this.#afterwards ?? []) tell(error)
   }
 }

@@ -2,7 +2,7 @@
 // Pure reading; a record that cannot be read, or does not follow, is an error that names the place.
 
 import { HoldfastError, isHoldfastError } from './errors.js'
-import type { Journal } from './journal.js'
+import type { ReadableJournal } from './journal.js'
 import { NOWHERE, type Position, type TransitionRecord } from './record.js'
 import { type Folding, fold, sealed } from './rehydrate.js'
 import type { Snapshots } from './snapshots.js'
@@ -14,7 +14,7 @@ interface Placed {
 }
 
 /** The positions of a session's records with `seq` ≥ `from`, oldest first, following the chain back from its last. */
-export function positionsFrom(journal: Journal, id: string, last: Position, from: number): Position[] {
+export function positionsFrom(journal: ReadableJournal, id: string, last: Position, from: number): Position[] {
   const positions: Position[] = []
   for (let position = last; position !== NOWHERE; ) {
     const record = readOf(journal, id, position)
@@ -26,7 +26,7 @@ export function positionsFrom(journal: Journal, id: string, last: Position, from
 }
 
 /** The records of a session with `seq` ≥ `from`, in order, read one by one. */
-export function* recordsFrom(journal: Journal, id: string, last: Position, from: number): Generator<Placed> {
+export function* recordsFrom(journal: ReadableJournal, id: string, last: Position, from: number): Generator<Placed> {
   for (const position of positionsFrom(journal, id, last, from)) {
     yield { position, record: readOf(journal, id, position) }
   }
@@ -36,8 +36,14 @@ export function* recordsFrom(journal: Journal, id: string, last: Position, from:
  * The durable state of a session: its snapshot, if there is one that belongs to its history, and the records since.
  * Throws JOURNAL_CORRUPT when a record is missing or unreadable, or when the snapshot is newer than the journal.
  */
-export function loadState(journal: Journal, snapshots: Snapshots, entry: IndexEntry): SessionState {
-  const snapshot = snapshots.read(entry.id)
+export function loadState(
+  journal: ReadableJournal,
+  snapshots: Pick<Snapshots, 'read'>,
+  entry: IndexEntry,
+): SessionState {
+  const found = snapshots.read(entry.id)
+  // One of an earlier session of the same id, deleted since, says nothing about this one.
+  const snapshot = found?.createdAt === entry.createdAt ? found : undefined
   if (snapshot && snapshot.seq > entry.seq) throw stale(entry, snapshot)
   const records: Placed[] = []
   let state: Folding | undefined
@@ -63,7 +69,7 @@ function follow(entry: IndexEntry, state: Folding | undefined, record: Transitio
   }
 }
 
-function readOf(journal: Journal, id: string, position: Position): TransitionRecord {
+function readOf(journal: ReadableJournal, id: string, position: Position): TransitionRecord {
   const record = journal.read(position)
   if (record.session === id) return record
   throw new HoldfastError('JOURNAL_CORRUPT', `position ${position} holds a record of ${record.session}, not of ${id}`)

@@ -26,9 +26,18 @@ export interface JournalStats {
   readonly segments: number
 }
 
-export interface Journal {
+/** The part of a journal that reads. */
+export interface ReadableJournal {
   /** Where the durable part ends: every record before it can be read. */
   readonly end: Position
+  /** The durable record at a position that `append` or `scan` gave. Throws JOURNAL_CORRUPT naming file and offset. */
+  read(position: Position): TransitionRecord
+  /** The durable records from a position on, in order, up to where the durable part ended when the scan began. What is
+   * damaged is skipped and reported when the journal is opened. */
+  scan(from: Position): IterableIterator<JournalEntry>
+}
+
+export interface Journal extends ReadableJournal {
   /** Bytes appended and not yet durable. */
   readonly pending: number
   /**
@@ -36,11 +45,6 @@ export interface Journal {
    * Throws RECORD_TOO_LARGE (nothing is added), or JOURNAL_FAILED once a write has failed.
    */
   append(record: TransitionRecord, waiter: Waiter): Position
-  /** The durable record at a position that `append` or `scan` gave. Throws JOURNAL_CORRUPT naming file and offset. */
-  read(position: Position): TransitionRecord
-  /** The durable records from a position on, in order, up to where the durable part ended when the scan began. What is
-   * damaged is skipped and reported when the journal is opened. */
-  scan(from: Position): IterableIterator<JournalEntry>
   stats(): JournalStats
   /** Resolves when everything appended so far is durable. Rejects with the failure of the journal. */
   flush(): Promise<void>

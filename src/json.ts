@@ -15,7 +15,7 @@ const MAX_DEPTH = 500
 
 /** Checks that `value` is JSON and freezes it in place, all the way down. Throws NOT_JSON naming the path. */
 export function sealJson<T>(value: T, name: string, path: JsonPath = []): T {
-  if (!seal(value, 0)) refuse(value, name, path)
+  if (!seal(value, path.length)) refuse(value, name, path)
   return value
 }
 
@@ -50,6 +50,7 @@ function seal(value: unknown, depth: number): boolean {
   if (typeof value !== 'object' || value === null) return isScalar(value)
   if (depth > MAX_DEPTH) return false
   if (Array.isArray(value)) {
+    if (arrayFault(value)) return false
     for (let index = 0; index < value.length; index++) if (!seal(value[index], depth + 1)) return false
   } else {
     if (!isPlain(value)) return false
@@ -68,6 +69,7 @@ function copy(value: unknown, depth: number): unknown {
   if (typeof value !== 'object' || value === null) return isScalar(value) ? value : REFUSED
   if (depth > MAX_DEPTH) return REFUSED
   if (Array.isArray(value)) {
+    if (arrayFault(value)) return REFUSED
     const items: unknown[] = []
     for (let index = 0; index < value.length; index++) {
       const item = copy(value[index], depth + 1)
@@ -105,6 +107,12 @@ function objectFault(value: object): string | undefined {
   return Object.hasOwn(value, '__proto__') ? 'has a key "__proto__"' : undefined
 }
 
+function arrayFault(value: readonly unknown[]): string | undefined {
+  // Every realm's Array.prototype is itself an array; that of a subclass is not.
+  if (!Array.isArray(Object.getPrototypeOf(value))) return `is ${describe(value)}`
+  return typeof (value as { toJSON?: unknown }).toJSON === 'function' ? 'has a toJSON method' : undefined
+}
+
 /** The Object.prototype of another realm, such as a test runner's. */
 const isForeignRoot = (prototype: object): boolean =>
   Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'hasOwnProperty')
@@ -119,10 +127,8 @@ function firstFault(value: unknown, path: JsonPath, depth: number): Fault | unde
     return isScalar(value) ? undefined : { path, what: `is ${describe(value)}` }
   }
   if (depth > MAX_DEPTH) return { path, what: `is nested deeper than ${MAX_DEPTH} levels (or contains itself)` }
-  if (!Array.isArray(value)) {
-    const what = objectFault(value)
-    if (what) return { path, what }
-  }
+  const what = Array.isArray(value) ? arrayFault(value) : objectFault(value)
+  if (what) return { path, what }
   const keys: (string | number)[] = Array.isArray(value) ? [...value.keys()] : Object.keys(value)
   for (const key of keys) {
     const item: unknown = (value as Record<string | number, unknown>)[key]
@@ -142,7 +148,7 @@ function describe(value: unknown): string {
 }
 
 function refuse(value: unknown, name: string, path: JsonPath): never {
-  const fault = firstFault(value, path, 0) ?? { path, what: 'is not JSON' }
+  const fault = firstFault(value, path, path.length) ?? { path, what: 'is not JSON' }
   const place = formatPath(name, fault.path)
   throw new HoldfastError('NOT_JSON', `${place} ${fault.what}, which JSON cannot hold; store a plain value instead`, {
     details: { path: place },

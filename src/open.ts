@@ -4,10 +4,20 @@
 import type { Chance } from './chance.js'
 import type { Clock } from './clock.js'
 import type { AnySessionKind } from './define.js'
+import {
+  DIRECTORY_FILE,
+  type DirectoryFile,
+  FORMAT,
+  LOCK_FILE,
+  type Owner,
+  ownerOf,
+  readDirectoryFile,
+} from './directory.js'
 import { type Disk, readAll, replaceFile } from './disk.js'
 import { HoldfastError } from './errors.js'
 import { createFileDisk } from './files/disk.js'
 import { openFileJournal } from './files/journal.js'
+import { openFileReader } from './files/reader.js'
 import { createFileSnapshots } from './files/snapshots.js'
 import { createInlinePool } from './inline/pool.js'
 import type { Damage } from './journal.js'
@@ -16,6 +26,7 @@ import { createMemoryJournal } from './memory/journal.js'
 import { createMemorySnapshots } from './memory/snapshots.js'
 import { createPiscinaPool } from './piscina/pool.js'
 import type { Pool } from './pool.js'
+import type { Reader } from './reader.js'
 import { createRuntime, type Ports, type Runtime } from './runtime.js'
 import { systemChance } from './system/chance.js'
 import { systemClock } from './system/clock.js'
@@ -35,21 +46,10 @@ export interface OpenOptions {
   readonly mailboxLimit?: number
 }
 
-/** What `holdfast.json` holds: the format of the directory and every kind that was ever opened with it. */
-interface DirectoryFile {
-  readonly holdfast: number
-  readonly kinds: { readonly [kind: string]: number }
+export interface ReadOptions {
+  /** The data directory; default `.holdfast`. */
+  readonly dir?: string
 }
-
-/** What the lock file tells of the owner. */
-export interface Owner {
-  readonly pid: number
-  readonly since: string
-}
-
-const FORMAT = 1
-const DIRECTORY_FILE = 'holdfast.json'
-const LOCK_FILE = 'lock'
 
 /**
  * Opens a data directory and everything in it. Sessions with work to do go on at once.
@@ -74,6 +74,12 @@ export async function openRuntime(options: OpenOptions): Promise<Runtime> {
   )
   return createRuntime(ports, { ...common, damage })
 }
+
+/**
+ * Reads a data directory that may belong to another process: takes no lock, writes nothing, starts no session.
+ * Throws DIRECTORY_NOT_FOUND, FORMAT_NEWER or DISK_FAILED.
+ */
+export const openReader = ({ dir = '.holdfast' }: ReadOptions = {}): Reader => openFileReader(createFileDisk(dir))
 
 /** The ports on a disk of files, for whoever brings a disk of their own. */
 export async function openFiles(
@@ -106,34 +112,6 @@ export async function openFiles(
     lock.release()
     throw unwritable(disk, error)
   }
-}
-
-/** Who owns a directory, if anybody has said so. */
-export function ownerOf(disk: Disk): Owner | undefined {
-  const bytes = readAll(disk, LOCK_FILE)
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes)) as Owner
-  } catch {
-    return undefined
-  }
-}
-
-/** Throws FORMAT_NEWER when a newer Holdfast wrote the directory. Changes nothing. */
-export function readDirectoryFile(disk: Disk): DirectoryFile | undefined {
-  const bytes = readAll(disk, DIRECTORY_FILE)
-  if (!bytes) return undefined
-  let directory: DirectoryFile
-  try {
-    directory = JSON.parse(new TextDecoder().decode(bytes)) as DirectoryFile
-  } catch {
-    return undefined // It only repeats what the journal knows; it is written anew.
-  }
-  if (directory.holdfast <= FORMAT) return directory
-  throw new HoldfastError(
-    'FORMAT_NEWER',
-    `${disk.location} has format ${directory.holdfast}, this Holdfast reads ${FORMAT}; install a newer one`,
-    { details: { format: directory.holdfast } },
-  )
 }
 
 function takeLock(disk: Disk, clock: Clock): NonNullable<ReturnType<Disk['lock']>> {

@@ -74,6 +74,7 @@ export class Registry {
       if (record.seq !== 1) throw gap(record, 0)
       return
     }
+    if (position <= entry.position) return // the index knew it already
     if (record.deleted) return this.#remove(entry)
     const expected = entry.seq + 1
     const follows = record.seq === expected && record.prev === entry.position
@@ -149,9 +150,9 @@ export class Registry {
     return atom
   }
 
-  /** Everything, in the shape of the index file. */
+  /** Everything as it is now, in the shape of the index file: copies, since entries move on. */
   *entries(): Generator<IndexEntry> {
-    for (const entry of this.#ordered) if (!entry.deleted) yield entry
+    for (const entry of this.#ordered) if (!entry.deleted) yield { ...entry }
   }
 
   /** Sessions that have something to do by themselves. */

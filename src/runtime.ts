@@ -205,7 +205,7 @@ export class Runtime implements AsyncDisposable {
 
   async #close(): Promise<void> {
     const { journal, pool } = this.#ports
-    this.#supervisor.stop()
+    this.#supervisor.stop(closed())
     this.#timers.stop()
     try {
       await pool.close()
@@ -334,10 +334,11 @@ export class Runtime implements AsyncDisposable {
       cause,
     })
     this.#logger.error({ err: cause }, this.#failure.message)
+    this.#supervisor.stop(this.#failure)
   }
 
   #assertWritable(): void {
-    if (this.#closing) throw new HoldfastError('RUNTIME_CLOSED', 'the runtime is closed; open it again')
+    if (this.#closing) throw closed()
     if (this.#failure) throw this.#failure
     if (this.#ports.journal.pending > PENDING_BYTES) {
       throw new HoldfastError('OVERLOADED', `more than ${PENDING_BYTES} bytes wait for the disk; await your sends`)
@@ -375,3 +376,5 @@ const unknownKind = (kind: string): HoldfastError =>
 
 const decisionFailed = (kind: string, cause: unknown): HoldfastError =>
   new HoldfastError('DECISION_FAILED', `a session of kind "${kind}" could not begin: ${String(cause)}`, { cause })
+
+const closed = (): HoldfastError => new HoldfastError('RUNTIME_CLOSED', 'the runtime is closed; open it again')

@@ -157,9 +157,11 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     this.#drain()
   }
 
-  /** Stops everything it runs, without a record: the runtime closes, or the session is over. */
-  stop(reason: string): void {
-    this.#effects?.stop(reason)
+  /** Stops everything it runs and decides nothing more, without a record: the runtime closes, or cannot record. */
+  halt(reason: Error): void {
+    this.#paused = true
+    this.#effects?.stop(reason.message)
+    for (const delivery of this.#mailbox.splice(0)) if ('sender' in delivery) delivery.sender?.reject(reason)
   }
 
   // EngineHost: the machine's own side doors.
@@ -328,7 +330,10 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     const now = this.#host.clock.now()
     const record = recordOf({ id: this.id, event, before: this.#decided, decision, fired, now, index })
     complete(record)
-    this.#append(record, decision.after, decision, sender)
+    const { after, actions, emitted } = decision
+    // The decision itself holds the snapshot before; only what is still to be done is kept until the disk answers.
+    const effects = actions.length + emitted.length > 0 ? { actions, emitted } : NO_EFFECTS
+    this.#append(record, after, effects, sender)
   }
 
   /** A record that leaves the machine's state as it is. */
@@ -406,20 +411,18 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
       return
     }
     const reason = error instanceof HoldfastError ? error : decisionFailed(error)
-    if (this.#last) this.#last.after(() => sender.reject(reason))
+    if (this.#last) this.#last.after((failure) => sender.reject(failure ?? reason))
     else sender.reject(reason)
   }
 
   #halt(error: unknown): void {
-    this.#paused = true
-    this.stop('the journal has failed')
     const reason = error instanceof Error ? error : new Error(String(error))
-    for (const delivery of this.#mailbox.splice(0)) if ('sender' in delivery) delivery.sender?.reject(reason)
+    this.halt(reason)
     this.#host.halted(reason)
   }
 
   #finish(): void {
-    this.stop('the session has ended')
+    this.#effects?.stop('the session has ended')
     this.#engine = undefined
     this.#host.ended(this)
   }

@@ -99,7 +99,7 @@ export class Supervisor {
           details: { id, kind, reason: isHoldfastError(cause) ? cause.code : 'CANNOT_RESTORE' },
         })
     this.#parked.set(id, { id, kind, reason })
-    this.#live.get(id)?.stop('the session is parked')
+    this.#live.get(id)?.halt(reason)
     this.#live.delete(id)
     this.#host.logger.error({ session: id, err: reason }, reason.message)
     return reason
@@ -130,12 +130,9 @@ export class Supervisor {
   }
 
   /** Stops everything; nothing is recorded, so all of it goes on when the runtime is opened again. */
-  stop(): void {
+  stop(reason: Error): void {
     for (const cancel of [...this.#restarts.values(), ...this.#alarms.values()]) cancel()
-    for (const session of this.#live.values()) {
-      session.pause()
-      session.stop('the runtime closes')
-    }
+    for (const session of this.#live.values()) session.halt(reason)
   }
 
   #forget(id: string): void {

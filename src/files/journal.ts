@@ -6,7 +6,7 @@
 import type { Clock } from '../clock.js'
 import { type Disk, type DiskFile, readAll, writeAll, writeAllSync } from '../disk.js'
 import { HoldfastError } from '../errors.js'
-import type { Damage, Journal, JournalEntry, JournalStats, Waiter } from '../journal.js'
+import type { Damage, Journal, JournalEntry, JournalStats, ReadableJournal, Waiter } from '../journal.js'
 import type { Position, TransitionRecord } from '../record.js'
 import { FlushMode } from './flush-mode.js'
 import { FORMAT, HEADER_BYTES, headerLine, Lines, pieces, readHeader, readRecord, segmentName } from './segment.js'
@@ -26,6 +26,11 @@ export interface OpenedJournal {
   readonly epoch: number
   /** What was found unreadable in the last segment. */
   readonly damage: readonly Damage[]
+}
+
+/** A journal that another process may own. */
+export interface OpenedForReading extends ReadableJournal {
+  close(): void
 }
 
 interface Segment {
@@ -60,13 +65,22 @@ export function openFileJournal(disk: Disk, clock: Clock, options: FileJournalOp
   return { journal: new FileJournal(disk, clock, options, [...found, segment], chain, end, epoch), epoch, damage }
 }
 
-/** Opens the journal for reading only, while another process may be writing it: nothing on the disk changes. */
-export function readFileJournal(disk: Disk): { scan(from: Position): Generator<JournalEntry>; end: Position } {
+/**
+ * Opens the journal for reading only, while another process may be writing it: nothing on the disk changes. It shows the
+ * journal as it is now. `onDamage` hears of what a scan cannot read; a torn end is none, it may be on its way.
+ * Throws FORMAT_NEWER.
+ */
+export function readFileJournal(disk: Disk, onDamage: (damage: Damage) => void): OpenedForReading {
   const segments = findSegments(disk)
   const last = segments.at(-1)
+  const end = last ? last.base + last.file.size() : 0
   return {
-    scan: (from) => scanSegments(segments, from, Number.POSITIVE_INFINITY),
-    end: last ? last.base + last.file.size() : 0,
+    end,
+    read: (position) => readIn(segments, position, end),
+    scan: (from) => scanSegments(segments, from, end, onDamage),
+    close: () => {
+      for (const { file } of segments) file.close()
+    },
   }
 }
 
@@ -131,10 +145,7 @@ export class FileJournal implements Journal {
   }
 
   read(position: Position): TransitionRecord {
-    const segment = this.#segments.findLast((candidate) => candidate.base <= position)
-    const record = segment && position < this.#end ? readAt(segment.file, position - segment.base) : undefined
-    if (record) return record
-    throw corrupt(segment ? segment.file.path : 'journal', position - (segment?.base ?? 0))
+    return readIn(this.#segments, position, this.#end)
   }
 
   *scan(from: Position): Generator<JournalEntry> {
@@ -371,14 +382,29 @@ function keep(
     file.close()
   }
   disk.syncFolder('quarantine')
-  const named = Buffer.from(damaged)
-    .toString('latin1')
-    .matchAll(/"session":"([A-Za-z0-9][A-Za-z0-9_-]{0,63})"/g)
-  const sessions = [...new Set([...named].map((match) => match[1] as string))]
-  return { file: segment.file.path, offset, bytes: length, kind, kept, sessions }
+  return { file: segment.file.path, offset, bytes: length, kind, kept, sessions: sessionsIn(damaged) }
 }
 
-function* scanSegments(segments: readonly Segment[], from: Position, end: Position): Generator<JournalEntry> {
+/** Ids of sessions that can be made out in damaged bytes. */
+function sessionsIn(bytes: Uint8Array): string[] {
+  const text = Buffer.from(bytes).toString('latin1')
+  const named = text.matchAll(/"session":"([A-Za-z0-9][A-Za-z0-9_-]{0,63})"/g)
+  return [...new Set([...named].map((match) => match[1] as string))]
+}
+
+function readIn(segments: readonly Segment[], position: Position, end: Position): TransitionRecord {
+  const segment = segments.findLast((candidate) => candidate.base <= position)
+  const record = segment && position < end ? readAt(segment.file, position - segment.base) : undefined
+  if (record) return record
+  throw corrupt(segment ? segment.file.path : 'journal', position - (segment?.base ?? 0))
+}
+
+function* scanSegments(
+  segments: readonly Segment[],
+  from: Position,
+  end: Position,
+  onDamage: (damage: Damage) => void = () => {},
+): Generator<JournalEntry> {
   for (const [index, segment] of [...segments].entries()) {
     const next = segments[index + 1]
     if (next && next.base <= from) continue
@@ -390,6 +416,10 @@ function* scanSegments(segments: readonly Segment[], from: Position, end: Positi
       const position = segment.base + piece.offset
       if (position >= end) return
       if (piece.kind === 'record') yield { position, record: piece.record }
+      else if (piece.kind === 'corrupt' || next) {
+        const sessions = sessionsIn(bytes.subarray(piece.offset, piece.offset + piece.bytes))
+        onDamage({ file: segment.file.path, offset: piece.offset, bytes: piece.bytes, kind: 'corrupt', sessions })
+      }
     }
   }
 }

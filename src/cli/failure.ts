@@ -1,0 +1,94 @@
+// What a failed command says: a stable code, a message, the next command if there is one, and the exit code.
+// Every error becomes one here, whatever threw it; the codes of Holdfast keep the exit codes of their own table.
+
+import { type ErrorCode, exitCodeOf, HoldfastError } from '../errors.js'
+
+/** What the envelope of `-o json` holds when `ok` is false. */
+export interface Failure {
+  readonly code: string
+  readonly message: string
+  /** What to do next, if that is known. */
+  readonly hint?: string
+  /** True when the same command may succeed later without anybody changing its arguments. */
+  readonly retryable: boolean
+}
+
+/** The exit codes, as `--help` tells them. */
+export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] = [
+  [0, 'ok'],
+  [1, 'failed'],
+  [2, 'wrong usage: a bad argument, an id that is not one or not unique'],
+  [3, 'not found: no such session, file or directory'],
+  [4, 'waiting for a person'],
+  [5, 'over budget'],
+  [6, 'conflict, or the directory belongs to another process'],
+  [7, 'cancelled'],
+  [130, 'interrupted'],
+]
+
+/** An error that only the command line knows. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError'
+  readonly code: string
+  readonly exitCode: number
+  readonly hint: string | undefined
+
+  constructor(code: string, exitCode: number, message: string, hint?: string) {
+    super(message)
+    this.code = code
+    this.exitCode = exitCode
+    this.hint = hint
+  }
+}
+
+/** For an argument that makes no sense. */
+export const usage = (message: string, hint?: string): CommandError =>
+  new CommandError('INVALID_ARGUMENT', exitCodeOf('INVALID_ARGUMENT'), message, hint)
+
+const RETRYABLE = new Set<string>([
+  'DIRECTORY_LOCKED',
+  'DISK_FULL',
+  'DISK_FAILED',
+  'JOURNAL_FAILED',
+  'MAILBOX_FULL',
+  'OUTCOME_UNKNOWN',
+  'OVERLOADED',
+  'POOL_FULL',
+  'READ_ONLY',
+  'RUNTIME_CLOSED',
+  'STEP_CRASHED',
+  'STEP_QUEUE_TIMEOUT',
+  'STEP_TIMEOUT',
+  'INTERRUPTED',
+])
+
+const HINTS: { readonly [code in ErrorCode]?: string } = {
+  SESSION_NOT_FOUND: 'holdfast ls --all shows every session',
+  AMBIGUOUS_ID: 'holdfast ls --all shows the whole ids',
+  INVALID_ID: 'holdfast ls --all shows the ids; the beginning of one is enough',
+  DIRECTORY_NOT_FOUND: 'holdfast plan <file> makes a directory; --dir names another one',
+  DIRECTORY_LOCKED: 'holdfast ls and holdfast show can read it meanwhile',
+  FORMAT_NEWER: 'install the newest version of holdfast',
+  JOURNAL_CORRUPT: 'keep a copy of the directory before anything else; the other sessions are not affected',
+}
+
+export function failureOf(error: unknown): { readonly failure: Failure; readonly exitCode: number } {
+  if (error instanceof HoldfastError) {
+    return { failure: failure(error.code, error.message, HINTS[error.code]), exitCode: exitCodeOf(error.code) }
+  }
+  if (error instanceof CommandError) {
+    return { failure: failure(error.code, error.message, error.hint), exitCode: error.exitCode }
+  }
+  const message = error instanceof Error ? error.message : String(error)
+  return {
+    failure: failure('UNEXPECTED', message, 'HOLDFAST_DEBUG=1 shows where it comes from; please report it'),
+    exitCode: 1,
+  }
+}
+
+const failure = (code: string, message: string, hint: string | undefined): Failure => ({
+  code,
+  message,
+  ...(hint !== undefined && { hint }),
+  retryable: RETRYABLE.has(code),
+})

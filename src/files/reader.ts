@@ -1,0 +1,66 @@
+// The reader on a directory of files. It opens files for reading only: the disk it hands on refuses every change, so that
+// not even a damaged file is moved aside. No lock is taken.
+
+import { DIRECTORY_FILE, readDirectoryFile } from '../directory.js'
+import { type Disk, readAll } from '../disk.js'
+import { HoldfastError } from '../errors.js'
+import { Reader } from '../reader.js'
+import { readFileJournal } from './journal.js'
+import { createFileSnapshots, type SnapshotDamage } from './snapshots.js'
+
+/**
+ * Opens a directory for reading. `onDamage` hears of snapshots that cannot be read; the journal stands in for them.
+ * Throws DIRECTORY_NOT_FOUND, FORMAT_NEWER or DISK_FAILED.
+ */
+export function openFileReader(disk: Disk, onDamage: (damage: SnapshotDamage) => void = () => {}): Reader {
+  const unwritable = readOnly(disk)
+  try {
+    requireDirectory(unwritable)
+    return new Reader({
+      snapshots: createFileSnapshots(unwritable, onDamage),
+      openJournal: (onJournalDamage) => readFileJournal(unwritable, onJournalDamage),
+    })
+  } catch (error) {
+    throw readError(disk, error)
+  }
+}
+
+function requireDirectory(disk: Disk): void {
+  if (readDirectoryFile(disk) || readAll(disk, DIRECTORY_FILE) || disk.list('journal').length > 0) return
+  throw notFound(disk)
+}
+
+function readOnly(disk: Disk): Disk {
+  const refuse = (): never => {
+    throw Object.assign(new Error(`EROFS: ${disk.location} is open for reading only`), { code: 'EROFS' })
+  }
+  return {
+    location: disk.location,
+    openRead: (path) => disk.openRead(path),
+    list: (folder) => disk.list(folder),
+    create: refuse,
+    makeFolder: refuse,
+    rename: refuse,
+    remove: refuse,
+    syncFolder: refuse,
+    lock: refuse,
+  }
+}
+
+function readError(disk: Disk, cause: unknown): HoldfastError {
+  if (cause instanceof HoldfastError) return cause
+  const { code, message = String(cause) } = cause as { code?: string; message?: string }
+  if (code === 'ENOTDIR') return notFound(disk, cause)
+  return new HoldfastError('DISK_FAILED', `${disk.location} cannot be read (${message}); mend that and try again`, {
+    cause,
+  })
+}
+
+const notFound = (disk: Disk, cause?: unknown): HoldfastError =>
+  new HoldfastError(
+    'DIRECTORY_NOT_FOUND',
+    `there are no Holdfast sessions in ${disk.location}; name another directory`,
+    {
+      ...(cause !== undefined && { cause }),
+    },
+  )

@@ -1,0 +1,149 @@
+// Reads the sessions of a data directory without owning it: what is there, the state of one, its history.
+// It promises that nothing changes and nothing starts, and that what it shows is the directory at one moment, whatever
+// its owner writes meanwhile. It runs no user code, so a session of any kind can be read. What it cannot read it names.
+
+import { admitId } from './door.js'
+import { HoldfastError, isHoldfastError } from './errors.js'
+import { loadState, recordsFrom } from './history.js'
+import type { Damage, ReadableJournal } from './journal.js'
+import { Registry, type SessionEntry, type SessionFilter, type SessionPage, type SessionStats } from './registry.js'
+import type { Snapshots } from './snapshots.js'
+import type { IndexEntry, SessionState } from './state.js'
+import { type Transition, transitionOf } from './transition.js'
+
+/** Where a reader reads. */
+export interface ReaderPorts {
+  readonly snapshots: Pick<Snapshots, 'read' | 'readIndex'>
+  /** The journal as it is now; `onDamage` hears of what a scan cannot read. */
+  openJournal(onDamage: (damage: Damage) => void): ReadableJournal & { close(): void }
+}
+
+/** A session that cannot be read whole, and why. */
+export interface Unreadable {
+  readonly id: string
+  readonly reason: HoldfastError
+}
+
+/** How often a state is tried again that its owner moved on while it was read. */
+const TRIES = 5
+
+export class Reader {
+  readonly #ports: ReaderPorts
+  #view: View
+
+  /** Throws FORMAT_NEWER, DISK_FAILED. */
+  constructor(ports: ReaderPorts) {
+    this.#ports = ports
+    this.#view = look(ports)
+  }
+
+  /** Sessions in the order of their creation. Throws INVALID_ARGUMENT for a cursor or a limit that makes no sense. */
+  list(filter?: SessionFilter, page?: { readonly cursor?: string; readonly limit?: number }): SessionPage {
+    return this.#view.registry.list(filter, page)
+  }
+
+  stats(): SessionStats {
+    return this.#view.registry.stats.get()
+  }
+
+  /** The one session whose id begins with `prefix`. Throws INVALID_ID, SESSION_NOT_FOUND or AMBIGUOUS_ID. */
+  find(prefix: string): SessionEntry {
+    return this.#entry(prefix)
+  }
+
+  /** The last durable state of a session. Throws JOURNAL_CORRUPT when it cannot be read whole. */
+  state(id: string): SessionState {
+    for (let tries = 1; ; tries++) {
+      const entry = this.#readable(id)
+      try {
+        return loadState(this.#view.journal, this.#ports.snapshots, entry)
+      } catch (error) {
+        // A snapshot that is newer than this view of the journal: its owner went on, so look again.
+        if (!isHoldfastError(error, 'JOURNAL_CORRUPT') || tries === TRIES) throw error
+        this.refresh()
+      }
+    }
+  }
+
+  /** The transitions of a session from a `seq` on, oldest first. Throws JOURNAL_CORRUPT when one cannot be read. */
+  *history(id: string, from = 1): Generator<Transition> {
+    const { position } = this.#readable(id)
+    for (const placed of recordsFrom(this.#view.journal, id, position, from)) {
+      yield transitionOf(placed.record, placed.position)
+    }
+  }
+
+  /** Sessions that cannot be read whole. Those whose damage lies far back are found only when they are read. */
+  get unreadable(): readonly Unreadable[] {
+    return [...this.#view.unreadable].map(([id, reason]) => ({ id, reason }))
+  }
+
+  /** What of the journal could not be read. */
+  get damage(): readonly Damage[] {
+    return this.#view.damage
+  }
+
+  /** Shows the directory as it is now. */
+  refresh(): void {
+    const view = look(this.#ports)
+    this.close()
+    this.#view = view
+  }
+
+  close(): void {
+    this.#view.journal.close()
+  }
+
+  #readable(id: string): IndexEntry {
+    const reason = this.#view.unreadable.get(id)
+    if (reason) throw reason
+    return this.#entry(id)
+  }
+
+  #entry(prefix: string): IndexEntry {
+    const { registry } = this.#view
+    const ids = registry.byPrefix(admitId(prefix), 6)
+    const entry = ids.length === 1 ? registry.get(ids[0] as string) : undefined
+    if (entry) return entry
+    if (ids.length === 0) throw notFound(prefix)
+    throw new HoldfastError('AMBIGUOUS_ID', `"${prefix}" begins several ids: ${ids.join(', ')}; give more of it`, {
+      details: { ids },
+    })
+  }
+}
+
+/** A directory at one moment. */
+interface View {
+  readonly journal: ReturnType<ReaderPorts['openJournal']>
+  readonly registry: Registry
+  readonly damage: readonly Damage[]
+  readonly unreadable: ReadonlyMap<string, HoldfastError>
+}
+
+/** The index first: the journal, opened after it, then holds all that the index tells of. */
+function look({ snapshots, openJournal }: ReaderPorts): View {
+  const index = snapshots.readIndex()
+  const damage: Damage[] = []
+  const journal = openJournal((found) => damage.push(found))
+  const registry = new Registry()
+  const unreadable = new Map<string, HoldfastError>()
+  const usable = index && index.through <= journal.end ? index : undefined
+  registry.load(usable?.entries ?? [])
+  for (const { position, record } of journal.scan(usable?.through ?? 0)) {
+    try {
+      registry.follow(record, position)
+    } catch (error) {
+      unreadable.set(record.session, error as HoldfastError)
+    }
+  }
+  for (const found of damage) for (const id of found.sessions) unreadable.set(id, lost(id, found))
+  return { journal, registry, damage, unreadable }
+}
+
+const lost = (id: string, { file, offset }: Damage): HoldfastError =>
+  new HoldfastError('JOURNAL_CORRUPT', `${file} is corrupt at offset ${offset}, where records of session ${id} were`, {
+    details: { session: id, file, offset },
+  })
+
+const notFound = (id: string): HoldfastError =>
+  new HoldfastError('SESSION_NOT_FOUND', `there is no session ${id}; list the sessions to see their ids`)
