@@ -33,15 +33,14 @@ export class Delivery<T> {
   readonly #host: StreamHost
   readonly #sink: Sink<T>
   readonly #pace: Pace = new Pace(() => this.#run(undefined))
-  /** Live items not yet given. During a replay: the latest of them, unless `#missed`. */
+  /** Live items not yet given. During a replay: the newest of them. */
   readonly #queue: Fifo<T> = new Fifo()
   /** Number of the last item given, or the one before the first wanted. */
   #last = Number.NEGATIVE_INFINITY
   #replaying: boolean
-  /** The pass through the journal under way, whether it gave anything, and whether a live item found no room meanwhile. */
+  /** The pass through the journal under way, and whether it gave anything. */
   #pass: IterableIterator<T> | undefined
   #progress = false
-  #missed = false
   /** Inside `#run` or a direct call: what comes now waits its turn. */
   #running = false
   /** The event loop has its turn. */
@@ -89,7 +88,7 @@ export class Delivery<T> {
 
   /** A live item: given at once when nothing is before it, else queued. */
   readonly #hear = (item: T): void => {
-    if (this.#closed || this.#end) return
+    if (this.#closed) return
     if (this.#running || this.#replaying || this.#resting || this.#pace.held) {
       this.#enqueue(item)
       return
@@ -101,7 +100,7 @@ export class Delivery<T> {
   }
 
   readonly #ended = (error?: Error): void => {
-    this.#end ??= { error }
+    this.#end = { error }
     this.#run(undefined)
   }
 
@@ -115,8 +114,9 @@ export class Delivery<T> {
     if (this.#queue.size < this.#queueLimit) {
       this.#queue.push(item)
     } else if (this.#replaying) {
-      this.#queue.clear()
-      this.#missed = true
+      // The journal has the oldest; the newest says how far to read.
+      this.#queue.shift()
+      this.#queue.push(item)
     } else {
       this.#overflow()
     }
@@ -146,8 +146,7 @@ export class Delivery<T> {
     }
     this.#pass = undefined
     this.#forgetGiven()
-    this.#replaying = this.#missed || (this.#progress && this.#queue.size > 0)
-    this.#missed = false
+    this.#replaying = this.#progress && this.#queue.size > 0
     this.#progress = false
     return true
   }

@@ -19,10 +19,17 @@ export function sealJson<T>(value: T, name: string, path: JsonPath = []): T {
   return value
 }
 
-/** As `sealJson`, for one object whose fields are known to be sealed. */
+/** As `sealJson`, for one object or array whose parts are sealed by the caller. */
 export function sealShell(value: object, name: string, path: JsonPath): void {
-  if (!isPlain(value)) refuse(value, name, path)
+  if (Array.isArray(value) ? arrayFault(value) : objectFault(value)) refuse(value, name, path)
   Object.freeze(value)
+}
+
+/** Freezes what is known to be JSON, such as what was read from the disk, all the way down. */
+export function freezeJson<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value
+  for (const part of Object.values(value)) freezeJson(part)
+  return Object.freeze(value)
 }
 
 /** A deep frozen copy of `value`, for what a caller may still change. Throws NOT_JSON naming the path. */

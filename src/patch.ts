@@ -33,7 +33,7 @@ export function applyPatch(value: unknown, patch: Patch): unknown {
     const path = operation[0]
     if (operation.length > 2) {
       const [, index, removed, ...items] = operation as readonly [JsonPath, number, number, ...unknown[]]
-      ;(reach(root, path, path.length) as unknown[]).splice(index, removed, ...items)
+      splice(reach(root, path, path.length) as unknown[], index, removed, items)
     } else if (path.length === 0) {
       root = operation[1]
     } else {
@@ -44,6 +44,16 @@ export function applyPatch(value: unknown, patch: Patch): unknown {
     }
   }
   return root
+}
+
+/** A call takes only so many arguments, and a change any number of items. */
+const ITEMS_AT_ONCE = 10_000
+
+function splice(array: unknown[], index: number, removed: number, items: readonly unknown[]): void {
+  array.splice(index, removed, ...items.slice(0, ITEMS_AT_ONCE))
+  for (let from = ITEMS_AT_ONCE; from < items.length; from += ITEMS_AT_ONCE) {
+    array.splice(index + from, 0, ...items.slice(from, from + ITEMS_AT_ONCE))
+  }
 }
 
 function reach(root: unknown, path: JsonPath, depth: number): unknown {
@@ -85,6 +95,7 @@ function compareArrays(
   path: JsonPath,
   operations: Operation[],
 ): void {
+  sealShell(after, name, path)
   const shorter = Math.min(before.length, after.length)
   let head = 0
   while (head < shorter && before[head] === after[head]) head++
@@ -99,7 +110,6 @@ function compareArrays(
     for (let index = 0; index < items.length; index++) sealJson(items[index], name, [...path, head + index])
     operations.push([path, head, before.length - head - tail, ...items])
   }
-  Object.freeze(after)
 }
 
 const isObject = (value: unknown): value is Fields =>

@@ -1,7 +1,7 @@
 // Folds records into state: pure, and without the user's code. What was recorded is what happened.
 // A fold owns the state it builds and changes it in place; `sealed` hands it out.
 
-import { sealJson } from './json.js'
+import { freezeJson } from './json.js'
 import { applyPatch } from './patch.js'
 import type { Position, TransitionRecord } from './record.js'
 import type { Child, SessionState, Timer } from './state.js'
@@ -52,7 +52,7 @@ function apply(state: Folding, record: TransitionRecord): void {
   if (record.attributes) state.attributes = record.attributes
   state.children = childrenAfter(state.children, record)
   state.timers = timersAfter(state.timers, record)
-  if (record.taken || record.messages) state.messages = messagesAfter(state.messages, record)
+  state.messages = messagesAfter(state.messages, record)
   if (record.status) {
     state.status = record.status
     if ('output' in record) state.output = record.output
@@ -97,4 +97,4 @@ export function messagesAfter(messages: SessionState['messages'], record: Transi
 }
 
 /** Freezes a folded state: from here on it is shared and never changed. */
-export const sealed = (state: Folding): SessionState => sealJson(state, 'state')
+export const sealed = (state: Folding): SessionState => freezeJson(state)

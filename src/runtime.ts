@@ -146,8 +146,13 @@ export class Runtime implements AsyncDisposable {
     if (this.#kinds.get(kind.kind) !== kind) throw unknownKind(kind.kind)
     const admitted = admitInput(kind, input)
     const created = options.idempotencyKey === undefined ? undefined : creationKey(options.idempotencyKey, admitted)
-    const existing = created && (await this.#createdBefore(kind, created))
-    if (existing) return existing as unknown as Session<TMachine>
+    if (created) {
+      const name = keyName(kind, created)
+      // Then it is there, or it failed and is up to whoever comes first.
+      while (this.#creating.has(name)) await this.#creating.get(name)?.catch(() => {})
+      const existing = this.#createdBefore(kind, created)
+      if (existing) return existing as unknown as Session<TMachine>
+    }
     const id = options.id === undefined ? this.#ports.chance.id() : admitId(options.id)
     if (this.#registry.get(id) || this.#creating.has(id)) {
       throw new HoldfastError('SESSION_EXISTS', `there is a session ${id} already; choose another id or leave it out`)
@@ -220,10 +225,7 @@ export class Runtime implements AsyncDisposable {
     }
   }
 
-  async #createdBefore(kind: AnySessionKind, created: CreationKey): Promise<Session | undefined> {
-    const key = `${kind.kind}:${created.key}`
-    const creating = this.#creating.get(key)
-    if (creating) await creating.catch(() => {})
+  #createdBefore(kind: AnySessionKind, created: CreationKey): Session | undefined {
     const entry = this.#registry.byKey(kind.kind, created.key)
     if (!entry) return undefined
     if (entry.created?.digest !== created.digest) {
@@ -239,7 +241,7 @@ export class Runtime implements AsyncDisposable {
   }
 
   #begin(kind: AnySessionKind, id: string, input: unknown, created: CreationKey | undefined): Promise<Session> {
-    const keys = created ? [id, `${kind.kind}:${created.key}`] : [id]
+    const keys = created ? [id, keyName(kind, created)] : [id]
     const creating = new Promise<Session>((resolve, reject) => {
       const sender = { resolve: () => resolve(new Session(this.#verbs, id, kind.kind)), reject }
       try {
@@ -367,6 +369,9 @@ function creationKey(key: string, input: unknown): CreationKey {
   for (const unit of JSON.stringify(input) ?? '') hash = Math.imul(hash ^ (unit.codePointAt(0) as number), 0x01000193)
   return { key: admitKey(key), digest: (hash >>> 0).toString(16).padStart(8, '0') }
 }
+
+/** A colon cannot be in an id, so keys and ids do not meet. */
+const keyName = (kind: AnySessionKind, { key }: CreationKey): string => `${kind.kind}:${key}`
 
 const notFound = (id: string): HoldfastError =>
   new HoldfastError('SESSION_NOT_FOUND', `there is no session ${id}; list the sessions to see their ids`)

@@ -4,10 +4,10 @@
 // Never keeps the process alive while it has nothing to do.
 
 import { availableParallelism } from 'node:os'
-import { MessageChannel, type ResourceLimits } from 'node:worker_threads'
+import type { ResourceLimits } from 'node:worker_threads'
 import type { Clock } from '../clock.js'
 import { createDispatch, DEFAULT_QUEUE_LIMIT } from '../dispatch.js'
-import type { Pool, RunningTask } from '../pool.js'
+import type { Pool } from '../pool.js'
 import { createThreadSeat } from './seat.js'
 
 /** Steps mostly wait for something else, so even a small machine gets some threads (8 MB each, started when needed). */
@@ -42,24 +42,5 @@ export function createPiscinaPool(options: PiscinaPoolOptions): Pool {
   const seats = Array.from({ length: workers }, () =>
     createThreadSeat({ clock, worker, resourceLimits, onWorkerError }),
   )
-  return keepingAlive(createDispatch({ clock, seats, queueLimit }))
-}
-
-/** A task keeps the process alive until it settles, also while it waits on the clock, whose timers do not. */
-function keepingAlive(pool: Pool): Pool {
-  const anchor = new MessageChannel().port1
-  anchor.on('message', () => {})
-  anchor.unref()
-  let unsettled = 0
-
-  function run(...args: Parameters<Pool['run']>): RunningTask {
-    const running = pool.run(...args)
-    if (unsettled++ === 0) anchor.ref()
-    void running.outcome.then(() => {
-      if (--unsettled === 0) anchor.unref()
-    })
-    return running
-  }
-
-  return { ...pool, run, close: () => pool.close().finally(() => anchor.close()) }
+  return createDispatch({ clock, seats, queueLimit })
 }

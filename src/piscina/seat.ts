@@ -2,7 +2,7 @@
 // Promises: at most one thread at a time; after the first, each death in a row doubles the rest, up to a cap.
 // Never shares a thread between tasks, so that ending one harms no other.
 
-import type { Cancel, Clock } from '../clock.js'
+import type { Clock } from '../clock.js'
 import type { Seat, SeatEnd } from '../dispatch.js'
 import { decodeError, type ErrorEnvelope } from '../envelope.js'
 import { envelopeOf } from '../step-run.js'
@@ -92,35 +92,32 @@ interface Rest {
   stop(): void
 }
 
+/** A rest is timed only while somebody waits for it, so that a pool with no task holds no timer. */
 function createRest(clock: Clock): Rest {
   let deaths = 0
-  let resting = false
-  let over: Promise<void> = Promise.resolve()
-  let stop: Cancel = () => {}
-
-  function begin(ms: number): void {
-    resting = true
-    over = new Promise((resolve) => {
-      const end = (): void => {
-        cancel()
-        resting = false
-        resolve()
-      }
-      const cancel = clock.setTimeout(end, ms)
-      stop = end
-    })
-  }
+  let untilMs = Number.NEGATIVE_INFINITY
+  let wakeUp: () => void = () => {}
+  const leftMs = (): number => untilMs - clock.elapsed()
 
   return {
-    isOver: () => !resting,
-    over: () => over,
+    isOver: () => leftMs() <= 0,
+    over() {
+      const ms = leftMs()
+      if (ms <= 0) return Promise.resolve()
+      return new Promise((resolve) => {
+        const cancel = clock.setTimeout(resolve, ms)
+        wakeUp = () => {
+          cancel()
+          resolve()
+        }
+      })
+    },
     lengthen() {
-      const ms = restMs(++deaths)
-      if (ms > 0) begin(ms)
+      untilMs = clock.elapsed() + restMs(++deaths)
     },
     forget() {
       deaths = 0
     },
-    stop: () => stop(),
+    stop: () => wakeUp(),
   }
 }

@@ -24,8 +24,9 @@ const hex = (fraction: number): string =>
     .padStart(8, '0')
 
 /**
- * Mulberry32 by Tommy Ettinger (2017), public domain; JavaScript form as in bryc's "Pseudorandom number generators".
- * A period of 2^32, and it passes gjrand: ample for tests.
+ * Mulberry32 by Tommy Ettinger (2017), public domain:
+ * https://gist.github.com/tommyettinger/46a874533244883189143505d203312c
+ * It passes gjrand and repeats after 2^32 numbers: ample for tests.
  */
 function mulberry32(seed: number): () => number {
   let state = seed | 0

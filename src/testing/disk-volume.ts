@@ -26,7 +26,7 @@ export class Volume {
 
   write(file: FileNode, path: string, bytes: Uint8Array, position: number): void {
     file.content = file.content.write(bytes, position)
-    this.#addData(file, `write ${path} ${position}+${bytes.length}`, 'write', bytes.slice(), position)
+    this.#addData(file, `write ${path} ${position}+${bytes.length}`, 'write', new Uint8Array(bytes), position)
   }
 
   truncate(file: FileNode, path: string): void {
@@ -37,7 +37,7 @@ export class Volume {
 
   /** Makes durable what stands in the file now, once the returned call is made; `failed` if the sync fails instead. */
   beginSync(file: FileNode): { done(): void; failed(): void } {
-    const covered = file.operations.filter((operation) => !operation.abandoned)
+    const covered = [...file.operations]
     return {
       done: () => {
         for (const operation of covered) if (!operation.abandoned) operation.durable = true

@@ -1,0 +1,156 @@
+// The commands and their flags, as `--help` tells them, and the way from arguments to an exit code.
+// It loads a command's own code only when that command runs. A flag beats its HOLDFAST_ variable, which beats the default.
+
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { EXIT_CODES, usage } from './failure.js'
+import { type Channel, type Format, Output } from './output.js'
+import type { Environment } from './style.js'
+
+export interface World {
+  readonly out: Channel
+  readonly err: Channel
+  readonly env: Environment
+}
+
+type Run = (output: Output) => Promise<number>
+
+/** Runs a command line; resolves with its exit code. Never rejects. */
+export async function run(args: readonly string[], world: World): Promise<number> {
+  let chosen: { readonly format: Format; readonly run: Run } | undefined
+  const program = programOf(world, (format, run) => {
+    chosen = { format, run }
+  })
+  try {
+    await program.parseAsync(args, { from: 'user' })
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error
+    return misused(error, args, world)
+  }
+  if (!chosen) return 2
+  const output = new Output(chosen.format, world.out, world.err, world.env)
+  try {
+    return await chosen.run(output)
+  } catch (error) {
+    return output.fail(error)
+  }
+}
+
+type Choose = (format: Format, run: Run) => void
+
+function programOf({ out, err }: World, choose: Choose): Command {
+  const program = new Command('holdfast')
+    .description('Durable sessions in a folder: run them, list them, look at them.')
+    .version(versionOf(), '-V, --version')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => out.write(text),
+      writeErr: (text) => err.write(text),
+      outputError: () => {}, // told by `misused`, in the format that was asked for
+    })
+    .showHelpAfterError(false)
+    .addHelpText('after', EPILOGUE)
+  addPlan(program, choose)
+  addLs(program, choose)
+  addShow(program, choose)
+  return program
+}
+
+function addPlan(program: Command, choose: Choose): void {
+  command(program, 'plan', ['text', 'json'])
+    .argument('[source]', 'a Markdown or HTML file, or an http(s) address; not needed with --resume')
+    .description('turn a document into epics, features, stories and enablers, each an issue in a tracker')
+    .option('--title <title>', 'title of the plan; by default the name of the document')
+    .option('--resume [id]', 'go on with a session; without an id, with the latest that is not finished')
+    .addOption(new Option('--pace <ms>', 'wait this long before each issue').argParser(wholeNumber(0, 60_000)))
+    .addHelpText('after', PLAN_EPILOGUE)
+    .action((source: string | undefined, { output, ...options }) =>
+      choose(output, async (out) => (await import('./plan.js')).plan(source, options, out)),
+    )
+}
+
+function addLs(program: Command, choose: Choose): void {
+  command(program, 'ls', ['text', 'json', 'jsonl'])
+    .description('list the sessions in flight, in the order of their creation')
+    .option('--kind <kind>', 'only sessions of this kind')
+    .addOption(
+      new Option('--status <status>', 'only sessions of this status').choices(['active', 'done', 'error', 'stopped']),
+    )
+    .option('--all', 'also sessions that are over')
+    .addOption(new Option('--limit <n>', 'how many at most').default(100).argParser(wholeNumber(1, 1000)))
+    .option('--cursor <cursor>', 'where the last listing said that more begin')
+    .action(({ output, ...options }) => choose(output, async (out) => (await import('./ls.js')).ls(options, out)))
+}
+
+function addShow(program: Command, choose: Choose): void {
+  command(program, 'show', ['text', 'json'])
+    .argument('<id>', 'the id of a session, or the beginning of it')
+    .description('show one session: its state, steps, timers and last transitions')
+    .option('--history', 'all of its transitions')
+    .action((id: string, { output, ...options }) =>
+      choose(output, async (out) => (await import('./show.js')).show(id, options, out)),
+    )
+}
+
+function command(program: Command, name: string, formats: readonly Format[]): Command {
+  return program
+    .command(name)
+    .addOption(new Option('--dir <dir>', 'the data directory').default('.holdfast').env('HOLDFAST_DIR'))
+    .addOption(
+      new Option('-o, --output <format>', 'how to print the result')
+        .choices(formats)
+        .default('text')
+        .env('HOLDFAST_OUTPUT'),
+    )
+}
+
+const wholeNumber =
+  (least: number, most: number) =>
+  (text: string): number => {
+    const number = Number(text)
+    if (/^\d{1,9}$/.test(text) && number >= least && number <= most) return number
+    throw new InvalidArgumentError(`It is a whole number from ${least} to ${most}.`)
+  }
+
+/** Help and version are no errors; everything else that Commander throws is a wrong usage. */
+function misused(error: CommanderError, args: readonly string[], { out, err, env }: World): number {
+  if (error.exitCode === 0) return 0
+  if (error.code === 'commander.help') return 2 // no command was given, and the help has been printed
+  const message = error.message.replace(/^error: /, '').replace(/\.$/, '')
+  const name = args.find((arg) => !arg.startsWith('-'))
+  const known = name !== undefined && ['plan', 'ls', 'show'].includes(name)
+  const output = new Output(formatOf(args), out, err, env)
+  return output.fail(usage(message, `holdfast ${known ? `${name} ` : ''}--help shows what it takes`))
+}
+
+/** The format that was asked for, as far as a command line that cannot be understood tells. */
+function formatOf(args: readonly string[]): Format {
+  const asked = args.flatMap((arg, index) => {
+    if (arg === '-o' || arg === '--output') return [args[index + 1]]
+    const joined = /^(?:-o=?|--output=)(.+)$/.exec(arg)
+    return joined ? [joined[1]] : []
+  })
+  const format = asked.at(-1)
+  return format === 'json' || format === 'jsonl' ? format : 'text'
+}
+
+function versionOf(): string {
+  const file = new URL('../../../package.json', import.meta.url)
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
+}
+
+const EPILOGUE = `
+Exit codes:
+${EXIT_CODES.map(([code, meaning]) => `  ${String(code).padStart(3)}  ${meaning}`).join('\n')}
+
+Environment:
+  HOLDFAST_DIR, HOLDFAST_OUTPUT    defaults of --dir and --output
+  NO_COLOR, FORCE_COLOR, CI        colours and progress bar, as everywhere; TERM=dumb means neither
+
+Data goes to stdout, everything else to stderr. With -o json the result, or the error, is one object:
+  {"schemaVersion":1,"ok":true,"data":…}
+  {"schemaVersion":1,"ok":false,"error":{"code","message","hint"?,"retryable"}}`
+
+const PLAN_EPILOGUE = `
+Everything it does is on disk before anybody sees it. Killed at any moment, it goes on with --resume: no issue is made
+twice. Ctrl-C stops it in order and says how to go on.`

@@ -1,0 +1,80 @@
+// A session as text for people: what it is, where it stands, what it runs and waits for, how it came there. Pure.
+
+import type { Child, SessionState } from '../state.js'
+import type { Transition } from '../transition.js'
+import { printable, type Style } from './style.js'
+import { table } from './table.js'
+import { attributesText, stateText, timeText, valueText } from './values.js'
+
+/** A value of the context is cut off after this many characters; `-o json` has it whole. */
+const LONGEST_VALUE = 100
+
+/** `brief` leaves the context out, for a kind that shows it in its own way. */
+export function sessionText(
+  session: SessionState,
+  transitions: readonly Transition[],
+  style: Style,
+  brief: boolean,
+): string {
+  const sections = [
+    table(heads(session, style)),
+    section('context', brief ? [] : contextRows(session.context), style),
+    section('steps', stepRows(session), style),
+    section('timers', timerRows(session), style),
+    section('waiting messages', session.messages.map(({ type }) => [printable(type)]), style),
+    section(`transitions, ${countText(transitions, session)}`, transitionRows(transitions), style),
+  ]
+  return sections.filter((lines) => lines.length > 0).map((lines) => lines.join('\n')).join('\n\n')
+}
+
+function section(title: string, rows: readonly (readonly string[])[], style: Style): string[] {
+  return rows.length === 0 ? [] : [style.bold(title), ...table(rows, '  ')]
+}
+
+function heads(session: SessionState, { bold, cyan, red }: Style): string[][] {
+  const { id, kind, version, value, status, createdAt, updatedAt, attributes, output, error } = session
+  const rows = [
+    ['session', bold(printable(id))],
+    ['kind', `${printable(kind)}, version ${version}`],
+    ['state', cyan(printable(stateText(value)))],
+    ['status', status === 'error' ? red(status) : status],
+    ['created', timeText(createdAt)],
+    ['updated', timeText(updatedAt)],
+  ]
+  if (Object.keys(attributes).length > 0) rows.push(['attributes', attributesText(attributes)])
+  if (output !== undefined) rows.push(['output', valueText(output, LONGEST_VALUE)])
+  if (error !== undefined) rows.push(['error', red(errorText(error))])
+  return rows
+}
+
+function errorText(error: unknown): string {
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown }
+  if (typeof message !== 'string') return valueText(error, LONGEST_VALUE)
+  return printable(code === undefined ? message : `${message} (${String(code)})`)
+}
+
+function contextRows(context: unknown): string[][] {
+  if (typeof context !== 'object' || context === null) return [[valueText(context, LONGEST_VALUE)]]
+  return Object.entries(context).map(([name, value]) => [printable(name), valueText(value, LONGEST_VALUE)])
+}
+
+const stepRows = ({ children }: SessionState): string[][] =>
+  Object.entries(children).map(([id, child]) => [printable(id), child.status, attemptText(child)])
+
+function attemptText({ attempt, failures, notBefore }: Child): string {
+  const failed = failures > 0 ? `, ${failures} failed` : ''
+  return `attempt ${attempt}${failed}${notBefore === undefined ? '' : `, next at ${timeText(notBefore)}`}`
+}
+
+const timerRows = ({ timers }: SessionState): string[][] =>
+  timers.map(({ at, event }) => [timeText(at), printable(event.type)])
+
+const countText = (shown: readonly Transition[], { seq }: SessionState): string =>
+  shown.length === seq ? `all ${seq}` : `the last ${shown.length} of ${seq}`
+
+const transitionRows = (transitions: readonly Transition[]): string[][] =>
+  transitions.map(({ seq, at, event, from, to }) => {
+    const [before, after] = [stateText(from), stateText(to)]
+    const move = before === after ? after : `${before} → ${after}`
+    return [String(seq), timeText(at), printable(event.type), printable(move)]
+  })

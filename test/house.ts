@@ -1,0 +1,36 @@
+// A runtime on a disk in memory, to be closed and opened again: the shipped code on other ports.
+import type { AnySessionKind, Runtime } from 'holdfast'
+import type { Disk } from '../src/disk.js'
+import { createInlinePool } from '../src/inline/pool.js'
+import type { Logger } from '../src/logger.js'
+import { createMemoryDisk } from '../src/memory/disk.js'
+import { openFiles } from '../src/open.js'
+import type { StepFunction } from '../src/pool.js'
+import { createRuntime } from '../src/runtime.js'
+import { systemChance } from '../src/system/chance.js'
+import { systemClock } from '../src/system/clock.js'
+
+export interface House {
+  readonly disk: Disk
+  /** What was logged as an error or a warning. */
+  readonly log: string[]
+  open(): Promise<Runtime>
+}
+
+/** `steps` are the exports of the kinds' step module. */
+export function house(
+  kinds: readonly AnySessionKind[],
+  steps: Record<string, StepFunction> = {},
+  disk: Disk = createMemoryDisk(),
+): House {
+  const log: string[] = []
+  const note = (_: object, message: string): void => void log.push(message)
+  const logger: Logger = { info: () => {}, warn: note, error: note }
+  const open = async (): Promise<Runtime> => {
+    const pool = (): ReturnType<typeof createInlinePool> =>
+      createInlinePool({ clock: systemClock, load: async () => steps as Record<string, unknown> })
+    const { ports, damage } = await openFiles(disk, kinds, systemClock, systemChance, logger, pool)
+    return createRuntime(ports, { kinds, logger, damage })
+  }
+  return { disk, log, open }
+}

@@ -1,0 +1,360 @@
+// The promises of the runtime, one by one, on the shipped code.
+import { defineSession, type HoldfastError, type Transition } from 'holdfast'
+import { expect, test } from 'vitest'
+import { assign, emit, raise, sendTo, setup } from 'xstate'
+import { house } from './house.js'
+
+const codeOf = (promise: Promise<unknown>): Promise<string> =>
+  promise.then(
+    () => 'resolved',
+    (error: HoldfastError) => error.code ?? String(error),
+  )
+
+const counting = setup({
+  types: {
+    context: {} as { count: number; log: string[]; team: string },
+    events: {} as
+      | { type: 'add'; by: number }
+      | { type: 'throwInGuard' | 'throwInAssign' | 'throwInAction' | 'date' | 'push' | 'finish' | 'hello' | 'greet' },
+    input: {} as { team?: string },
+  },
+}).createMachine({
+  id: 'counting',
+  context: ({ input }) => ({ count: 0, log: [], team: input.team ?? 'none' }),
+  initial: 'open',
+  states: {
+    open: {
+      on: {
+        add: {
+          guard: ({ event }) => event.by > 0,
+          actions: assign({ count: ({ context, event }) => context.count + event.by }),
+        },
+        throwInGuard: {
+          guard: () => {
+            throw new Error('no guard')
+          },
+          target: 'closed',
+        },
+        throwInAssign: {
+          actions: assign({
+            count: () => {
+              throw new Error('no assign')
+            },
+          }),
+        },
+        throwInAction: {
+          actions: [
+            assign({ count: ({ context }) => context.count + 100 }),
+            () => {
+              throw new Error('no action')
+            },
+            emit({ type: 'after' } as never),
+          ],
+        },
+        date: { actions: assign({ log: () => [new Date() as never] }) },
+        push: {
+          actions: assign({
+            log: ({ context }) => {
+              context.log.push('x')
+              return context.log
+            },
+          }),
+        },
+        greet: { actions: sendTo(({ self }) => self, { type: 'hello' }) },
+        hello: { actions: assign({ log: ({ context }) => [...context.log, 'hello'] }) },
+        finish: 'closed',
+      },
+    },
+    closed: { type: 'final' },
+  },
+  output: ({ context }) => context.count,
+})
+const counter = defineSession({
+  kind: 'counter',
+  version: 1,
+  machine: counting,
+  index: ({ context }) => ({ team: context.team, even: context.count % 2 === 0 }),
+})
+
+test('what was acknowledged is there after closing and opening again', async () => {
+  const home = house([counter])
+  const runtime = await home.open()
+  const session = await runtime.create(counter, { team: 'red' })
+  await session.send({ type: 'add', by: 2 })
+  const transition = await session.send({ type: 'add', by: 3 })
+  expect(transition).toMatchObject({
+    seq: 3,
+    from: 'open',
+    to: 'open',
+    event: { type: 'add', by: 3 },
+    status: 'active',
+  })
+  await runtime.close()
+  const again = await home.open()
+  expect(again.session(session.id, counter).snapshot()).toMatchObject({ seq: 3, value: 'open', context: { count: 5 } })
+  await again.close()
+})
+
+test('a decision that throws leaves the session as it was, and the sender gets the error', async () => {
+  const home = house([counter])
+  await using runtime = await home.open()
+  const session = await runtime.create(counter, {})
+  const before = session.snapshot()
+  expect(await codeOf(session.send({ type: 'throwInGuard' }))).toBe('DECISION_FAILED')
+  expect(await codeOf(session.send({ type: 'throwInAssign' }))).toBe('DECISION_FAILED')
+  expect(await codeOf(session.send({ type: 'date' }))).toBe('NOT_JSON')
+  expect(await codeOf(session.send({ type: 'push' }))).toBe('CONTEXT_MUTATED')
+  await expect(session.send({ type: 'push' })).rejects.toThrow('context.log[0] was changed in place')
+  await expect(session.send({ type: 'date' })).rejects.toThrow('context.log[0] is a Date')
+  expect(session.snapshot()).toEqual(before)
+  await session.send({ type: 'add', by: 1 })
+  expect(session.snapshot().context.count).toBe(1)
+})
+
+test('an event that the state does not accept is refused with what it would accept; guards count', async () => {
+  await using runtime = await house([counter]).open()
+  const session = await runtime.create(counter, {})
+  await expect(session.send({ type: 'add', by: 0 })).rejects.toMatchObject({
+    code: 'NOT_ACCEPTED',
+    details: { state: 'open', accepts: expect.arrayContaining(['add', 'finish']) },
+  })
+  expect(session.can({ type: 'add', by: 0 })).toBe(false)
+  expect(session.can({ type: 'add', by: 1 })).toBe(true)
+  expect(session.snapshot().seq).toBe(1)
+})
+
+test('the events of the machine itself are refused at the door', async () => {
+  await using runtime = await house([counter]).open()
+  const session = await runtime.create(counter, {})
+  for (const type of [
+    'xstate.done.actor.x',
+    'xstate.after.1.a',
+    'xstate.stop',
+    'xstate.init',
+    'holdfast.attempt',
+    '*',
+    '',
+  ]) {
+    expect(await codeOf(session.send({ type } as never)), type).toBe('INVALID_EVENT')
+  }
+  expect(await codeOf(session.send('add' as never))).toBe('INVALID_EVENT')
+  expect(await codeOf(session.send({ type: 'add', by: Number.NaN }))).toBe('NOT_JSON')
+  await expect(session.send({ type: 'add', by: new Map() } as never)).rejects.toThrow('event.by is a Map')
+})
+
+test('an effect that throws is reported, skips nothing, and the session goes on from its durable state', async () => {
+  const home = house([counter])
+  await using runtime = await home.open()
+  const session = await runtime.create(counter, {})
+  const emitted: string[] = []
+  session.emitted$().subscribe((event) => void emitted.push(event.type))
+  const transition = await session.send({ type: 'throwInAction' })
+  expect(transition.seq).toBe(2)
+  expect(emitted).toEqual(['after'])
+  expect(home.log.join()).toContain('an effect of session')
+  await session.send({ type: 'add', by: 1 })
+  expect(session.snapshot().context.count).toBe(101)
+})
+
+test('a message to itself is decided before any later event from outside', async () => {
+  await using runtime = await house([counter]).open()
+  const session = await runtime.create(counter, {})
+  const types: string[] = []
+  session.transitions$({ from: 2 }).subscribe(({ event }) => void types.push(event.type))
+  await Promise.all([
+    session.send({ type: 'greet' }),
+    session.send({ type: 'add', by: 1 }),
+    session.send({ type: 'greet' }),
+  ])
+  await session.until(({ context }) => context.log.length === 2)
+  expect(types).toEqual(['greet', 'hello', 'add', 'greet', 'hello'])
+})
+
+test('when a session ends, its result is there, its streams complete and later events are refused', async () => {
+  const home = house([counter])
+  const runtime = await home.open()
+  const session = await runtime.create(counter, {})
+  const seen: Transition['status'][] = []
+  const completed = new Promise<void>((complete) => {
+    session.transitions$({ from: 1 }).subscribe({ next: ({ status }) => void seen.push(status), complete })
+  })
+  const [, late] = await Promise.all([
+    session.send({ type: 'finish' }),
+    codeOf(session.send({ type: 'add', by: 1 })),
+    completed,
+  ])
+  expect(late).toBe('SESSION_ENDED')
+  expect(seen).toEqual(['active', 'done'])
+  expect(await session.result()).toBe(0)
+  await runtime.close()
+  await using again = await home.open()
+  const found = again.session(session.id, counter)
+  expect(await found.result()).toBe(0)
+  expect(await codeOf(found.send({ type: 'finish' }))).toBe('SESSION_ENDED')
+})
+
+test('sessions are found by kind, status and attributes, page by page', async () => {
+  const home = house([counter])
+  const runtime = await home.open()
+  for (let i = 0; i < 25; i++) await runtime.create(counter, { team: i % 2 ? 'red' : 'blue' })
+  const page = runtime.sessions.list({ where: { team: 'red' } }, { limit: 10 })
+  expect(page.sessions).toHaveLength(10)
+  const rest = runtime.sessions.list({ where: { team: 'red' } }, { limit: 10, cursor: page.cursor as string })
+  expect(rest.sessions).toHaveLength(2)
+  expect(rest.cursor).toBeUndefined()
+  expect(runtime.sessions.count({ kind: 'counter' })).toBe(25)
+  expect(runtime.sessions.stats()).toMatchObject({ total: 25, active: 25 })
+  await runtime.close()
+  await using again = await home.open()
+  expect(again.sessions.list({ where: { team: 'red' } }, { limit: 10, cursor: page.cursor as string })).toEqual(rest)
+})
+
+test('the same idempotency key gives the same session, at once and after a restart; another input is a conflict', async () => {
+  const home = house([counter])
+  const runtime = await home.open()
+  const make = (team: string) => runtime.create(counter, { team }, { idempotencyKey: 'one' })
+  const [a, b] = await Promise.all([make('red'), make('red')])
+  expect(b.id).toBe(a.id)
+  expect(await codeOf(make('blue'))).toBe('IDEMPOTENCY_CONFLICT')
+  await runtime.close()
+  await using again = await home.open()
+  expect((await again.create(counter, { team: 'red' }, { idempotencyKey: 'one' })).id).toBe(a.id)
+  expect(again.sessions.count()).toBe(1)
+})
+
+test('ids of one’s own are kept, checked and not given twice', async () => {
+  await using runtime = await house([counter]).open()
+  const session = await runtime.create(counter, {}, { id: 'mine' })
+  expect(session.id).toBe('mine')
+  expect(await codeOf(runtime.create(counter, {}, { id: 'mine' }))).toBe('SESSION_EXISTS')
+  expect(await codeOf(runtime.create(counter, {}, { id: '../x' }))).toBe('INVALID_ID')
+  expect(() => runtime.session('../x')).toThrow(expect.objectContaining({ code: 'INVALID_ID' }))
+  expect(() => runtime.session('other')).toThrow(expect.objectContaining({ code: 'SESSION_NOT_FOUND' }))
+  expect(runtime.sessions.find('mi').id).toBe('mine')
+})
+
+test('a deleted session is gone, for good, and its id can be used again', async () => {
+  const home = house([counter])
+  const runtime = await home.open()
+  const session = await runtime.create(counter, {}, { id: 'x' })
+  await session.send({ type: 'add', by: 7 })
+  await session.delete()
+  expect(() => session.snapshot()).toThrow(expect.objectContaining({ code: 'SESSION_NOT_FOUND' }))
+  const next = await runtime.create(counter, {}, { id: 'x' })
+  expect(next.snapshot()).toMatchObject({ seq: 1, context: { count: 0 } })
+  await runtime.close()
+  await using again = await home.open()
+  expect(again.sessions.count()).toBe(1)
+  expect(again.session('x', counter).snapshot().seq).toBe(1)
+})
+
+test('a delayed event waits across a restart and comes at its time, at once when overdue', async () => {
+  const machine = setup({ types: { context: {} as { rung: number } } }).createMachine({
+    id: 'alarm',
+    context: { rung: 0 },
+    initial: 'waiting',
+    entry: raise({ type: 'ring' }, { delay: 60, id: 'ring' }),
+    states: {
+      waiting: {
+        on: { ring: { actions: assign({ rung: ({ context }) => context.rung + 1 }) } },
+        after: { 120: 'late' },
+      },
+      late: { type: 'final' },
+    },
+  })
+  const alarm = defineSession({ kind: 'alarm', version: 1, machine })
+  const home = house([alarm])
+  const runtime = await home.open()
+  const session = await runtime.create(alarm)
+  await runtime.close()
+  await new Promise((resolve) => setTimeout(resolve, 150))
+  await using again = await home.open()
+  const found = again.session(session.id, alarm)
+  await found.result()
+  expect(found.snapshot().context).toEqual({ rung: 1 })
+})
+
+test('a session of a kind that is not registered is parked by name and can be looked at; the others run', async () => {
+  const other = defineSession({ kind: 'other', version: 1, machine: counting })
+  const home = house([counter, other])
+  const runtime = await home.open()
+  const lost = await runtime.create(other, { team: 'lost' })
+  const kept = await runtime.create(counter, {})
+  await runtime.close()
+  const partial = house([counter], {}, home.disk)
+  await using again = await partial.open()
+  expect(again.session(lost.id).snapshot()).toMatchObject({ kind: 'other', context: { team: 'lost' } })
+  await expect(again.session(lost.id).send({ type: 'add', by: 1 } as never)).rejects.toMatchObject({
+    code: 'SESSION_PARKED',
+    details: { reason: 'UNKNOWN_KIND' },
+  })
+  expect(again.health().parked.map(({ id }) => id)).toEqual([lost.id])
+  await again.session(kept.id, counter).send({ type: 'add', by: 1 })
+})
+
+test('a session whose state the machine no longer has is parked, not lost and not started afresh', async () => {
+  const home = house([counter])
+  const runtime = await home.open()
+  const session = await runtime.create(counter, {})
+  await runtime.close()
+  const renamed = setup({}).createMachine({ id: 'counting', context: {}, initial: 'shut', states: { shut: {} } })
+  const changed = defineSession({ kind: 'counter', version: 1, machine: renamed })
+  await using again = await house([changed], {}, home.disk).open()
+  expect(await codeOf(again.session(session.id).send({ type: 'add' } as never))).toBe('SESSION_PARKED')
+  await again.session(session.id).delete()
+  expect(again.sessions.count()).toBe(0)
+})
+
+test('another version of the kind parks its sessions until there is a migration', async () => {
+  const home = house([counter])
+  const runtime = await home.open()
+  const session = await runtime.create(counter, {})
+  await runtime.close()
+  const next = defineSession({ kind: 'counter', version: 2, machine: counting })
+  await using again = await house([next], {}, home.disk).open()
+  await expect(again.session(session.id).send({ type: 'add', by: 1 } as never)).rejects.toThrow(
+    /version 1 .* version 2/,
+  )
+})
+
+test('a call can be given up by its signal', async () => {
+  await using runtime = await house([counter]).open()
+  const session = await runtime.create(counter, {})
+  const waiting = session.result({ signal: AbortSignal.timeout(10) })
+  expect(await codeOf(waiting)).toBe('ABORTED')
+  expect(await codeOf(session.send({ type: 'add', by: 1 }, { signal: AbortSignal.abort() }))).toBe('ABORTED')
+})
+
+test('after closing, every call says so', async () => {
+  const runtime = await house([counter]).open()
+  const session = await runtime.create(counter, {})
+  const waiting = codeOf(session.result())
+  await runtime.close()
+  expect(await waiting).toBe('RUNTIME_CLOSED')
+  expect(await codeOf(session.send({ type: 'add', by: 1 }))).toBe('RUNTIME_CLOSED')
+  expect(await codeOf(runtime.create(counter, {}))).toBe('RUNTIME_CLOSED')
+  await runtime.close()
+})
+
+test('the transitions of all sessions are replayed from a position in the order of the journal, then come live', async () => {
+  await using runtime = await house([counter]).open()
+  const [a, b] = [await runtime.create(counter, {}), await runtime.create(counter, {})]
+  await a.send({ type: 'add', by: 1 })
+  const seen: string[] = []
+  runtime
+    .transitions$({ from: 0 })
+    .subscribe(({ session, seq }) => void seen.push(`${session === a.id ? 'a' : 'b'}${seq}`))
+  await b.send({ type: 'add', by: 1 })
+  await a.send({ type: 'add', by: 1 })
+  await expect.poll(() => seen).toEqual(['a1', 'b1', 'a2', 'b2', 'a3'])
+})
+
+test('a mailbox that is full refuses, and what is in it still happens', async () => {
+  const home = house([counter])
+  await using runtime = await home.open()
+  const session = await runtime.create(counter, {})
+  const sends = Array.from({ length: 10_050 }, () => codeOf(session.send({ type: 'add', by: 1 })))
+  const outcomes = await Promise.all(sends)
+  expect(outcomes.filter((code) => code === 'MAILBOX_FULL')).toHaveLength(50)
+  expect(session.snapshot().context.count).toBe(10_000)
+})

@@ -1,0 +1,180 @@
+// Steps: at least once, results exactly once, with one key; retries and restarts are recorded before they run.
+import { defineSession, step } from 'holdfast'
+import { expect, test } from 'vitest'
+import { assign, setup } from 'xstate'
+import type { StepContext } from '../src/pool.js'
+import { house } from './house.js'
+
+type Work = (input: { text: string }, context: StepContext) => Promise<string>
+
+const kindOf = (options: Parameters<typeof step>[1] = {}) =>
+  defineSession({
+    kind: 'worker',
+    version: 1,
+    steps: 'test:steps',
+    machine: setup({
+      types: { context: {} as { result: string; error: string }, events: {} as { type: 'leave' | 'again' | 'stay' } },
+      actors: { work: step<Work>('work', options) },
+    }).createMachine({
+      id: 'worker',
+      context: { result: '', error: '' },
+      initial: 'working',
+      states: {
+        working: {
+          invoke: {
+            id: 'job',
+            src: 'work',
+            input: { text: 'hello' },
+            onDone: { target: 'done', actions: assign({ result: ({ event }) => event.output }) },
+            onError: {
+              target: 'failed',
+              actions: assign({ error: ({ event }) => (event.error as { message: string }).message }),
+            },
+          },
+          on: { leave: 'left', again: { target: 'working', reenter: true }, stay: {} },
+        },
+        left: {},
+        done: { type: 'final' },
+        failed: { type: 'final' },
+      },
+    }),
+  })
+
+test('a step gets its input, a key and its attempt, and its output comes to the machine', async () => {
+  const calls: unknown[] = []
+  const work: Work = async (input, { idempotencyKey, attempt }) => {
+    calls.push({ input, idempotencyKey, attempt })
+    return input.text.toUpperCase()
+  }
+  const kind = kindOf()
+  await using runtime = await house([kind], { work }).open()
+  const session = await runtime.create(kind)
+  await session.result()
+  expect(session.snapshot().context.result).toBe('HELLO')
+  expect(calls).toEqual([{ input: { text: 'hello' }, idempotencyKey: `${session.id}.job.1`, attempt: 1 }])
+})
+
+test('a step that fails is tried again as its policy says, with the same key and the next attempt', async () => {
+  const seen: string[] = []
+  const work: Work = async (_, { idempotencyKey, attempt }) => {
+    seen.push(`${idempotencyKey.split('.').slice(1).join('.')} ${attempt}`)
+    if (attempt < 3) throw Object.assign(new Error('not yet'), { code: 'BUSY' })
+    return 'at last'
+  }
+  const kind = kindOf({ attempts: 3, backoffMs: 5 })
+  await using runtime = await house([kind], { work }).open()
+  const session = await runtime.create(kind)
+  const events: string[] = []
+  session.transitions$({ from: 1 }).subscribe(({ event }) => void events.push(event.type))
+  await session.result()
+  expect(seen).toEqual(['job.1 1', 'job.1 2', 'job.1 3'])
+  expect(events).toEqual(['xstate.init', 'holdfast.attempt', 'holdfast.attempt', 'xstate.done.actor.job'])
+})
+
+test('when the attempts are used up, the machine gets the last error with its fields', async () => {
+  const work: Work = async () => {
+    throw new Error('never')
+  }
+  const kind = kindOf({ attempts: 2, backoffMs: 1 })
+  await using runtime = await house([kind], { work }).open()
+  const session = await runtime.create(kind)
+  await session.result()
+  expect(session.snapshot()).toMatchObject({ value: 'failed', context: { error: 'never' } })
+})
+
+test('a step error that the machine does not handle ends the session in error, durably', async () => {
+  const machine = setup({ actors: { work: step<Work>('work') } }).createMachine({
+    initial: 'a',
+    states: { a: { invoke: { src: 'work', id: 'job', input: { text: '' } } } },
+  })
+  const kind = defineSession({ kind: 'worker', version: 1, machine, steps: 'test:steps' })
+  const work: Work = async () => {
+    throw Object.assign(new Error('broken'), { code: 'E_BROKEN', status: 7 })
+  }
+  const home = house([kind], { work })
+  const runtime = await home.open()
+  const session = await runtime.create(kind)
+  await expect(session.result()).rejects.toMatchObject({
+    code: 'SESSION_FAILED',
+    cause: { message: 'broken', code: 'E_BROKEN', status: 7 },
+  })
+  await runtime.close()
+  await using again = await home.open()
+  expect(again.session(session.id).snapshot()).toMatchObject({ status: 'error', error: { message: 'broken' } })
+})
+
+test('a step that was cut off by closing runs again with the same key and the next attempt', async () => {
+  const seen: number[] = []
+  const keys = new Set<string>()
+  const work: Work = (_, { attempt, idempotencyKey, signal }) => {
+    seen.push(attempt)
+    keys.add(idempotencyKey)
+    if (attempt > 1) return Promise.resolve('done now')
+    return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+  }
+  const kind = kindOf({ graceMs: 100 })
+  const home = house([kind], { work })
+  const runtime = await home.open()
+  const session = await runtime.create(kind)
+  await expect.poll(() => seen).toEqual([1])
+  await runtime.close()
+  await using again = await home.open()
+  await again.session(session.id).result()
+  expect(seen).toEqual([1, 2])
+  expect(keys.size).toBe(1)
+})
+
+test('leaving the state cancels the step, and its late result is not taken', async () => {
+  let aborted = false
+  const work: Work = (_, { signal }) =>
+    new Promise((resolve) =>
+      signal.addEventListener('abort', () => {
+        aborted = true
+        resolve('too late')
+      }),
+    )
+  const kind = kindOf()
+  await using runtime = await house([kind], { work }).open()
+  const session = await runtime.create(kind)
+  await session.send({ type: 'leave' })
+  await expect.poll(() => aborted).toBe(true)
+  expect(session.snapshot()).toMatchObject({ value: 'left', seq: 2, steps: [] })
+})
+
+test('re-entering the state starts a new incarnation; the result of the old one is fenced off', async () => {
+  const started: string[] = []
+  const release: (() => void)[] = []
+  const work: Work = (_, { idempotencyKey }) => {
+    const incarnation = idempotencyKey.split('.').at(-1) as string
+    started.push(incarnation)
+    return new Promise((resolve) => release.push(() => resolve(`from ${incarnation}`)))
+  }
+  const kind = kindOf()
+  await using runtime = await house([kind], { work }).open()
+  const session = await runtime.create(kind)
+  await expect.poll(() => started).toEqual(['1'])
+  await session.send({ type: 'again' })
+  await expect.poll(() => started).toEqual(['1', '2'])
+  release[0]?.()
+  release[1]?.()
+  await session.result()
+  expect(session.snapshot().context.result).toBe('from 2')
+})
+
+test('progress and chunks are shown while a step runs, and its last progress is kept with the result', async () => {
+  const work: Work = async (_, { progress, emit }) => {
+    progress(50, 'half')
+    emit({ token: 'a' })
+    return 'ok'
+  }
+  const kind = kindOf()
+  await using runtime = await house([kind], { work }).open()
+  const updates: unknown[] = []
+  const session = await runtime.create(kind)
+  session.progress$().subscribe((update) => void updates.push(update))
+  await session.result()
+  expect(updates).toEqual([
+    { session: session.id, step: 'job', attempt: 1, kind: 'progress', percent: 50, message: 'half' },
+    { session: session.id, step: 'job', attempt: 1, kind: 'chunk', chunk: { token: 'a' } },
+  ])
+})
