@@ -38,6 +38,8 @@ export class Delivery<T> {
   /** Number of the last item given, or the one before the first wanted. */
   #last = Number.NEGATIVE_INFINITY
   #replaying: boolean
+  /** Where the next pass begins: the number asked for, later one that was given. Numbers between items mean nothing. */
+  #passFrom: number
   /** The pass through the journal under way, and whether it gave anything. */
   #pass: IterableIterator<T> | undefined
   #progress = false
@@ -58,6 +60,7 @@ export class Delivery<T> {
     this.#host = host
     this.#sink = sink
     this.#replaying = options.from !== undefined
+    this.#passFrom = options.from ?? 0
     if (options.from !== undefined) this.#last = options.from - 1
   }
 
@@ -82,7 +85,7 @@ export class Delivery<T> {
     this.#queue.clear()
     this.#signal?.removeEventListener('abort', this.#aborted)
     this.#leave?.()
-    // Inside the pass's own `next` this would throw; a pass that was left there is simply forgotten.
+    // While it gives, the pass may be inside its own `next`, where it cannot be ended: `#run` does it afterwards.
     if (!this.#running) this.#dropPass()
   }
 
@@ -111,6 +114,7 @@ export class Delivery<T> {
   }
 
   #enqueue(item: T): void {
+    if (this.#isGiven(item)) return
     if (this.#queue.size < this.#queueLimit) {
       this.#queue.push(item)
     } else if (this.#replaying) {
@@ -139,13 +143,15 @@ export class Delivery<T> {
     const item = this.#read()
     if (this.#closed) return false
     if (item) {
-      this.#progress = true
+      const before = this.#last
       this.#credit--
       this.#give(item.value, outer)
+      if (this.#last !== before) this.#progress = true
       return true
     }
     this.#pass = undefined
-    this.#forgetGiven()
+    this.#passFrom = Math.max(this.#passFrom, this.#last)
+    while (this.#queue.size > 0 && this.#isGiven(this.#queue.peek() as T)) this.#queue.shift()
     this.#replaying = this.#progress && this.#queue.size > 0
     this.#progress = false
     return true
@@ -153,19 +159,13 @@ export class Delivery<T> {
 
   #read(): IteratorYieldResult<T> | undefined {
     try {
-      this.#pass ??= (this.#source as Source<T>).replay(this.#last + 1)
+      this.#pass ??= (this.#source as Source<T>).replay(this.#passFrom)
       const result = this.#pass.next()
       return result.done ? undefined : result
     } catch (error) {
       this.#fail(error)
       return undefined
     }
-  }
-
-  /** Drops from the queue what the replay has given already. */
-  #forgetGiven(): void {
-    if (!this.#numberOf) return
-    while (this.#queue.size > 0 && this.#numberOf(this.#queue.peek() as T) <= this.#last) this.#queue.shift()
   }
 
   #giveQueued(outer: Pace | undefined): boolean {
@@ -192,13 +192,18 @@ export class Delivery<T> {
     }
   }
 
-  /** Whether the item is new: what came from the journal may come live again. */
+  /** Takes note of the item's number; false when it was given before. */
   #advance(item: T): boolean {
     if (!this.#numberOf) return true
     const number = this.#numberOf(item)
     if (number <= this.#last) return false
     this.#last = number
     return true
+  }
+
+  /** What came from the journal may come live again, and the other way round. */
+  #isGiven(item: T): boolean {
+    return this.#numberOf !== undefined && this.#numberOf(item) <= this.#last
   }
 
   #rest(): void {
@@ -210,10 +215,9 @@ export class Delivery<T> {
     })
   }
 
-  /** More is live than may wait. What was given last is known, so the observer can go on from there. */
+  /** More is live than may wait: the observer is cut off, and told the number of the first item it did not get. */
   #overflow(): void {
-    const nothingGiven = this.#last === Number.NEGATIVE_INFINITY
-    const resumeFrom = nothingGiven ? this.#numberOf?.(this.#queue.peek() as T) : this.#last + 1
+    const resumeFrom = this.#numberOf?.(this.#queue.peek() as T)
     this.#fail(overflowError(this.#queueLimit, resumeFrom))
   }
 

@@ -61,6 +61,11 @@ type Phase =
   | { readonly kind: 'stopping'; readonly verdict: Outcome }
   | { readonly kind: 'settled' }
 
+type Readiness =
+  | { readonly kind: 'open' }
+  | { readonly kind: 'broken'; readonly error: ErrorEnvelope }
+  | { readonly kind: 'unneeded' }
+
 interface Job {
   readonly task: Task
   readonly listener: TaskListener
@@ -100,21 +105,25 @@ export function createDispatch({ clock, seats, queueLimit }: DispatchOptions): P
 
   /** The life of a seat while there is work: rest, open, take the first in line, see it to its end. */
   async function serve(seat: Seat): Promise<void> {
-    while (waiting.size > 0) {
-      const error = await makeReady(seat)
-      const job = error ? undefined : firstOf(waiting)
-      if (error) giveUp(seat, error)
-      else if (job) await sit(job, seat)
+    for (let free = false; !free; ) {
+      const readiness = await makeReady(seat)
+      if (readiness.kind === 'broken') giveUp(seat, readiness.error)
+      const job = readiness.kind === 'open' ? firstOf(waiting) : undefined
+      const end = job && (await sit(job, seat))
+      free = waiting.size === 0
+      if (free) idle.push(seat) // before the outcome is known, so that whoever comes then is not sent to another seat
+      if (job && end) conclude(job, end)
     }
-    idle.push(seat)
   }
 
-  async function makeReady(seat: Seat): Promise<ErrorEnvelope | undefined> {
+  async function makeReady(seat: Seat): Promise<Readiness> {
     if (seat.standing() === 'resting') await seat.rested()
-    return waiting.size > 0 ? await seat.open() : undefined
+    if (waiting.size === 0) return { kind: 'unneeded' }
+    const error = await seat.open()
+    return error ? { kind: 'broken', error } : { kind: 'open' }
   }
 
-  async function sit(job: Job, seat: Seat): Promise<void> {
+  async function sit(job: Job, seat: Seat): Promise<SeatEnd> {
     waiting.delete(job)
     seated.add(job)
     job.offers++
@@ -122,7 +131,7 @@ export function createDispatch({ clock, seats, queueLimit }: DispatchOptions): P
     job.phase = { kind: 'offered', sitting }
     const end = await sitting.ended
     seated.delete(job)
-    conclude(job, end)
+    return end
   }
 
   function conclude(job: Job, end: SeatEnd): void {
@@ -242,7 +251,7 @@ const refused = (outcome: Outcome): RunningTask => ({ outcome: Promise.resolve(o
 function outcomeOf(end: SeatEnd, task: Task): Outcome {
   if (end.kind === 'ended') return end.outcome
   if (end.kind === 'crashed') return failed('STEP_CRASHED', crashed(task, end.error), true, end.error)
-  return failed('STEP_CRASHED', `the worker of step "${task.name}" went away before the step ended`, true)
+  return failed('STEP_CRASHED', `step "${task.name}" was not run: its worker died before the step began`, true)
 }
 
 const crashed = (task: Task, error: ErrorEnvelope): string => `step "${task.name}" crashed its worker: ${error.message}`

@@ -6,7 +6,7 @@
 
 import { type AnyActorRef, type AnyMachineSnapshot, type AnyStateMachine, createActor } from 'xstate'
 import { HoldfastError } from './errors.js'
-import { isMutationError, tracePaths } from './mutation.js'
+import { findMutation, isMutationError } from './mutation.js'
 import type { RecordedEvent } from './record.js'
 import type { StateValue } from './state.js'
 import { stepOf } from './steps.js'
@@ -108,7 +108,7 @@ export class Engine {
   static resume(machine: AnyStateMachine, id: string, state: Resumable, host: EngineHost): Engine {
     checkFits(machine, state)
     const engine = new Engine(machine, host)
-    engine.#start(id, { snapshot: persisted(state) })
+    engine.#start(id, { snapshot: persisted(machine, state) })
     return engine
   }
 
@@ -154,8 +154,16 @@ export class Engine {
   }
 
   restoreSnapshot(snapshot: Loose, actorScope: Loose): AnyMachineSnapshot {
-    this.#snapshot = this.#machine.restoreSnapshot(snapshot, this.#scopeFor(actorScope))
-    return this.#snapshot
+    try {
+      // Without its context: XState would walk all of it, and write to what looks like one of its actor references.
+      const restored: Loose = this.#machine.restoreSnapshot({ ...snapshot, context: {} }, this.#scopeFor(actorScope))
+      restored.context = snapshot.context
+      this.#snapshot = restored
+    } catch (error) {
+      // XState would take it for the state of the actor, and throw it from a timer.
+      this.#thrown = { error }
+    }
+    return this.#snapshot as AnyMachineSnapshot
   }
 
   getPersistedSnapshot(snapshot: AnyMachineSnapshot): Loose {
@@ -214,9 +222,11 @@ export class Engine {
       // The frozen part does not know its path, so the decision, which is pure, is made once more and watched.
       this.#restoreSystemIds(snapshot)
       this.#collected = undefined
-      const traced = { ...snapshot, context: tracePaths(snapshot.context, 'context') } as AnyMachineSnapshot
-      this.#machine.transition(traced, tracePaths(event, 'event') as Loose, this.#scope)
-      throw error
+      const found = findMutation((trace) => {
+        const traced = { ...snapshot, context: trace(snapshot.context, 'context') } as AnyMachineSnapshot
+        this.#machine.transition(traced, trace(event, 'event') as Loose, this.#scope)
+      })
+      throw found ?? error
     }
   }
 
@@ -340,14 +350,16 @@ function checkChildren(
   }
 }
 
-function persisted(state: Resumable): Loose {
+function persisted(machine: AnyStateMachine, state: Resumable): Loose {
   const { status, value, context } = state
   const children: Record<string, unknown> = {}
   for (const [id, child] of Object.entries(state.children)) {
     children[id] = { src: child.src, systemId: child.systemId, snapshot: { status: child.status, input: child.input } }
   }
-  const historyValue: Record<string, { id: string }[]> = {}
-  for (const [node, states] of Object.entries(state.history)) historyValue[node] = states.map((id) => ({ id }))
+  // The states themselves, which `checkFits` has found: XState does not find an id that has a dot in a name.
+  const nodes = (machine as Loose).idMap as Map<string, unknown>
+  const historyValue: Record<string, unknown[]> = {}
+  for (const [node, states] of Object.entries(state.history)) historyValue[node] = states.map((id) => nodes.get(id))
   return { status, value, context, children, historyValue }
 }
 

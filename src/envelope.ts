@@ -17,13 +17,14 @@ const CAUSES_KEPT = 4
 
 /** Turns anything that was thrown into an envelope. Never throws. */
 export function encodeError(error: unknown, depth = 0): ErrorEnvelope {
-  if (!(error instanceof Error) && !looksLikeError(error)) {
-    return {
-      name: 'Error',
-      message: describe(error),
-      ...(isJson(error) && error !== undefined ? { thrown: error } : {}),
-    }
+  try {
+    return error instanceof Error || looksLikeError(error) ? ofError(error, depth) : ofAnything(error)
+  } catch {
+    return { name: 'Error', message: 'what was thrown cannot be read' }
   }
+}
+
+function ofError(error: Error, depth: number): ErrorEnvelope {
   const envelope: Record<string, unknown> = { name: String(error.name ?? 'Error'), message: String(error.message) }
   for (const [field, value] of Object.entries(error)) {
     if (field !== 'cause' && field !== 'stack' && !(field in envelope) && value !== undefined && isJson(value)) {
@@ -34,6 +35,12 @@ export function encodeError(error: unknown, depth = 0): ErrorEnvelope {
   if (error.cause !== undefined && depth < CAUSES_KEPT) envelope.cause = encodeError(error.cause, depth + 1)
   return envelope as unknown as ErrorEnvelope
 }
+
+const ofAnything = (thrown: unknown): ErrorEnvelope => ({
+  name: 'Error',
+  message: describe(thrown),
+  ...(thrown !== undefined && isJson(thrown) ? { thrown } : {}),
+})
 
 /** Turns an envelope back into an Error with the same name, message, code, stack and fields. */
 export function decodeError(envelope: ErrorEnvelope): Error {

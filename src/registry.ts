@@ -70,6 +70,7 @@ export class Registry {
   follow(record: TransitionRecord, position: Position): void {
     const entry = this.#entries.get(record.session)
     if (!entry) {
+      if (record.deleted) return // of what was there before nothing is known, and nothing is left
       this.#add(entryOf(record, position))
       if (record.seq !== 1) throw gap(record, 0)
       return

@@ -35,16 +35,18 @@ export class Timers {
 
   /** Calls `due` once it is `at` (ms since the epoch), never synchronously. */
   arm(at: number, due: () => void): Cancel {
+    if (this.#stopped) return () => {}
     const deadline: Deadline = { at, order: this.#order++, due, cancelled: false }
     push(this.#heap, deadline)
     this.#rearm()
     return () => this.#cancel(deadline)
   }
 
-  /** Forgets everything. */
+  /** Forgets everything, and takes nothing more. */
   stop(): void {
     this.#stopped = true
-    this.#heap.length = 0
+    for (const deadline of this.#heap.splice(0)) deadline.cancelled = true
+    this.#cancelled = 0
     this.#alarm?.cancel()
     this.#alarm = undefined
   }
@@ -65,7 +67,7 @@ export class Timers {
 
   #rearm(): void {
     const next = this.#heap[0]
-    if (!next || this.#stopped) return
+    if (!next) return
     if (this.#alarm && this.#alarm.at <= next.at) return
     this.#alarm?.cancel()
     const wait = Math.min(Math.max(next.at - this.#clock.now(), 0), LONGEST_WAIT_MS)
@@ -75,7 +77,14 @@ export class Timers {
   /** Calls everything that is due now. The clock may have jumped back: then nothing is. */
   #ring(): void {
     this.#alarm = undefined
-    const now = this.#clock.now()
+    try {
+      this.#callDue(this.#clock.now())
+    } finally {
+      this.#rearm() // also when one has thrown, which must not stop the others
+    }
+  }
+
+  #callDue(now: number): void {
     for (let next = this.#heap[0]; next && (next.at <= now || next.cancelled); next = this.#heap[0]) {
       pop(this.#heap)
       // Marked, so that cancelling it later does not count it as waiting in the heap.
@@ -85,7 +94,6 @@ export class Timers {
         next.due()
       }
     }
-    this.#rearm()
   }
 }
 

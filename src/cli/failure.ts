@@ -79,6 +79,9 @@ export function failureOf(error: unknown): { readonly failure: Failure; readonly
   if (error instanceof CommandError) {
     return { failure: failure(error.code, error.message, error.hint), exitCode: error.exitCode }
   }
+  // Closing failed after something else had: that came first.
+  const { suppressed } = (error ?? {}) as { suppressed?: unknown }
+  if (suppressed instanceof Error) return failureOf(suppressed)
   const message = error instanceof Error ? error.message : String(error)
   return {
     failure: failure('UNEXPECTED', message, 'HOLDFAST_DEBUG=1 shows where it comes from; please report it'),

@@ -2,12 +2,26 @@
 // A kind may keep its sessions open after their work is done, so that they can still be corrected; a person who asks what
 // is in flight does not mean those.
 
-import type { StateValue } from '../state.js'
+import type { SessionStatus, StateValue } from '../state.js'
+
+/** As much of a session as it takes to tell where it stands. */
+export interface Standing {
+  readonly kind: string
+  readonly status: SessionStatus
+  readonly value: StateValue
+}
 
 const RESTING: { readonly [kind: string]: readonly string[] } = {
   planning: ['completed', 'failed'],
 }
 
-/** True when a session of this kind has done its work, though it still takes events. */
-export const atRest = (kind: string, value: StateValue): boolean =>
-  typeof value === 'string' && Object.hasOwn(RESTING, kind) && (RESTING[kind] as readonly string[]).includes(value)
+/** True while a session has something to do or to wait for: it is active, and not in a resting state of its kind. */
+export const isInFlight = ({ kind, status, value }: Standing): boolean =>
+  status === 'active' && !(typeof value === 'string' && Object.hasOwn(RESTING, kind) && RESTING[kind]?.includes(value))
+
+/** True for a planning session that goes on by itself: in flight, and not one whose work somebody outside does. */
+export const isUnfinishedPlan = (session: Standing): boolean =>
+  session.kind === 'planning' && isInFlight(session) && !isDrivenPlan(session)
+
+/** True when somebody outside drives a planning session: no steps run there. */
+export const isDrivenPlan = ({ value }: Standing): boolean => typeof value === 'object' && value.processing === 'driven'

@@ -5,7 +5,7 @@ import type { SessionEntry, SessionFilter } from '../registry.js'
 import type { SessionStatus } from '../state.js'
 import { readDirectory } from './directory.js'
 import { usage } from './failure.js'
-import { atRest } from './kinds.js'
+import { isInFlight } from './kinds.js'
 import type { Output } from './output.js'
 import { printable, type Style } from './style.js'
 import { table } from './table.js'
@@ -49,8 +49,7 @@ function select(reader: Reader, { kind, status, all = false, limit, cursor }: Ls
     ...(kind !== undefined && { kind }),
     ...(!all && { status: status ?? 'active' }),
   }
-  const wanted = (entry: SessionEntry): boolean =>
-    all || status !== undefined || !atRest(entry.kind, entry.value)
+  const wanted = (entry: SessionEntry): boolean => all || status !== undefined || isInFlight(entry)
   const sessions: SessionEntry[] = []
   for (let next = cursor; ; ) {
     const page = reader.list(filter, { limit: limit - sessions.length, ...(next !== undefined && { cursor: next }) })

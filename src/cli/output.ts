@@ -25,6 +25,8 @@ export class Output {
   readonly style: Style
   /** For what goes to stderr. */
   readonly noteStyle: Style
+  /** What is being drawn on stderr, if anything: it makes room for a line. */
+  drawing: { clear(): void } | undefined
   readonly #out: Channel
 
   constructor(format: Format, out: Channel, err: Channel, env: Environment) {
@@ -50,6 +52,7 @@ export class Output {
 
   /** For people only. */
   note(line: string): void {
+    this.drawing?.clear()
     this.err.write(`${line}\n`)
   }
 
@@ -63,7 +66,7 @@ export class Output {
     if (this.format !== 'text') {
       this.#line(JSON.stringify({ schemaVersion: SCHEMA_VERSION, ok: false, error: failure }))
     } else this.#explain(failure)
-    if (this.env['HOLDFAST_DEBUG'] && error instanceof Error) this.note(error.stack ?? '')
+    if (this.env.HOLDFAST_DEBUG && error instanceof Error) this.note(error.stack ?? '')
     return exitCode
   }
 

@@ -57,8 +57,8 @@ function programOf({ out, err }: World, choose: Choose): Command {
 }
 
 function addPlan(program: Command, choose: Choose): void {
-  command(program, 'plan', ['text', 'json'])
-    .argument('[source]', 'a Markdown or HTML file, or an http(s) address; not needed with --resume')
+  command(program, 'plan')
+    .argument('[source]', 'the document, a Markdown file; not needed with --resume')
     .description('turn a document into epics, features, stories and enablers, each an issue in a tracker')
     .option('--title <title>', 'title of the plan; by default the name of the document')
     .option('--resume [id]', 'go on with a session; without an id, with the latest that is not finished')
@@ -70,7 +70,7 @@ function addPlan(program: Command, choose: Choose): void {
 }
 
 function addLs(program: Command, choose: Choose): void {
-  command(program, 'ls', ['text', 'json', 'jsonl'])
+  command(program, 'ls')
     .description('list the sessions in flight, in the order of their creation')
     .option('--kind <kind>', 'only sessions of this kind')
     .addOption(
@@ -83,7 +83,7 @@ function addLs(program: Command, choose: Choose): void {
 }
 
 function addShow(program: Command, choose: Choose): void {
-  command(program, 'show', ['text', 'json'])
+  command(program, 'show')
     .argument('<id>', 'the id of a session, or the beginning of it')
     .description('show one session: its state, steps, timers and last transitions')
     .option('--history', 'all of its transitions')
@@ -92,16 +92,16 @@ function addShow(program: Command, choose: Choose): void {
     )
 }
 
-function command(program: Command, name: string, formats: readonly Format[]): Command {
+const FORMATS: readonly Format[] = ['text', 'json', 'jsonl']
+
+/** What every command takes. */
+function command(program: Command, name: string): Command {
+  const dir = new Option('--dir <dir>', 'the data directory').default('.holdfast').env('HOLDFAST_DIR')
+  const format = new Option('-o, --output <format>', 'how to print the result').default('text').env('HOLDFAST_OUTPUT')
   return program
     .command(name)
-    .addOption(new Option('--dir <dir>', 'the data directory').default('.holdfast').env('HOLDFAST_DIR'))
-    .addOption(
-      new Option('-o, --output <format>', 'how to print the result')
-        .choices(formats)
-        .default('text')
-        .env('HOLDFAST_OUTPUT'),
-    )
+    .addOption(dir.argParser((text) => text || '.holdfast'))
+    .addOption(format.choices(FORMATS))
 }
 
 const wholeNumber =
@@ -119,18 +119,18 @@ function misused(error: CommanderError, args: readonly string[], { out, err, env
   const message = error.message.replace(/^error: /, '').replace(/\.$/, '')
   const name = args.find((arg) => !arg.startsWith('-'))
   const known = name !== undefined && ['plan', 'ls', 'show'].includes(name)
-  const output = new Output(formatOf(args), out, err, env)
+  const output = new Output(formatOf(args, env), out, err, env)
   return output.fail(usage(message, `holdfast ${known ? `${name} ` : ''}--help shows what it takes`))
 }
 
 /** The format that was asked for, as far as a command line that cannot be understood tells. */
-function formatOf(args: readonly string[]): Format {
+function formatOf(args: readonly string[], env: Environment): Format {
   const asked = args.flatMap((arg, index) => {
     if (arg === '-o' || arg === '--output') return [args[index + 1]]
     const joined = /^(?:-o=?|--output=)(.+)$/.exec(arg)
     return joined ? [joined[1]] : []
   })
-  const format = asked.at(-1)
+  const format = asked.at(-1) ?? env.HOLDFAST_OUTPUT
   return format === 'json' || format === 'jsonl' ? format : 'text'
 }
 
@@ -147,7 +147,8 @@ Environment:
   HOLDFAST_DIR, HOLDFAST_OUTPUT    defaults of --dir and --output
   NO_COLOR, FORCE_COLOR, CI        colours and progress bar, as everywhere; TERM=dumb means neither
 
-Data goes to stdout, everything else to stderr. With -o json the result, or the error, is one object:
+Data goes to stdout, everything else to stderr. With -o json the result, or the error, is one object;
+with -o jsonl a list is one object for each of its items:
   {"schemaVersion":1,"ok":true,"data":…}
   {"schemaVersion":1,"ok":false,"error":{"code","message","hint"?,"retryable"}}`
 

@@ -3,7 +3,7 @@
 
 import type { Cancel, Clock } from '../clock.js'
 import type { Channel, Output } from './output.js'
-import { type Environment, oneLine, type Style } from './style.js'
+import { type Environment, oneLine } from './style.js'
 
 export interface Progress {
   /** What is done, and what is being done now. */
@@ -14,8 +14,7 @@ export interface Progress {
 
 /** A bar where one can be drawn and seen, else lines. */
 export function progressOn(output: Output, clock: Clock): Progress {
-  const { err, env, noteStyle } = output
-  return drawsBars(err, env) ? new Bar(err, noteStyle, clock) : new Lines(output)
+  return drawsBars(output.err, output.env) ? new Bar(output, clock) : new Lines(output)
 }
 
 export const drawsBars = (channel: Channel, { CI, TERM, NO_COLOR }: Environment): boolean =>
@@ -31,17 +30,16 @@ const CLEAR_LINE = '\r\u001b[2K'
 
 /** Drawn at a steady pace, so that a step which says nothing still shows that it lives. */
 class Bar implements Progress {
-  readonly #channel: Channel
-  readonly #style: Style
+  readonly #output: Output
   readonly #clock: Clock
   #shown = { percent: 0, step: '', message: '' }
   #frame = 0
   #next: Cancel | undefined
 
-  constructor(channel: Channel, style: Style, clock: Clock) {
-    this.#channel = channel
-    this.#style = style
+  constructor(output: Output, clock: Clock) {
+    this.#output = output
     this.#clock = clock
+    output.drawing = this
     this.#draw()
   }
 
@@ -52,11 +50,16 @@ class Bar implements Progress {
   end(): void {
     this.#next?.()
     this.#next = undefined
-    this.#channel.write(CLEAR_LINE)
+    this.#output.drawing = undefined
+    this.clear()
+  }
+
+  clear(): void {
+    this.#output.err.write(CLEAR_LINE)
   }
 
   #draw(): void {
-    this.#channel.write(CLEAR_LINE + this.#line())
+    this.#output.err.write(CLEAR_LINE + this.#line())
     this.#frame = (this.#frame + 1) % FRAMES.length
     this.#next = this.#clock.setTimeout(() => this.#draw(), FRAME_MS)
   }
@@ -64,11 +67,11 @@ class Bar implements Progress {
   #line(): string {
     const { percent, step, message } = this.#shown
     const full = Math.round((Math.min(100, Math.max(0, percent)) / 100) * CELLS)
-    const { cyan, green, dim } = this.#style
+    const { cyan, green, dim } = this.#output.noteStyle
     const bar = green('█'.repeat(full)) + dim('░'.repeat(CELLS - full))
     const head = `${FRAMES[this.#frame]} `
     const tail = ` ${percentText(percent)}  `
-    const room = (this.#channel.columns ?? 80) - head.length - CELLS - tail.length - 1
+    const room = (this.#output.err.columns || 80) - head.length - CELLS - tail.length - 1
     const name = oneLine(step, room)
     const said = oneLine(message, room - name.length - 2)
     return `${cyan(head)}${bar}${tail}${name}${said && `  ${dim(said)}`}`
@@ -90,7 +93,7 @@ class Lines implements Progress {
     const last = this.#last
     if (last && last.step === step && percent < last.percent + LINE_PERCENT) return
     this.#last = { percent, step }
-    this.#output.note(`${percentText(percent)}  ${oneLine(step, 40)}${message && `  ${oneLine(message, 160)}`}`)
+    this.#output.note(`${percentText(percent)}  ${oneLine(step, 60)}${message && `  ${oneLine(message, 160)}`}`)
   }
 
   end(): void {}

@@ -9,22 +9,29 @@ import { attributesText, stateText, timeText, valueText } from './values.js'
 /** A value of the context is cut off after this many characters; `-o json` has it whole. */
 const LONGEST_VALUE = 100
 
-/** `brief` leaves the context out, for a kind that shows it in its own way. */
+/** With rows of its own, a kind shows its context in its own way. */
 export function sessionText(
   session: SessionState,
   transitions: readonly Transition[],
   style: Style,
-  brief: boolean,
+  own?: readonly (readonly string[])[],
 ): string {
   const sections = [
-    table(heads(session, style)),
-    section('context', brief ? [] : contextRows(session.context), style),
+    table([...heads(session, style), ...(own ?? [])]),
+    section('context', own ? [] : contextRows(session.context), style),
     section('steps', stepRows(session), style),
     section('timers', timerRows(session), style),
-    section('waiting messages', session.messages.map(({ type }) => [printable(type)]), style),
+    section(
+      'waiting messages',
+      session.messages.map(({ type }) => [printable(type)]),
+      style,
+    ),
     section(`transitions, ${countText(transitions, session)}`, transitionRows(transitions), style),
   ]
-  return sections.filter((lines) => lines.length > 0).map((lines) => lines.join('\n')).join('\n\n')
+  return sections
+    .filter((lines) => lines.length > 0)
+    .map((lines) => lines.join('\n'))
+    .join('\n\n')
 }
 
 function section(title: string, rows: readonly (readonly string[])[], style: Style): string[] {

@@ -4,9 +4,12 @@ import type { Reader } from '../reader.js'
 import type { SessionState } from '../state.js'
 import type { Transition } from '../transition.js'
 import { livingOwner, readDirectory } from './directory.js'
+import { isInFlight, isUnfinishedPlan } from './kinds.js'
 import type { Output } from './output.js'
-import { planOf, planText } from './plan-view.js'
+import { type Plan, planOf, planRows, planText } from './plan-view.js'
+import { resumeCommand } from './resume-command.js'
 import { sessionText } from './session-view.js'
+import { timeText } from './values.js'
 
 export interface ShowOptions {
   readonly dir: string
@@ -21,6 +24,8 @@ const LAST = 10
 export interface ShownSession {
   readonly session: SessionState
   readonly transitions: readonly Transition[]
+  /** For planning sessions. */
+  readonly plan?: Plan
 }
 
 export async function show(prefix: string, options: ShowOptions, output: Output): Promise<number> {
@@ -28,7 +33,7 @@ export async function show(prefix: string, options: ShowOptions, output: Output)
   try {
     const shown = look(reader, prefix, options.history === true)
     output.data(shown, () => textOf(shown, output))
-    if (shown.session.status === 'active') tellOwner(shown.session, options.dir, output)
+    if (isInFlight(shown.session)) tellOwner(shown.session, options.dir, output)
     return 0
   } finally {
     reader.close()
@@ -36,19 +41,24 @@ export async function show(prefix: string, options: ShowOptions, output: Output)
 }
 
 function look(reader: Reader, prefix: string, all: boolean): ShownSession {
-  const { id } = reader.find(prefix)
+  const { id, kind } = reader.find(prefix)
   const session = reader.state(id)
-  return { session, transitions: [...reader.history(id, all ? 1 : Math.max(1, session.seq - LAST + 1))] }
+  const first = Math.max(1, session.seq - LAST + 1)
+  // A plan stands in the history; for other kinds only what is shown is read.
+  const history = [...reader.history(id, all || kind === 'planning' ? 1 : first)]
+  const plan = planOf(session, history)
+  const transitions = all ? history : history.filter(({ seq }) => seq >= first)
+  return { session, transitions, ...(plan && { plan }) }
 }
 
-function textOf({ session, transitions }: ShownSession, output: Output): string {
-  const plan = planOf(session)
-  const text = sessionText(session, transitions, output.style, plan !== undefined)
-  return plan ? `${text}\n\n${planText(plan, output.style)}` : text
+function textOf({ session, transitions, plan }: ShownSession, { style }: Output): string {
+  if (!plan) return sessionText(session, transitions, style)
+  return `${sessionText(session, transitions, style, planRows(plan))}\n\n${planText(plan, style)}`
 }
 
-function tellOwner({ id, kind }: SessionState, dir: string, output: Output): void {
+function tellOwner(session: SessionState, dir: string, output: Output): void {
   const owner = livingOwner(dir)
-  if (owner) output.note(`process ${owner.pid} has ${dir} open, since ${owner.since}`)
-  else if (kind === 'planning') output.note(`no process has ${dir} open; holdfast plan --resume ${id} goes on with it`)
+  if (owner) return output.note(`process ${owner.pid} has ${dir} open, since ${timeText(owner.since)}`)
+  const resume = isUnfinishedPlan(session) ? `; ${resumeCommand(session.id, dir, output)} goes on with it` : ''
+  output.note(`no process has ${dir} open${resume}`)
 }

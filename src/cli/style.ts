@@ -49,5 +49,6 @@ export const printable = (text: string): string =>
 /** Text as one printable line of at most `length` characters. */
 export function oneLine(text: string, length: number = Number.POSITIVE_INFINITY): string {
   const line = printable(text.replace(/\s+/g, ' ').trim())
-  return line.length <= length ? line : `${line.slice(0, Math.max(0, length - 1))}…`
+  if (line.length <= length) return line
+  return length < 1 ? '' : `${line.slice(0, length - 1)}…`
 }

@@ -17,8 +17,10 @@ export function stateText(value: StateValue): string {
 /** Seconds are enough for people; the whole time is in `-o json`. */
 export const timeText = (iso: string): string => iso.replace('T', ' ').replace(/\.\d+Z$/, 'Z')
 
+/** Those that have a value. */
 export const attributesText = (attributes: Attributes): string =>
   Object.entries(attributes)
+    .filter(([, value]) => value !== '' && value !== null)
     .map(([name, value]) => `${name}=${oneLine(String(value), 40)}`)
     .join(' ')
 

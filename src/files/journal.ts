@@ -228,13 +228,16 @@ export class FileJournal implements Journal {
 
   #takeBatch(): Batch {
     const batch = this.#batch
-    this.#batch = this.#nextBatch(batch.start + batch.lines.length, batch.lines.last)
+    this.#batch = this.#nextBatch(batch.start + batch.lines.length, batch.lines.last, batch)
     return batch
   }
 
   /** The batch that collects next begins where the last one ends, or behind the header of a new segment. */
-  #nextBatch(end: Position, chain: number): Batch {
-    const current = this.#segments[this.#segments.length - 1] as Segment
+  #nextBatch(end: Position, chain: number, before?: Batch): Batch {
+    const last = this.#segments[this.#segments.length - 1] as Segment
+    // The segment that the batch before begins is not there yet.
+    const current =
+      before?.segment === undefined ? last : { number: before.segment, base: before.start - HEADER_BYTES }
     const sealed = end - current.base >= this.#segmentBytes
     const lines = this.#spare ?? new Lines(chain)
     this.#spare = undefined

@@ -9,7 +9,7 @@ import { createOutbox, deliver, type Said } from '../step-outbox.js'
 import { abortReason, inputRefused, type LoadModule, runStep } from '../step-run.js'
 
 /** How many steps run at a time when the caller does not say. */
-export const DEFAULT_INLINE_WORKERS = 64
+const DEFAULT_INLINE_WORKERS = 64
 
 export interface InlinePoolOptions {
   readonly clock: Clock

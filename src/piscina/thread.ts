@@ -23,13 +23,16 @@ import {
 } from './talk.js'
 
 /** A thread that has not loaded its entry by then is taken for stuck. */
-export const START_TIMEOUT_MS = 30_000
+const START_TIMEOUT_MS = 30_000
 /** A thread that was up and does not take up a task by then is taken for stuck; the task is given back untouched. */
-export const TAKE_UP_TIMEOUT_MS = 10_000
+const TAKE_UP_TIMEOUT_MS = 10_000
 
 /** How soon the pool looks whether an offered task was taken up; each further look waits twice as long, up to the cap. */
 const FIRST_LOOK_MS = 1
 const LOOK_CAP_MS = 50
+
+/** The next batch of what a step says is asked for no sooner: a flood reaches its listener some 100 times a second. */
+const PACE_MS = 10
 
 export interface ThreadOptions {
   readonly clock: Clock
@@ -46,6 +49,7 @@ interface Turn {
   readonly listener: TaskListener
   readonly end: (end: SeatEnd) => void
   begun: boolean
+  /** Disarms the one timer a turn has: for the next look, once it has begun for the next batch. */
   disarm: Cancel
 }
 
@@ -173,11 +177,13 @@ export class Thread {
 
   #hear(message: FromWorker): void {
     if (message.kind === 'late') return this.#late(message.error)
-    if (message.shift !== this.#turn?.shift) return
+    const turn = this.#turn
+    const { shift } = message
+    if (!turn || shift !== turn.shift) return
     if (message.kind === 'crashed') return this.#crash(message.error)
     this.#begin()
-    deliver(message.batch, this.#turn.listener)
-    this.#tell({ kind: 'heard', shift: message.shift })
+    deliver(message.batch, turn.listener)
+    turn.disarm = this.#options.clock.setTimeout(() => this.#tell({ kind: 'heard', shift }), PACE_MS)
   }
 
   #hearAll(): void {

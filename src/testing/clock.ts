@@ -7,7 +7,7 @@ import { HoldfastError } from '../errors.js'
 
 const MAX_TIMER_MS = 2 ** 31 - 1
 /** An `advance` gives up on `soon` calls that keep asking for another after so many turns. */
-export const MAX_TURNS = 100_000
+const MAX_TURNS = 100_000
 
 export interface VirtualClock extends Clock {
   /** Moves time on, running what falls due on the way. Rejects with what a timer throws. Calls queue up. */

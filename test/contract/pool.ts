@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Outcome, Pool, RunningTask, Task, TaskListener } from '../../src/pool.js'
-import { OUTBOX_CHARS, OUTBOX_ITEMS } from '../../src/step-outbox.js'
+import { OUTBOX_CHARS, OUTBOX_ITEMS, PROGRESS_MESSAGE_CHARS } from '../../src/step-outbox.js'
 
 export const stepsModule = (name: string): string => new URL(`../fixtures/steps/${name}`, import.meta.url).href
 
@@ -253,6 +253,15 @@ export function poolContract(name: string, fixture: PoolFixture): void {
           .map((item) => (item.data as { dropped: number }).dropped)
         expect(dropped.length).toBeGreaterThan(0)
         expect(chunks.length + dropped.reduce((sum, count) => sum + count, 0)).toBe(times)
+      })
+
+      test('about its progress is cut when it is long, and held to 0 to 100', async () => {
+        const listener = recorder()
+        await outcomeOf(create(), task('exaggerates', 2 * PROGRESS_MESSAGE_CHARS), listener)
+        const [first, last] = listener.heard.filter((item) => item.kind === 'progress')
+        expect(first).toMatchObject({ percent: 0 })
+        expect(last).toMatchObject({ percent: 100 })
+        expect(last?.message).toHaveLength(PROGRESS_MESSAGE_CHARS)
       })
 
       test('has a largest chunk', async () => {

@@ -1,5 +1,6 @@
 // The disk as real files: the contract of the disk, and what only real files have: modes, links, a root of its own.
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import fs, { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -49,6 +50,44 @@ describe('real files', () => {
       process.umask(umask)
     }
     expect([mode(''), mode('..')]).toEqual([0o700, 0o700])
+  })
+
+  /** Names of the sync calls that reach the system while `run` runs. */
+  async function syncs(run: () => unknown): Promise<string[]> {
+    const { fdatasyncSync, fdatasync, fsyncSync } = fs
+    const heard: string[] = []
+    const heed = <F extends (...args: never[]) => unknown>(name: string, call: F): F =>
+      ((...args: Parameters<F>) => {
+        heard.push(name)
+        return call(...args)
+      }) as F
+    Object.assign(fs, {
+      fdatasyncSync: heed('fdatasyncSync', fdatasyncSync),
+      fdatasync: heed('fdatasync', fdatasync as (...args: never[]) => unknown),
+      fsyncSync: heed('fsyncSync', fsyncSync),
+    })
+    syncBuiltinESMExports()
+    try {
+      await run()
+    } finally {
+      Object.assign(fs, { fdatasyncSync, fdatasync, fsyncSync })
+      syncBuiltinESMExports()
+    }
+    return heard
+  }
+
+  test('each sync reaches the system, of folders too', async () => {
+    const file = disk.create('a')
+    expect(await syncs(() => file.syncSync())).toEqual(['fdatasyncSync'])
+    expect(await syncs(() => file.sync())).toEqual(['fdatasync'])
+    expect(await syncs(() => disk.syncFolder(''))).toEqual(['fsyncSync'])
+    file.close()
+  })
+
+  test('making the data directory makes its own name durable: each new folder is synced into the one above', async () => {
+    const deep = createFileDisk(join(folder, 'x', 'y', 'data'))
+    expect(await syncs(() => deep.makeFolder('c'))).toEqual(['fsyncSync', 'fsyncSync', 'fsyncSync'])
+    expect(await syncs(() => deep.makeFolder('d'))).toEqual([])
   })
 
   test('a link in the place of a file is not followed', () => {

@@ -96,6 +96,13 @@ describe('a step that kills its thread', () => {
     expect(await fine(pool, 'next')).toEqual(done('next'))
   })
 
+  test('fails, not for ever offered again, when its very input is too large for the heap', async () => {
+    const pool = create({ workers: 1, resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 } })
+    const large = Array.from({ length: 500_000 }, (_, index) => ({ index }))
+    expect(await fine(pool, large)).toEqual(crash('died before the step began'))
+    expect(await fine(pool, 'next')).toEqual(done('next'))
+  })
+
   test('rests longer each time in a row, but another task is not kept from a healthy thread', async () => {
     const pool = create({ workers: 2 })
     expect(await fine(pool, 'warm')).toEqual(done('warm'))
@@ -219,6 +226,16 @@ describe('what a step leaves behind', () => {
     expect(['done', 'failed']).toContain(outcome.kind)
     expect(await fine(pool, 'next')).toEqual(done('next'))
   })
+})
+
+test('tasks that come one after the other share one thread', async () => {
+  const pool = create({ workers: 4 })
+  const ids = new Set<unknown>()
+  for (let round = 0; round < 20; round++) {
+    const outcome = await outcomeOf(pool, hostile('threadId'))
+    ids.add((outcome as { output: unknown }).output)
+  }
+  expect([ids.size, pool.stats().workers]).toEqual([1, 1])
 })
 
 test('a step that returns a function fails with a reason, and the thread goes on', async () => {

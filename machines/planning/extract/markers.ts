@@ -1,0 +1,294 @@
+// Markers: how a writer says that a line is an item: "Epic 1 — …", "US-12: …", "[Story] …", "F1.2 …".
+// A marker gives the item's type, the names that others may call it by, and the title that is left.
+// It is judged by the line alone and by the form it stands in; it never decides that a document is a plan.
+
+import type { EnablerType, ItemType } from '../document.js'
+import { enablerTypeIn } from './values.js'
+
+/** Where a line stands: a heading, a paragraph that leads in bold, any other paragraph, or a list item. */
+export type Form = 'heading' | 'bold' | 'plain' | 'bullet'
+
+export interface Marker {
+  type: ItemType
+  /** The item's number as written, such as `1.2`; empty when it has none. */
+  number: string
+  /** Normalised names for references: `us12`, `story1.2`. */
+  keys: string[]
+  /** What follows the marker; empty when nothing does. */
+  title: string
+  labels: string[]
+  enablerType?: EnablerType
+  /** The item above, when the marker says it too: "Epic 3, Story 4". */
+  parent?: string
+  /** False for what also occurs in ordinary prose, and counts only when the document is a plan by other signs. */
+  strong: boolean
+}
+
+/** Single letters with a number (`S3:`) are words of many trades: they count when the document uses several. */
+export interface MarkerOptions {
+  form: Form
+  lettersCount: boolean
+}
+
+const LONGEST = 400
+
+/** The marker that `text` starts with (or ends with, in brackets), if it does. */
+export function markerIn(text: string, options: MarkerOptions): Marker | undefined {
+  if (text.length > LONGEST && options.form === 'plain') return undefined
+  const bare = withoutOutline(text)
+  return (
+    wordMarker(bare, options) ??
+    codeMarker(bare, options) ??
+    wordMarker(unbracketed(bare), options) ??
+    codeMarker(unbracketed(bare), options) ??
+    suffixMarker(bare, options)
+  )
+}
+
+/** A line without its leading ornaments and outline number: "🎯 2.1 Feature: Search" is "Feature: Search". */
+export const withoutOutline = (text: string): string =>
+  text
+    .replace(/^[^\p{L}\p{N}[(<{#"'“‘]+/u, '')
+    .replace(/^\d{1,3}(?:\.\d{1,3}){0,5}[.)]?\s*(?:[-–—:]\s+)?(?=\S)/, '')
+    .replace(/^[^\p{L}\p{N}[(<{#"'“‘]+/u, '')
+    .trim()
+
+/** The outline number that a line starts with: `2.1` of "2.1 Search". */
+export const outlineNumber = (text: string): string => /^\W*(\d{1,3}(?:\.\d{1,3}){0,5})[.):]?\s/.exec(text)?.[1] ?? ''
+
+const WORD = new RegExp(
+  '^(?:(?:architect(?:ure|ural)|infrastructure|technical[ -]debt|tech[ -]debt|technical|tech|research|' +
+    'exploration|security|compliance|platform|business|portfolio|user|job|agile)[ -]?)?' +
+    String.raw`(?:enabler[ -](?:epic|feature|story)|enabler|epic|feature|story|spike)(?!\p{L})(?:[ -](?:title|name|spec(?:ification)?|implementation)(?!\p{L}))?`,
+  'iu',
+)
+const DEBT = /^tech(?:nical)?[ -]debt(?: item)?(?!\p{L})/iu
+const NUMBER =
+  /^\s*(?:#|[Nn][or]\.?\s?|-)?\s*((?:[A-Za-z]{1,6}[-_]?)?\d{1,6}(?:[.\-_]\d{1,4}){0,5}[a-z]?)(?![\p{L}\p{N}])/u
+const LETTER = /^\s+([IVX]{1,5}|[A-Z])(?=\s*[:.)–—|([]|\s+--?\s)/
+const NOTE = /^\s*(\([^()]{1,60}\)|\[[^[\]]{1,60}\])(?=\s*(?:[:–—|→]|--?\s))/
+const MARK = /^\s*(?:[:：–—|→]|--?(?=\s|$)|=>)\s*/
+const LOOSE_MARK = /^\s*(?:[:：–—|→.)\]]|--?(?=\s|$)|=>)+\s*/
+
+function wordMarker(text: string, options: MarkerOptions): Marker | undefined {
+  const word = (WORD.exec(text) ?? DEBT.exec(text))?.[0]
+  if (word === undefined) return undefined
+  const rest = text.slice(word.length)
+  return numberedWord(word, rest, options) ?? plainWord(word, rest, options)
+}
+
+function numberedWord(word: string, rest: string, options: MarkerOptions): Marker | undefined {
+  const found = NUMBER.exec(rest) ?? LETTER.exec(rest)
+  const number = found?.[1]
+  if (found === null || number === undefined) return undefined
+  const second = secondWord(word, number, rest.slice(found[0].length), options)
+  if (second !== undefined) return second
+  const { marked, title } = titleAfter(rest.slice(found[0].length), LOOSE_MARK)
+  if (isPlaceholder(title) || (!marked && !/^(?:$|["“'‘([]|\p{Lu})/u.test(title))) return undefined
+  return built(word, number, title, options.form !== 'plain' || marked)
+}
+
+/** "Epic 3, Story 4: Preferences" is story 4 of epic 3. */
+function secondWord(word: string, number: string, rest: string, options: MarkerOptions): Marker | undefined {
+  const tail = /^\s*[,/›>–—-]\s*(?=\p{L})/u.exec(rest)
+  if (tail === null || typeOfWord(word) === 'story') return undefined
+  const after = rest.slice(tail[0].length)
+  const next = WORD.exec(after)?.[0]
+  if (next === undefined || typeOfWord(next) === typeOfWord(word)) return undefined
+  const inner = numberedWord(next, after.slice(next.length), options)
+  return inner && { ...inner, parent: `${word} ${number}` }
+}
+
+function plainWord(word: string, rest: string, { form }: MarkerOptions): Marker | undefined {
+  const { marked, title } = titleAfter(rest, MARK)
+  if (!marked || title === '' || saysNothing(title) || isPlaceholder(title)) return undefined
+  if (form !== 'heading' && isDefinition(title)) return undefined
+  const strong = form === 'heading' || (form !== 'plain' && isPlanningWord(word, form))
+  const marker = built(word, '', title, strong)
+  // "Story: US-001 - Pay by card"
+  const code = codeMarker(title, { form: 'heading', lettersCount: true })
+  if (code?.type === marker.type) return { ...marker, title: code.title, keys: code.keys, number: code.number }
+  const tracked = trackerCode(title)
+  return tracked === undefined ? marker : { ...marker, ...tracked }
+}
+
+/** "Feature: …" and "Story: …" also start lines of change logs and magazines. */
+const isPlanningWord = (word: string, form: Form): boolean =>
+  /epic|enabler|user|spike/i.test(word) || (form === 'bullet' && typeOfWord(word) === 'story')
+
+/** "Epic: a large body of work that …" explains the word; it is not an epic. */
+const isDefinition = (title: string): boolean =>
+  /^(?:is|are|means|refers|describes)\s/.test(title) ||
+  /^(?:an?|any|the|one|something)\s+(?:[\w-]+\s+){0,3}?(?:body|bodies|collection|group|set|piece|unit|chunk|slice|description|container|capability|functionality|initiative|requirement|theme|work|level|way|type|kind|increment|statement|objective|concept|need|part)\b/i.test(
+    title,
+  )
+
+/** True for the words by which a writer says that there is nothing to say, and for the blanks of a template. */
+export const saysNothing = (text: string): boolean =>
+  /^(?:none|nothing|n\/?a|tbd|tbc|todo|unknown|-+|–|—|\.{2,}|…|no(?:ne)? (?:known )?(?:dependenc(?:y|ies)|blockers?))\.?$/i.test(
+    text.trim(),
+  ) || /^(?:\[[^\]]*\]|\{[^}]*\}|<[^>]*>|\.\.\.)$/.test(text.trim())
+
+/** The blank of a template: "[Name]", "<title>", "{large feature group} (Priority: P1)". */
+const isPlaceholder = (title: string): boolean =>
+  /^(?:\[(?!(?:p|high|medium|low|must|should|could)\b)[^\]\d]*\]|<[^>\d]*>|\{[^}\d]*\})\s*(?:\([^()]*\))?$/i.test(title)
+
+function titleAfter(rest: string, mark: RegExp): { marked: boolean; title: string } {
+  const note = NOTE.exec(rest)
+  const body = note === null ? rest : rest.slice(note[0].length)
+  const found = mark.exec(body)
+  const title = (found === null ? body : body.slice(found[0].length)).trim()
+  return { marked: found !== null, title: note === null ? title : `${title} ${note[1]}`.trim() }
+}
+
+function typeOfWord(word: string): ItemType {
+  const last = /epic|feature/i.exec(word)?.[0]?.toLowerCase()
+  if (last === 'epic' || last === 'feature') return last
+  return /enabler|spike|debt|technical|tech|architect|infrastructure|research|exploration/i.test(word)
+    ? 'enabler'
+    : 'story'
+}
+
+function built(word: string, written: string, title: string, strong: boolean): Marker {
+  const type = typeOfWord(word)
+  const enablerType = type === 'enabler' ? enablerTypeIn(word) : undefined
+  return {
+    type,
+    number: dotted(written),
+    keys: keysOf(type, written),
+    title,
+    labels: type !== 'enabler' && /enabler/i.test(word) ? ['enabler'] : [],
+    ...(enablerType === undefined ? {} : { enablerType }),
+    strong,
+  }
+}
+
+/** "[Epic] Checkout" and "[US-12] Pay" with the brackets opened. */
+const unbracketed = (text: string): string => text.replace(/^[[(<]([^\])>]{1,40})[\])>]\s*[:–—-]?\s*/, '$1: ')
+
+/** "Checkout (Epic)", "Pay by card [Story 3]". */
+function suffixMarker(text: string, options: MarkerOptions): Marker | undefined {
+  const found = /^(.{2,200}?)\s*[[(]([^\])]{3,30})[\])]$/.exec(text)
+  const [, title, inner] = found ?? []
+  if (title === undefined || inner === undefined || options.form === 'plain') return undefined
+  const word = WORD.exec(inner)?.[0]
+  const number = word === undefined ? undefined : inner.slice(word.length).trim()
+  if (word === undefined || number === undefined || !/^(?:#?[\d.]{1,10}|[A-Z]|)$/.test(number)) return undefined
+  return built(word, number.replace('#', ''), title, options.form === 'heading')
+}
+
+const LETTERS: Readonly<Record<string, ItemType>> = {
+  e: 'epic',
+  ep: 'epic',
+  epic: 'epic',
+  f: 'feature',
+  ft: 'feature',
+  fe: 'feature',
+  feat: 'feature',
+  feature: 'feature',
+  s: 'story',
+  us: 'story',
+  st: 'story',
+  story: 'story',
+  en: 'enabler',
+  enb: 'enabler',
+  enabler: 'enabler',
+  spike: 'enabler',
+}
+const SEGMENT = /^([A-Za-z]{1,7})([-_]?|(?<=US) )(\d{1,6}(?:\.\d{1,4}){0,5}[a-z]?)(?![\p{L}\p{N}])/u
+const CHAINED = /^([A-Z]{1,7})([-_]?)(\d{1,6}(?:\.\d{1,4}){0,5})(?=[-._/]?[A-Z]{1,7}[-_]?\d)[-._/]?/
+
+function codeMarker(text: string, { form, lettersCount }: MarkerOptions): Marker | undefined {
+  const code = codeIn(text)
+  if (code === undefined) return undefined
+  const single = code.letters.length === 1
+  if (single && code.letters !== code.letters.toUpperCase()) return undefined
+  const rest = text.slice(code.length)
+  const { marked, title } = titleAfter(rest, LOOSE_MARK)
+  const full = code.numbers.includes('.')
+  if (isPlaceholder(title)) return undefined
+  const stands = full || !single || (title === '' && lettersCount && form === 'heading')
+  if (!marked && !(stands && form !== 'plain' && /^(?:$|["“'‘([]|\p{Lu})/u.test(title))) return undefined
+  if (single && !full && !lettersCount && !(form === 'heading' && code.type !== 'story')) return undefined
+  if (!marked && title !== '' && !full && form !== 'heading' && !/^(?:As an?|As the|In order to)\s/.test(title))
+    return undefined
+  const sure = /^(?:e|epic|us|feat|feature|story|enabler|spike)$/i.test(code.letters)
+  const strong = form === 'heading' ? sure || full : (sure && !single) || (full && form !== 'plain')
+  const keys = [...new Set([code.key, `${code.type}${normalNumber(code.numbers)}`])]
+  return { type: code.type, number: normalNumber(code.numbers), keys, title, labels: [], strong }
+}
+
+interface Code {
+  type: ItemType
+  letters: string
+  /** The numbers of all segments, dotted: `1.2.3` for `E1-F2-S3`. */
+  numbers: string
+  key: string
+  length: number
+}
+
+/** A code such as `US-12`, `F1.2` or `E1-F2-S3` that `text` starts with. */
+function codeIn(text: string): Code | undefined {
+  let length = 0
+  const numbers: string[] = []
+  for (let chained = CHAINED.exec(text); chained !== null && numbers.length < 3; ) {
+    if (LETTERS[(chained[1] ?? '').toLowerCase()] === undefined) return undefined
+    numbers.push(chained[3] ?? '')
+    length += chained[0].length
+    chained = CHAINED.exec(text.slice(length))
+  }
+  const last = SEGMENT.exec(text.slice(length))
+  const letters = last?.[1] ?? ''
+  const type = LETTERS[letters.toLowerCase()]
+  if (last === null || type === undefined) return undefined
+  numbers.push(last[3] ?? '')
+  length += last[0].length
+  return { type, letters, numbers: numbers.join('.'), key: plainKey(text.slice(0, length)), length }
+}
+
+/** True when the line starts with a single-letter code: what `lettersCount` is counted from. */
+export function letterCodeIn(text: string): string | undefined {
+  const code = codeIn(unbracketed(withoutOutline(text)))
+  return code !== undefined && /^[EFS]$/.test(code.letters) ? code.key : undefined
+}
+
+/** A code of any tracker, such as `ACC-12` or `#34`: a name for the item, but no sign of its type. */
+export function trackerCode(text: string): { keys: string[]; title: string } | undefined {
+  const found =
+    /^[[(]?([A-Z][A-Z0-9]{0,9}(?:[-_][A-Z0-9]{1,10}){0,2}[-_.]\d{1,6}(?:\.\d{1,4}){0,3}|#\d{1,6})[\])]?(?![\p{L}\p{N}])/u.exec(
+      text,
+    )
+  const code = found?.[1]
+  if (found === null || code === undefined) return undefined
+  return { keys: [plainKey(code)], title: titleAfter(text.slice(found[0].length), LOOSE_MARK).title }
+}
+
+/** The names that an item of a type with this number answers to. */
+export function keysOf(type: ItemType, written: string): string[] {
+  if (written === '') return []
+  const number = dotted(written)
+  const letters = /^([A-Za-z]+)[-_]?\d/.exec(written)?.[1]
+  if (letters === undefined) return [`${type}${number || written.toLowerCase()}`]
+  const foreign = LETTERS[letters.toLowerCase()] !== type
+  return foreign ? [plainKey(written)] : [...new Set([plainKey(written), `${type}${number}`])]
+}
+
+/** The digits of a number as written, dotted and without leading zeros: `1.2` of `E01-2`; empty for a letter. */
+const dotted = (written: string): string => normalNumber(written.replace(/^[A-Za-z]+[-_]?(?=\d)/, ''))
+
+const normalNumber = (number: string): string =>
+  /^\d/.test(number)
+    ? number
+        .toLowerCase()
+        .replace(/[-_]/g, '.')
+        .split('.')
+        .map((part) => part.replace(/^0+(?=\d)/, ''))
+        .join('.')
+    : ''
+
+/** A code as it is compared: `us12` for "US-012" and "us 12". */
+export const plainKey = (code: string): string =>
+  code
+    .toLowerCase()
+    .replace(/[^a-z0-9.#]+/g, '')
+    .replace(/(^|[^0-9])0+(?=\d)/g, '$1')

@@ -1,0 +1,290 @@
+// The statechart of a planning session: pending → processing → completed | failed. In `processing.working` five steps run
+// one after the other; in `processing.driven` none does: then somebody outside does the work and tells the setters.
+// It promises that only `start` starts steps, that setters are taken in every state, and that leaving `working` stops the
+// step. `completed` and `failed` are resting states: never final, so that the setters still act.
+// It is pure: no clock (events bring their time, see `events.ts`; steps stamp what they find or throw), no files.
+//
+// A document never stands in the context: each step's output goes from its event straight to the next step, and the next
+// record takes its place. The context holds what the session shows, and where things are.
+
+import { step } from 'holdfast'
+import {
+  type AnyActorRef,
+  assign,
+  type EventObject,
+  type MetaObject,
+  type ParameterizedObject,
+  type ProvidedActor,
+  type StateMachine,
+  type StateSchema,
+  setup,
+} from 'xstate'
+import type { PlanningWarning } from './document.js'
+import type { NoteFields, PlanningEvent, UpdateFields } from './events.js'
+import type { Pace, PlanningInput } from './input.js'
+import type { PlanningSessionResult, PlanningSessionStatus } from './state.js'
+import type { createIssues, Extracted, extract, Fetched, fetch, Issued, linkHierarchy, Parsed, parse } from './steps.js'
+import type { TrackerConfig } from './tracker.js'
+
+/** An error or a warning as a session keeps it. */
+export interface PlanningNote extends NoteFields {
+  /** ISO 8601; absent when it is known only to the record (see `events.ts`). */
+  readonly timestamp?: string
+}
+
+export interface PlanningContext {
+  readonly title: string
+  readonly source: string
+  readonly organizationId: string
+  readonly baseDir: string
+  readonly tracker: TrackerConfig
+  readonly pace: Pace | null
+  /** 0 to 100. */
+  readonly progress: number
+  readonly progressMessage?: string
+  readonly errors: readonly PlanningNote[]
+  readonly warnings: readonly PlanningNote[]
+  /** From the creation of the issues on: also when linking them then fails. */
+  readonly result?: PlanningSessionResult
+}
+
+export type WorkingValue = 'fetching' | 'parsing' | 'extracting' | 'creatingIssues' | 'linkingHierarchy'
+
+export type PlanningValue =
+  | 'pending'
+  | { readonly processing: 'driven' | { readonly working: WorkingValue } }
+  | 'completed'
+  | 'failed'
+
+export type PlanningMachine = StateMachine<
+  PlanningContext,
+  PlanningEvent,
+  Record<string, AnyActorRef | undefined>,
+  ProvidedActor,
+  ParameterizedObject,
+  ParameterizedObject,
+  string,
+  PlanningValue,
+  string,
+  PlanningInput,
+  unknown,
+  EventObject,
+  MetaObject,
+  StateSchema
+>
+
+/** A tracker that is busy or away may be there a moment later; a document that cannot be read stays so. */
+const TRACKER_ATTEMPTS = 3
+/** For what only computes: far beyond what the largest document takes. */
+const COMPUTING_TIMEOUT_MS = 300_000
+
+const parts = setup({
+  types: {} as { context: PlanningContext; events: PlanningEvent; input: PlanningInput },
+  actors: {
+    fetch: step<typeof fetch>('fetch', { timeoutMs: COMPUTING_TIMEOUT_MS }),
+    parse: step<typeof parse>('parse', { timeoutMs: COMPUTING_TIMEOUT_MS }),
+    extract: step<typeof extract>('extract', { timeoutMs: COMPUTING_TIMEOUT_MS }),
+    createIssues: step<typeof createIssues>('createIssues', { attempts: TRACKER_ATTEMPTS }),
+    linkHierarchy: step<typeof linkHierarchy>('linkHierarchy', { attempts: TRACKER_ATTEMPTS }),
+  },
+  guards: {
+    asksFor: ({ event }, { status }: { status: PlanningSessionStatus }) =>
+      (event.type === 'setStatus' || event.type === 'updateState') && event.status === status,
+  },
+  actions: {
+    begin: assign({ progress: 0, progressMessage: undefined, result: undefined }),
+    advance: assign((_, { progress, message }: { progress: number; message: string }) => ({
+      progress,
+      progressMessage: message,
+    })),
+    /** What a setter sets. */
+    set: assign(({ context, event }) => changeOf(context, event)),
+    warn: assign(({ context }, { found }: { found: Extracted }) => ({
+      warnings: [...context.warnings, ...found.plan.warnings.map((warning) => noteOf(warning, found.at))],
+    })),
+    keepResult: assign((_, { result }: { result: PlanningSessionResult }) => ({ result })),
+    fail: assign(({ context }, { step, error }: { step: string; error: unknown }) => ({
+      errors: [...context.errors, failureOf(step, error)],
+    })),
+  },
+})
+
+/** Where a setter's status leads; `processing` from outside never leads to the steps. */
+const targets = [
+  { guard: { type: 'asksFor', params: { status: 'pending' } }, target: '.pending', actions: 'set' },
+  { guard: { type: 'asksFor', params: { status: 'processing' } }, target: '.processing.driven', actions: 'set' },
+  { guard: { type: 'asksFor', params: { status: 'completed' } }, target: '.completed', actions: 'set' },
+  { guard: { type: 'asksFor', params: { status: 'failed' } }, target: '.failed', actions: 'set' },
+] as const
+
+/** Already there: whatever runs goes on. */
+const alreadyProcessing = { guard: { type: 'asksFor', params: { status: 'processing' } }, actions: 'set' } as const
+
+const at = (progress: number, message: string) => ({ type: 'advance', params: { progress, message } }) as const
+
+const failedIn = (step: string) =>
+  ({
+    target: '#planning.failed',
+    actions: { type: 'fail', params: ({ event }: { event: { error: unknown } }) => ({ step, error: event.error }) },
+  }) as const
+
+/** The statechart. Its input is checked by `input.ts`, its events by `events.ts`. */
+export const planningMachine: PlanningMachine = parts.createMachine({
+  id: 'planning',
+  context: ({ input }) => contextOf(input),
+  initial: 'pending',
+  on: {
+    setProgress: { actions: 'set' },
+    setStatus: targets,
+    addError: { target: '.failed', actions: 'set' },
+    addWarning: { actions: 'set' },
+    setResult: { target: '.completed', actions: 'set' },
+    updateState: [...targets, { actions: 'set' }],
+  },
+  states: {
+    pending: { on: { start: { target: 'processing', actions: 'begin' } } },
+    processing: {
+      initial: 'working',
+      on: { setStatus: alreadyProcessing, updateState: alreadyProcessing },
+      states: {
+        working: {
+          initial: 'fetching',
+          states: {
+            fetching: {
+              entry: at(10, 'Fetching the document'),
+              invoke: {
+                id: 'fetch',
+                src: 'fetch',
+                input: ({ context: { source, baseDir } }) => ({ source, baseDir }),
+                onDone: 'parsing',
+                onError: failedIn('fetch'),
+              },
+            },
+            parsing: {
+              entry: at(20, 'Parsing the document'),
+              invoke: {
+                id: 'parse',
+                src: 'parse',
+                input: ({ event }) => ({ text: outputIn<Fetched>(event).text }),
+                onDone: 'extracting',
+                onError: failedIn('parse'),
+              },
+            },
+            extracting: {
+              entry: at(40, 'Extracting epics, features, stories and enablers'),
+              invoke: {
+                id: 'extract',
+                src: 'extract',
+                input: ({ event }) => ({ document: outputIn<Parsed>(event) }),
+                onDone: {
+                  target: 'creatingIssues',
+                  actions: { type: 'warn', params: ({ event }) => ({ found: event.output }) },
+                },
+                onError: failedIn('extract'),
+              },
+            },
+            creatingIssues: {
+              entry: at(60, 'Creating issues'),
+              invoke: {
+                id: 'createIssues',
+                src: 'createIssues',
+                input: ({ event, context: { tracker, pace } }) => {
+                  const { plan } = outputIn<Extracted>(event)
+                  return { plan: { ...plan, warnings: [] }, tracker, pace }
+                },
+                onDone: {
+                  target: 'linkingHierarchy',
+                  actions: { type: 'keepResult', params: ({ event }) => ({ result: event.output.result }) },
+                },
+                onError: failedIn('createIssues'),
+              },
+            },
+            linkingHierarchy: {
+              entry: at(80, 'Linking epics, features, stories and enablers'),
+              invoke: {
+                id: 'linkHierarchy',
+                src: 'linkHierarchy',
+                input: ({ event, context: { tracker, pace } }) => {
+                  return { links: outputIn<Issued>(event).links, tracker, pace }
+                },
+                onDone: { target: '#planning.completed', actions: at(100, 'Planning completed') },
+                onError: failedIn('linkHierarchy'),
+              },
+            },
+          },
+        },
+        driven: {},
+      },
+    },
+    completed: {},
+    failed: {},
+  },
+})
+
+/** XState types the event of an invoke's input as one from outside; here it is the end of the step before. */
+const outputIn = <T>(event: unknown): T => (event as { readonly output: T }).output
+
+/** The door has filled in what was left out; these stand in where a machine is run without one. */
+const contextOf = (input: PlanningInput): PlanningContext => ({
+  title: input.title,
+  source: input.source,
+  organizationId: input.organizationId ?? '',
+  baseDir: input.baseDir ?? '.',
+  tracker: { kind: 'local', file: input.trackerFile ?? 'tracker.json' },
+  pace: input.pace ?? null,
+  progress: 0,
+  errors: [],
+  warnings: [],
+})
+
+function changeOf(context: PlanningContext, event: PlanningEvent): Partial<PlanningContext> {
+  switch (event.type) {
+    case 'start':
+      return {}
+    case 'setProgress':
+      return { progress: event.progress, progressMessage: event.message }
+    case 'setStatus':
+      return {}
+    case 'addError':
+      return { errors: [...context.errors, noteOf(event, event.at)] }
+    case 'addWarning':
+      return { warnings: [...context.warnings, noteOf(event, event.at)] }
+    case 'setResult':
+      return { result: event.result, progress: 100 }
+    case 'updateState':
+      return updateOf(event, event.at)
+  }
+}
+
+/** Exactly the fields that the update has. */
+function updateOf({ progress, progressMessage, errors, warnings, result }: UpdateFields, at: string | undefined) {
+  return {
+    ...(progress !== undefined && { progress }),
+    ...(progressMessage !== undefined && { progressMessage }),
+    ...(errors && { errors: errors.map((note) => noteOf(note, note.timestamp ?? at)) }),
+    ...(warnings && { warnings: warnings.map((note) => noteOf(note, note.timestamp ?? at)) }),
+    ...(result && { result }),
+  }
+}
+
+function noteOf({ message, code, details }: NoteFields | PlanningWarning, timestamp: string | undefined): PlanningNote {
+  return {
+    message,
+    ...(code !== undefined && { code }),
+    ...(details !== undefined && { details }),
+    ...(timestamp !== undefined && { timestamp }),
+  }
+}
+
+/** A step's error as it arrives: JSON, with what the step put into it. */
+interface Thrown {
+  readonly message: string
+  readonly code?: string | number
+  readonly details?: object
+  readonly at?: string
+}
+
+function failureOf(step: string, error: unknown): PlanningNote {
+  const { message, code, details, at } = error as Thrown
+  return noteOf({ message, ...(code !== undefined && { code: String(code) }), details: { ...details, step } }, at)
+}

@@ -1,0 +1,95 @@
+// The five steps of a planning session, as the worker pool loads them: everything that touches the world is under here.
+// Each may run more than once, after a crash or a failure, and leaves the world as one run would. Errors have a stable
+// code, the facts in `details`, and the time `at` which they were thrown.
+// The façade and the machine are never loaded with them, nor they with those.
+
+import type { StepContext } from 'holdfast'
+import type { PlanningDocument } from './document.js'
+import { extractPlan } from './extract.js'
+import type { Pace } from './input.js'
+import { parseMarkdown } from './parse.js'
+import type { PlanningSessionResult } from './state.js'
+import { type HandedDocument, handed, received } from './steps/handover.js'
+import { createAll, linkAll, type ParentLink } from './steps/issues.js'
+import { openTracker } from './steps/open-tracker.js'
+import { readSource } from './steps/source.js'
+import type { TrackerConfig } from './tracker.js'
+
+export interface Fetched {
+  readonly text: string
+  /** Where it was found: an absolute path. */
+  readonly location: string
+  readonly bytes: number
+}
+
+/** The sections of the document, in the compact form that travels (see `steps/handover.ts`). */
+export type Parsed = HandedDocument
+
+export interface Extracted {
+  readonly plan: PlanningDocument
+  /** When, ISO 8601: the time of the plan's warnings. */
+  readonly at: string
+}
+
+export interface Issued {
+  readonly result: PlanningSessionResult
+  /** What `linkHierarchy` has to do, in tracker ids. */
+  readonly links: readonly ParentLink[]
+}
+
+/** Reads the document. Throws what `readSource` says. */
+export function fetch(input: { source: string; baseDir: string }, context: StepContext): Promise<Fetched> {
+  return stamped(() => readSource(input.source, input.baseDir, context.signal))
+}
+
+/** To sections. Throws EMPTY_DOCUMENT or UNREADABLE_DOCUMENT. */
+export function parse({ text }: { text: string }, context: StepContext): Promise<Parsed> {
+  return stamped(() => {
+    const document = parseMarkdown(text)
+    context.progress(100, `${document.sections.length} sections`)
+    return handed(document)
+  })
+}
+
+/** To a planning document. Throws EMPTY_DOCUMENT or NO_ITEMS_FOUND. */
+export function extract({ document }: { document: Parsed }, context: StepContext): Promise<Extracted> {
+  return stamped(() => {
+    const plan = extractPlan(received(document))
+    const { epics, features, stories, enablers } = plan
+    context.progress(100, `${epics.length + features.length + stories.length + enablers.length} items`)
+    return { plan, at: now() }
+  })
+}
+
+interface TrackerInput {
+  readonly tracker: TrackerConfig
+  readonly pace: Pace | null
+}
+
+/** Creates an issue for every item, each exactly once however often this runs. Throws what the tracker throws. */
+export function createIssues(
+  { plan, tracker, pace }: TrackerInput & { plan: PlanningDocument },
+  context: StepContext,
+): Promise<Issued> {
+  return stamped(() => createAll(plan, openTracker(tracker, context.signal), pace, context))
+}
+
+/** Puts every issue under its parent. Throws what the tracker throws. */
+export function linkHierarchy(
+  { links, tracker, pace }: TrackerInput & { links: readonly ParentLink[] },
+  context: StepContext,
+): Promise<{ linked: number }> {
+  return stamped(() => linkAll(links, openTracker(tracker, context.signal), pace, context))
+}
+
+const now = (): string => new Date().toISOString()
+
+/** An error gets the time at which it was thrown: the machine that keeps it has no clock. */
+async function stamped<T>(work: () => Promise<T> | T): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof Error) Object.assign(error, { at: now() })
+    throw error
+  }
+}

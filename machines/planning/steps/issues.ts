@@ -1,0 +1,154 @@
+// From a plan to issues, and from issues to their hierarchy. What is to be made is decided purely (`issueOf`); making it
+// goes through the tracker, several at a time, and may be cut off anywhere: done again with the same key, it finds what
+// is there. It never undoes anything.
+
+import { createHash } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { StepContext } from 'holdfast'
+import type { Enabler, ItemType, PlanningDocument, PlanningItem, Story } from '../document.js'
+import type { Pace } from '../input.js'
+import type { PlanningSessionResult } from '../state.js'
+import type { NewIssue, Tracker } from '../tracker.js'
+
+/** Tracker ids. */
+export interface ParentLink {
+  readonly child: string
+  readonly parent: string
+}
+
+interface TypedItem {
+  readonly type: ItemType
+  readonly item: PlanningItem
+}
+
+/** Creates every issue of the plan; resolves when all of them are durable. Throws what the tracker throws. */
+export async function createAll(
+  plan: PlanningDocument,
+  tracker: Tracker,
+  pace: Pace | null,
+  context: StepContext,
+): Promise<{ result: PlanningSessionResult; links: ParentLink[] }> {
+  const items = itemsOf(plan)
+  const titles = new Map(items.map(({ item }) => [item.id, item.title]))
+  const ids = new Map<string, string>()
+  await each(items, tracker.parallel, pace, context.signal, async ({ type, item }) => {
+    const { id } = await tracker.create(issueOf(type, item, clientIdOf(context.idempotencyKey, item.id), titles))
+    ids.set(item.id, id)
+    context.progress((100 * ids.size) / items.length, `${ids.size} of ${items.length} issues`)
+  })
+  return { result: resultOf(plan, ids), links: linksOf(items, ids) }
+}
+
+/** Puts every issue under its parent. Throws what the tracker throws. */
+export async function linkAll(
+  links: readonly ParentLink[],
+  tracker: Tracker,
+  pace: Pace | null,
+  context: StepContext,
+): Promise<{ linked: number }> {
+  let linked = 0
+  await each(links, tracker.parallel, pace, context.signal, async ({ child, parent }) => {
+    await tracker.link(child, parent)
+    linked++
+    context.progress((100 * linked) / links.length, `${linked} of ${links.length} links`)
+  })
+  return { linked }
+}
+
+/** Parents before what they hold. */
+const itemsOf = ({ epics, features, stories, enablers }: PlanningDocument): TypedItem[] => [
+  ...epics.map((item): TypedItem => ({ type: 'epic', item })),
+  ...features.map((item): TypedItem => ({ type: 'feature', item })),
+  ...stories.map((item): TypedItem => ({ type: 'story', item })),
+  ...enablers.map((item): TypedItem => ({ type: 'enabler', item })),
+]
+
+/** The issue's identity, as a UUID: the same for every attempt at the same step, another for any other step. */
+export function clientIdOf(idempotencyKey: string, planningId: string): string {
+  const hash = createHash('sha256').update(`${idempotencyKey}/${planningId}`).digest()
+  hash[6] = ((hash[6] as number) & 0x0f) | 0x40
+  hash[8] = ((hash[8] as number) & 0x3f) | 0x80
+  const hex = hash.toString('hex', 0, 16)
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-')
+}
+
+/** The issue that stands for an item. `titles` are those of all items, by planning id. */
+export function issueOf(
+  type: ItemType,
+  item: PlanningItem,
+  clientId: string,
+  titles: ReadonlyMap<string, string>,
+): NewIssue {
+  const { title, labels, priority, storyPoints } = item
+  return {
+    clientId,
+    type,
+    title,
+    description: descriptionOf(item, titles),
+    labels,
+    ...(priority && { priority }),
+    ...(storyPoints !== undefined && { estimate: storyPoints }),
+  }
+}
+
+/** What a tracker has no field for goes into the text. */
+function descriptionOf(item: PlanningItem & Partial<Story & Enabler>, titles: ReadonlyMap<string, string>): string {
+  const { description, acceptanceCriteria, dependsOn, enablerType } = item
+  const parts = [
+    description,
+    enablerType && `Enabler type: ${enablerType}`,
+    acceptanceCriteria.length > 0 && `## Acceptance criteria\n\n${listOf(acceptanceCriteria, '- [ ] ')}`,
+    dependsOn.length > 0 &&
+      `## Depends on\n\n${listOf(
+        dependsOn.map((id) => titles.get(id) ?? id),
+        '- ',
+      )}`,
+  ]
+  return parts.filter((part) => part).join('\n\n')
+}
+
+const listOf = (items: readonly string[], bullet: string): string => items.map((item) => `${bullet}${item}`).join('\n')
+
+function resultOf(plan: PlanningDocument, ids: ReadonlyMap<string, string>): PlanningSessionResult {
+  const of = (items: readonly PlanningItem[]): Record<string, string> =>
+    Object.fromEntries(items.map(({ id }) => [id, ids.get(id) as string]))
+  return { epics: of(plan.epics), features: of(plan.features), stories: of(plan.stories), enablers: of(plan.enablers) }
+}
+
+const linksOf = (items: readonly TypedItem[], ids: ReadonlyMap<string, string>): ParentLink[] =>
+  items.flatMap(({ item }) => {
+    const [child, parent] = [ids.get(item.id), item.parent === undefined ? undefined : ids.get(item.parent)]
+    return child !== undefined && parent !== undefined ? [{ child, parent }] : []
+  })
+
+/**
+ * Does `work` for each item, in order, with at most `parallel` under way; one at a time, each with its pause, when there
+ * is a pace. After a failure or an abort it begins no more, waits for what is under way, and throws.
+ */
+async function each<T>(
+  items: readonly T[],
+  parallel: number,
+  pace: Pace | null,
+  signal: AbortSignal,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const rest = items.values()
+  let failed = false
+  const run = async (): Promise<void> => {
+    for (const item of rest) {
+      if (failed) return
+      signal.throwIfAborted()
+      await work(item)
+      if (pace) await pause(pace.delayMs, undefined, { signal })
+    }
+  }
+  const runs = Array.from({ length: pace ? 1 : parallel }, () =>
+    run().catch((error: unknown) => {
+      failed = true
+      throw error
+    }),
+  )
+  const ended = await Promise.allSettled(runs)
+  const failure = ended.find((end) => end.status === 'rejected')
+  if (failure) throw failure.reason
+}

@@ -1,0 +1,118 @@
+// Which planning session a command means: one that is there already, by id or by document. Found by reading only.
+
+import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { isHoldfastError } from '../errors.js'
+import type { Reader } from '../reader.js'
+import type { SessionEntry } from '../registry.js'
+import type { SessionState } from '../state.js'
+import { readDirectory } from './directory.js'
+import { CommandError } from './failure.js'
+import { isUnfinishedPlan } from './kinds.js'
+import type { Output } from './output.js'
+
+const KIND = 'planning'
+
+/** What `--resume` was given: an id or the beginning of one, a document, or neither. */
+export interface ResumeWish {
+  readonly id: string | undefined
+  readonly source: string | undefined
+}
+
+/**
+ * The session to go on with: the one whose id begins so, else the latest that is not finished, else the latest; with a
+ * source, only those of that document count. Throws SESSION_NOT_FOUND, which says what to do, INVALID_ID, AMBIGUOUS_ID
+ * or KIND_MISMATCH.
+ */
+export function sessionToResume(dir: string, wish: ResumeWish, output: Output): SessionState {
+  const reader = openIfThere(dir, output)
+  if (!reader) throw nothingToResume(dir, wish)
+  try {
+    if (wish.id !== undefined) return namedSession(reader, wish.id)
+    const session = latest(reader, wish.source, isUnfinishedPlan) ?? latest(reader, wish.source, () => true)
+    if (session) return session
+    throw nothingToResume(dir, wish)
+  } finally {
+    reader.close()
+  }
+}
+
+/** The latest session of a document that is not finished, if there is one. */
+export function unfinishedPlanOf(dir: string, source: string, output: Output): SessionState | undefined {
+  const reader = openIfThere(dir, output)
+  if (!reader) return undefined
+  try {
+    return latest(reader, source, isUnfinishedPlan)
+  } finally {
+    reader.close()
+  }
+}
+
+/** The absolute path of a document, or its address if it is no file. */
+export function placeOf(source: string, baseDir: string): string {
+  if (/^file:/i.test(source)) return fileURLToPath(source)
+  return isAddress(source) ? source : resolve(baseDir, source)
+}
+
+export const isAddress = (source: string): boolean => /^[a-z][a-z0-9+.-]+:\/\//i.test(source)
+
+function openIfThere(dir: string, output: Output): Reader | undefined {
+  try {
+    return readDirectory(dir, output)
+  } catch (error) {
+    if (isHoldfastError(error, 'DIRECTORY_NOT_FOUND')) return undefined
+    throw error
+  }
+}
+
+function namedSession(reader: Reader, prefix: string): SessionState {
+  const session = reader.state(reader.find(prefix).id)
+  if (session.kind === KIND) return session
+  throw new CommandError('KIND_MISMATCH', 6, `session ${session.id} is of kind "${session.kind}", not a plan`)
+}
+
+/** Sessions that cannot be read are passed over; they have been told of. */
+function latest(
+  reader: Reader,
+  source: string | undefined,
+  test: (entry: SessionEntry) => boolean,
+): SessionState | undefined {
+  const wanted = source === undefined ? undefined : placeOf(source, '.')
+  for (const entry of entriesOf(reader).reverse()) {
+    const session = test(entry) ? readable(reader, entry.id) : undefined
+    if (session && (wanted === undefined || placeIn(session) === wanted)) return session
+  }
+  return undefined
+}
+
+function entriesOf(reader: Reader): SessionEntry[] {
+  const entries: SessionEntry[] = []
+  for (let cursor: string | undefined; ; ) {
+    const page = reader.list({ kind: KIND }, { limit: 1000, ...(cursor !== undefined && { cursor }) })
+    entries.push(...page.sessions)
+    cursor = page.cursor
+    if (cursor === undefined) return entries
+  }
+}
+
+function readable(reader: Reader, id: string): SessionState | undefined {
+  try {
+    return reader.state(id)
+  } catch (error) {
+    if (isHoldfastError(error, 'JOURNAL_CORRUPT')) return undefined
+    throw error
+  }
+}
+
+/** Where the document of a session is. */
+export function placeIn({ context }: SessionState): string | undefined {
+  const { source, baseDir } = context as { source?: unknown; baseDir?: unknown }
+  if (typeof source !== 'string') return undefined
+  return placeOf(source, typeof baseDir === 'string' ? baseDir : '.')
+}
+
+function nothingToResume(dir: string, { source }: ResumeWish): CommandError {
+  const what = source === undefined ? 'planning session' : `planning session of ${source}`
+  const start = `holdfast plan ${source ?? '<file>'} starts one`
+  return new CommandError('SESSION_NOT_FOUND', 3, `there is no ${what} to resume in ${dir}`, start)
+}

@@ -1,0 +1,116 @@
+// The one error class: every code leads to one HTTP status and one exit code, all of them documented ones.
+
+import { expect, test } from 'vitest'
+import { type ErrorCode, exitCodeOf, HoldfastError, isHoldfastError, statusOf } from '../src/errors.js'
+
+/** Every code: the compiler refuses a list that lacks one or has one too many. */
+const codes = Object.keys({
+  NOT_ACCEPTED: 0,
+  INVALID_EVENT: 0,
+  INVALID_INPUT: 0,
+  NOT_JSON: 0,
+  CONTEXT_MUTATED: 0,
+  DECISION_FAILED: 0,
+  INVALID_ID: 0,
+  AMBIGUOUS_ID: 0,
+  INVALID_ARGUMENT: 0,
+  INVALID_KIND: 0,
+  ACTOR_NOT_DURABLE: 0,
+  CHILD_ID_REQUIRED: 0,
+  UNKNOWN_KIND: 0,
+  KIND_MISMATCH: 0,
+  SESSION_NOT_FOUND: 0,
+  SESSION_EXISTS: 0,
+  SESSION_ENDED: 0,
+  SESSION_FAILED: 0,
+  SESSION_DELETED: 0,
+  SESSION_PARKED: 0,
+  IDEMPOTENCY_CONFLICT: 0,
+  MAILBOX_FULL: 0,
+  OVERLOADED: 0,
+  ABORTED: 0,
+  STEP_FAILED: 0,
+  STEP_NOT_FOUND: 0,
+  STEP_MODULE_FAILED: 0,
+  STEP_TIMEOUT: 0,
+  STEP_QUEUE_TIMEOUT: 0,
+  STEP_CRASHED: 0,
+  STEP_OUTPUT_NOT_JSON: 0,
+  POOL_CLOSED: 0,
+  POOL_FULL: 0,
+  OBSERVER_OVERFLOW: 0,
+  HISTORY_UNAVAILABLE: 0,
+  RUNTIME_CLOSED: 0,
+  READ_ONLY: 0,
+  OUTCOME_UNKNOWN: 0,
+  JOURNAL_FAILED: 0,
+  JOURNAL_CORRUPT: 0,
+  RECORD_TOO_LARGE: 0,
+  SNAPSHOT_CORRUPT: 0,
+  FORMAT_NEWER: 0,
+  DIRECTORY_LOCKED: 0,
+  DIRECTORY_NOT_FOUND: 0,
+  DIRECTORY_NOT_WRITABLE: 0,
+  DISK_FULL: 0,
+  DISK_FAILED: 0,
+  FILE_NOT_FOUND: 0,
+} satisfies Record<ErrorCode, 0>) as ErrorCode[]
+
+test('every code has an HTTP status of an error', () => {
+  for (const code of codes) {
+    expect(Number.isInteger(statusOf(code)), code).toBe(true)
+    expect(statusOf(code), code).toBeGreaterThanOrEqual(400)
+    expect(statusOf(code), code).toBeLessThan(600)
+  }
+})
+
+test('every code has one of the documented exit codes of failure', () => {
+  for (const code of codes) expect([1, 2, 3, 4, 5, 6, 7, 130], code).toContain(exitCodeOf(code))
+})
+
+test('what a caller did wrong is a 4xx, what went wrong here a 5xx, and no exit code says otherwise', () => {
+  for (const code of codes) {
+    const fault = statusOf(code) < 500 ? 'caller' : 'here'
+    if (fault === 'here') expect(exitCodeOf(code), code).toBe(1)
+  }
+})
+
+test('bad usage exits with 2, what is missing with 3, a conflict with 6, an abort with 7', () => {
+  const expected: readonly (readonly [number, number])[] = [
+    [400, 2],
+    [404, 3],
+    [410, 3],
+    [409, 6],
+    [499, 7],
+  ]
+  for (const code of codes) {
+    const row = expected.find(([status]) => status === statusOf(code))
+    if (row) expect(exitCodeOf(code), code).toBe(row[1])
+  }
+})
+
+test('an error carries its code, its message, its details and its cause', () => {
+  const cause = new Error('EIO')
+  const error = new HoldfastError('DISK_FAILED', 'mend it', { cause, details: { file: 'a' } })
+  expect(error).toBeInstanceOf(Error)
+  expect(error).toMatchObject({ name: 'HoldfastError', code: 'DISK_FAILED', message: 'mend it', details: { file: 'a' } })
+  expect(error.cause).toBe(cause)
+  expect(String(error)).toBe('HoldfastError: mend it')
+})
+
+test('an error without details has empty ones, and one without a cause has no such property', () => {
+  const error = new HoldfastError('ABORTED', 'x')
+  expect(error.details).toEqual({})
+  expect(Object.hasOwn(error, 'cause')).toBe(false)
+  expect(Object.hasOwn(new HoldfastError('ABORTED', 'x', { cause: undefined }), 'cause')).toBe(true)
+})
+
+test('an error is told by its codes, and other errors are not ours, whatever they carry', () => {
+  const error = new HoldfastError('SESSION_ENDED', 'x')
+  expect(isHoldfastError(error)).toBe(true)
+  expect(isHoldfastError(error, 'SESSION_ENDED')).toBe(true)
+  expect(isHoldfastError(error, 'ABORTED', 'SESSION_ENDED')).toBe(true)
+  expect(isHoldfastError(error, 'ABORTED')).toBe(false)
+  expect(isHoldfastError(Object.assign(new Error('x'), { code: 'SESSION_ENDED' }))).toBe(false)
+  expect(isHoldfastError(undefined)).toBe(false)
+})

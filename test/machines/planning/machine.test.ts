@@ -1,0 +1,318 @@
+// The statechart by itself: what it accepts where, and where that leads. Nothing runs; a step's end is an event.
+
+import { fc, test as property } from '@fast-check/vitest'
+import {
+  type PlanningEvent,
+  type PlanningInput,
+  PlanningSessionStatus,
+  planningMachine,
+} from 'holdfast/machines/planning'
+import { describe, expect, test } from 'vitest'
+import { initialTransition, type SnapshotFrom, transition } from 'xstate'
+
+type Snapshot = SnapshotFrom<typeof planningMachine>
+type AnyEvent = PlanningEvent | { type: `xstate.${string}`; output?: unknown; error?: unknown; actorId?: string }
+
+const INPUT: PlanningInput = {
+  title: 'Checkout',
+  source: 'checkout.md',
+  organizationId: 'acme',
+  trackerFile: '/t.json',
+}
+const AT = '2026-01-02T03:04:05.678Z'
+const RESULT = { epics: { 'epic-1': 'LOCAL-1' }, features: {}, stories: {}, enablers: {} }
+const PLAN = {
+  title: 'Checkout',
+  epics: [{ id: 'epic-1', title: 'Pay', description: '', acceptanceCriteria: [], labels: [], dependsOn: [] }],
+  features: [],
+  stories: [],
+  enablers: [],
+  warnings: [{ code: 'ORPHANED_ITEM', message: 'story-1 stands under nothing', details: { item: 'story-1' } }],
+}
+
+const begun = (input = INPUT): Snapshot => initialTransition(planningMachine, input)[0]
+const advance = (snapshot: Snapshot, ...events: AnyEvent[]): Snapshot =>
+  events.reduce((state, event) => transition(planningMachine, state, event as PlanningEvent)[0], snapshot)
+const done = (step: string, output: unknown): AnyEvent => ({ type: `xstate.done.actor.${step}`, output, actorId: step })
+const failed = (step: string, error: unknown): AnyEvent => ({
+  type: `xstate.error.actor.${step}`,
+  error,
+  actorId: step,
+})
+
+const STEPS: readonly { state: string; step: string; progress: number; end: AnyEvent }[] = [
+  {
+    state: 'fetching',
+    step: 'fetch',
+    progress: 10,
+    end: done('fetch', { text: '# Pay', location: '/c.md', bytes: 5 }),
+  },
+  { state: 'parsing', step: 'parse', progress: 20, end: done('parse', { title: '', sections: [[1, 'Pay']] }) },
+  { state: 'extracting', step: 'extract', progress: 40, end: done('extract', { plan: PLAN, at: AT }) },
+  {
+    state: 'creatingIssues',
+    step: 'createIssues',
+    progress: 60,
+    end: done('createIssues', { result: RESULT, links: [] }),
+  },
+  { state: 'linkingHierarchy', step: 'linkHierarchy', progress: 80, end: done('linkHierarchy', { linked: 0 }) },
+]
+
+/** A snapshot of every state there is. */
+const states: Record<string, Snapshot> = { pending: begun() }
+states.fetching = advance(begun(), { type: 'start' })
+for (const [index, { end }] of STEPS.entries()) {
+  const last = states[STEPS[index]?.state as string] as Snapshot
+  states[STEPS[index + 1]?.state ?? 'completed'] = advance(last, end)
+}
+states.driven = advance(begun(), { type: 'setStatus', status: 'processing' })
+states.failed = advance(begun(), { type: 'addError', message: 'no' })
+const everyState = Object.entries(states)
+const workingStates = STEPS.map(({ state, step }) => [state, step] as const)
+
+const outer = ({ value }: Snapshot): string => (typeof value === 'string' ? value : 'processing')
+const running = ({ children }: Snapshot): string[] => Object.keys(children)
+
+describe('by its steps', () => {
+  test('a session begins in pending, with nothing done', () => {
+    expect(begun().value).toBe('pending')
+    expect(begun().context).toEqual({
+      title: 'Checkout',
+      source: 'checkout.md',
+      organizationId: 'acme',
+      baseDir: '.',
+      tracker: { kind: 'local', file: '/t.json' },
+      pace: null,
+      progress: 0,
+      errors: [],
+      warnings: [],
+    })
+  })
+
+  test.each(STEPS)('$state shows $progress % and runs $step alone', ({ state, step, progress }) => {
+    const snapshot = states[state] as Snapshot
+    expect(snapshot.value).toEqual({ processing: { working: state } })
+    expect(snapshot.context.progress).toBe(progress)
+    expect(snapshot.context.progressMessage).toBeTruthy()
+    expect(running(snapshot)).toEqual([step])
+  })
+
+  test('the end of the last step completes it at 100 %, with the result, and nothing runs any more', () => {
+    const { value, context, status } = states.completed as Snapshot
+    expect([value, context.progress, context.result]).toEqual(['completed', 100, RESULT])
+    expect(running(states.completed as Snapshot)).toEqual([])
+    expect(status).toBe('active')
+  })
+
+  test.each(workingStates)(
+    'an error in %s fails the session, with the code, the details and the step',
+    (state, step) => {
+      const error = {
+        name: 'E',
+        message: 'it broke',
+        code: 'BROKEN',
+        details: { path: '/c.md' },
+        at: AT,
+        stack: 'at …',
+      }
+      const snapshot = advance(states[state] as Snapshot, failed(step, error))
+      expect(snapshot.value).toBe('failed')
+      expect(snapshot.context.errors).toEqual([
+        { message: 'it broke', code: 'BROKEN', details: { path: '/c.md', step }, timestamp: AT },
+      ])
+      expect(running(snapshot)).toEqual([])
+    },
+  )
+
+  test('an error that has nothing but a message is kept as that', () => {
+    const snapshot = advance(states.parsing as Snapshot, failed('parse', { name: 'Error', message: 'gone' }))
+    expect(snapshot.context.errors).toEqual([{ message: 'gone', details: { step: 'parse' } }])
+  })
+
+  test('a failure after the issues were created still shows which they are', () => {
+    const snapshot = advance(states.linkingHierarchy as Snapshot, failed('linkHierarchy', { message: 'no' }))
+    expect([snapshot.value, snapshot.context.result]).toEqual(['failed', RESULT])
+  })
+
+  test('what the extraction doubts becomes warnings, with the time of the extraction', () => {
+    expect(states.creatingIssues?.context.warnings).toEqual([{ ...PLAN.warnings[0], timestamp: AT }])
+  })
+
+  test('no document ever stands in the context', () => {
+    for (const [, { context }] of everyState) {
+      expect(JSON.stringify(context)).not.toMatch(/# Pay|sections|acceptanceCriteria/)
+    }
+  })
+
+  test('each step gets what the one before it gave', () => {
+    const inputs = workingStates.map(([state, step]) => {
+      const child = states[state]?.children[step] as unknown as { options: { input: unknown } }
+      return child.options.input
+    })
+    const tracker = { kind: 'local', file: '/t.json' }
+    expect(inputs).toEqual([
+      { source: 'checkout.md', baseDir: '.' },
+      { text: '# Pay' },
+      { document: { title: '', sections: [[1, 'Pay']] } },
+      { plan: { ...PLAN, warnings: [] }, tracker, pace: null },
+      { links: [], tracker, pace: null },
+    ])
+  })
+})
+
+describe('start', () => {
+  test.each(everyState)('in %s is accepted only if that is pending', (name, snapshot) => {
+    expect(snapshot.can({ type: 'start' })).toBe(name === 'pending')
+    const next = advance(snapshot, { type: 'start' })
+    if (name !== 'pending') expect(next.value).toEqual(snapshot.value)
+  })
+
+  test('begins anew after the session was put back to pending: no old progress, no old result, the notes stay', () => {
+    const again = advance(states.completed as Snapshot, { type: 'setStatus', status: 'pending' }, { type: 'start' })
+    expect(again.value).toEqual({ processing: { working: 'fetching' } })
+    expect(again.context.progress).toBe(10)
+    expect(again.context.result).toBeUndefined()
+    expect(again.context.warnings).toHaveLength(1)
+  })
+})
+
+describe('the setters', () => {
+  const note = { message: 'hm', code: 'HM', details: { a: [1] }, at: AT }
+  const kept = { message: 'hm', code: 'HM', details: { a: [1] }, timestamp: AT }
+
+  test.each(everyState)('setProgress in %s sets the progress and its message, and moves nothing', (_, snapshot) => {
+    const next = advance(snapshot, { type: 'setProgress', progress: 33, message: 'a third' })
+    expect([next.context.progress, next.context.progressMessage]).toEqual([33, 'a third'])
+    expect(next.value).toEqual(snapshot.value)
+    expect(running(next)).toEqual(running(snapshot))
+  })
+
+  test('a progress without a message drops the one of the progress before', () => {
+    const next = advance(
+      begun(),
+      { type: 'setProgress', progress: 1, message: 'one' },
+      { type: 'setProgress', progress: 2 },
+    )
+    expect(next.context.progressMessage).toBeUndefined()
+  })
+
+  test.each(everyState)('addWarning in %s adds one, and moves nothing', (_, snapshot) => {
+    const next = advance(snapshot, { type: 'addWarning', ...note })
+    expect(next.context.warnings).toEqual([...snapshot.context.warnings, kept])
+    expect(next.value).toEqual(snapshot.value)
+    expect(running(next)).toEqual(running(snapshot))
+  })
+
+  test.each(everyState)('addError in %s adds one, fails the session and stops the step', (_, snapshot) => {
+    const next = advance(snapshot, { type: 'addError', ...note })
+    expect(next.context.errors).toEqual([...snapshot.context.errors, kept])
+    expect(next.value).toBe('failed')
+    expect(running(next)).toEqual([])
+  })
+
+  test.each(everyState)('setResult in %s completes the session and stops the step', (_, snapshot) => {
+    const next = advance(snapshot, { type: 'setResult', result: RESULT })
+    expect([next.value, next.context.progress, next.context.result]).toEqual(['completed', 100, RESULT])
+    expect(running(next)).toEqual([])
+  })
+
+  describe.each(['setStatus', 'updateState'] as const)('%s', (type) => {
+    test.each(everyState)('in %s leads to each status', (_, snapshot) => {
+      for (const status of Object.values(PlanningSessionStatus)) {
+        expect(outer(advance(snapshot, { type, status })), status).toBe(status)
+      }
+    })
+
+    test.each(everyState)('of processing in %s starts no step, and stops none', (name, snapshot) => {
+      const next = advance(snapshot, { type, status: 'processing' })
+      expect(running(next)).toEqual(running(snapshot))
+      if (outer(snapshot) === 'processing') expect(next.value).toEqual(snapshot.value)
+      else expect(next.value, name).toEqual({ processing: 'driven' })
+      expect(snapshot.can({ type, status: 'processing' })).toBe(true)
+    })
+
+    test.each(workingStates)('that leaves processing from %s stops the step', (state) => {
+      for (const status of ['pending', 'completed', 'failed'] as const) {
+        expect(running(advance(states[state] as Snapshot, { type, status }))).toEqual([])
+      }
+    })
+  })
+
+  test.each(everyState)('updateState in %s sets exactly the fields that it has', (_, snapshot) => {
+    const fields = { progress: 7, progressMessage: 'm', errors: [{ message: 'e' }], warnings: [], result: RESULT }
+    const next = advance(snapshot, { type: 'updateState', ...fields, at: AT })
+    expect(next.context).toEqual({ ...snapshot.context, ...fields, errors: [{ message: 'e', timestamp: AT }] })
+    expect(next.value).toEqual(snapshot.value)
+    expect(advance(snapshot, { type: 'updateState' }).context).toEqual(snapshot.context)
+  })
+
+  test('a note keeps the time that it came with', () => {
+    const timestamp = '2020-01-01T00:00:00.000Z'
+    const next = advance(begun(), { type: 'updateState', warnings: [{ message: 'old', timestamp }], at: AT })
+    expect(next.context.warnings).toEqual([{ message: 'old', timestamp }])
+  })
+})
+
+describe('always', () => {
+  const result = fc.constant(RESULT)
+  const status = fc.constantFrom(...Object.values(PlanningSessionStatus))
+  const event: fc.Arbitrary<AnyEvent> = fc.oneof(
+    fc.constant({ type: 'start' } as const),
+    fc.record({ type: fc.constant('setProgress' as const), progress: fc.integer({ min: 0, max: 100 }) }),
+    fc.record({ type: fc.constant('setStatus' as const), status }),
+    fc.record({ type: fc.constantFrom('addError' as const, 'addWarning' as const), message: fc.string() }),
+    fc.record({ type: fc.constant('setResult' as const), result }),
+    fc.record(
+      { type: fc.constant('updateState' as const), status, progress: fc.constant(5) },
+      { requiredKeys: ['type'] },
+    ),
+    fc.constantFrom(...STEPS.map(({ end }) => end)),
+    fc.constantFrom(...STEPS.map(({ step }) => failed(step, { message: 'no' }))),
+  )
+  /** From a state to those that one event may lead to by itself, the setters apart. */
+  const ROUTE = ['pending', 'fetching', 'parsing', 'extracting', 'creatingIssues', 'linkingHierarchy', 'completed']
+  /** The runtime lets the end of a step through only while it runs. */
+  const isStale = (event: AnyEvent, snapshot: Snapshot): boolean =>
+    'actorId' in event && !running(snapshot).includes(event.actorId as string)
+  const place = ({ value }: Snapshot): string => {
+    const inner = typeof value === 'string' ? value : (value as { processing: string | { working: string } }).processing
+    return typeof inner === 'string' ? inner : inner.working
+  }
+
+  property.prop([fc.array(event, { maxLength: 60 })])(
+    'a step runs in its own state only, and none runs twice',
+    (events) => {
+      let snapshot = begun()
+      for (const next of events) {
+        const before = snapshot
+        if (isStale(next, before)) continue
+        snapshot = advance(before, next)
+        const step = STEPS.find(({ state }) => state === place(snapshot))
+        expect(running(snapshot)).toEqual(step ? [step.step] : [])
+        expect(snapshot.status).toBe('active')
+        expect(JSON.parse(JSON.stringify(snapshot.context))).toEqual(
+          Object.fromEntries(Object.entries(snapshot.context).filter(([, value]) => value !== undefined)),
+        )
+        if (!step || place(before) === place(snapshot)) continue
+        expect(place(before)).toBe(ROUTE[ROUTE.indexOf(step.state) - 1])
+        expect(next.type).toBe(
+          place(before) === 'pending' ? 'start' : `xstate.done.actor.${STEPS[STEPS.indexOf(step) - 1]?.step}`,
+        )
+      }
+    },
+  )
+
+  property.prop([fc.array(event, { maxLength: 60 })])(
+    'no event changes what was there: an old snapshot stays as it was',
+    (events) => {
+      let snapshot = begun()
+      for (const next of events) {
+        if (isStale(next, snapshot)) continue
+        const before = JSON.stringify(snapshot.context)
+        const old = snapshot
+        snapshot = advance(snapshot, next)
+        expect(JSON.stringify(old.context)).toBe(before)
+      }
+    },
+  )
+})

@@ -1,0 +1,145 @@
+// One life of a runtime in a simulated world: a virtual clock, a crash disk, the files journal, steps in this thread.
+// A crash is a copy of the disk as it would be after a power cut at that moment; the old world goes on in its own universe,
+// and nobody listens to it any more. Nothing real is touched, and the same seed gives the same world.
+
+import type { AnySessionKind } from '../../src/define.js'
+import type { Disk } from '../../src/disk.js'
+import { type FileJournalOptions, openFileJournal } from '../../src/files/journal.js'
+import { createFileSnapshots } from '../../src/files/snapshots.js'
+import { createInlinePool } from '../../src/inline/pool.js'
+import type { Damage, Journal } from '../../src/journal.js'
+import type { Logger } from '../../src/logger.js'
+import type { Pool } from '../../src/pool.js'
+import type { Position, TransitionRecord } from '../../src/record.js'
+import { createRuntime, type Runtime } from '../../src/runtime.js'
+import type { Snapshots } from '../../src/snapshots.js'
+import { createSeededChance } from '../../src/testing/chance.js'
+import { createVirtualClock, type VirtualClock } from '../../src/testing/clock.js'
+import type { CrashDisk, DiskCall, Fate, PendingOperation } from '../../src/testing/disk.js'
+import { recordingDisk } from '../../src/testing/recording-disk.js'
+
+/** Where virtual time begins: 2030-01-01T00:00:00Z. */
+export const START_MS = 1_893_456_000_000
+
+export interface WorldOptions {
+  readonly disk: CrashDisk
+  readonly kinds: readonly AnySessionKind[]
+  readonly nowMs?: number
+  readonly seed?: number
+  readonly journal?: FileJournalOptions
+  /** The steps, given the clock of this world. */
+  readonly steps?: (clock: VirtualClock) => Record<string, unknown>
+  /** Called before and after every call to the disk. */
+  readonly onPoint?: (phase: 'before' | 'after', call: DiskCall) => void
+  readonly wrapDisk?: (disk: Disk) => Disk
+  readonly wrapPool?: (pool: Pool) => Pool
+  /** Called for each record that the journal has taken, before anything else can happen. */
+  readonly onAppend?: (appended: Appended) => void
+}
+
+/** A record that was handed to the journal, and whether its session has been told what became of it. */
+export interface Appended {
+  readonly record: TransitionRecord
+  readonly position: Position
+  settled: boolean
+}
+
+export interface World {
+  readonly disk: CrashDisk
+  readonly clock: VirtualClock
+  readonly journal: Journal
+  readonly snapshots: Snapshots
+  readonly runtime: Runtime
+  readonly epoch: number
+  readonly damage: readonly Damage[]
+  /** Every record of this life, in the order of the journal. */
+  readonly appended: readonly Appended[]
+  /** What was logged as a warning or an error. */
+  readonly complaints: readonly string[]
+}
+
+export async function openWorld(options: WorldOptions): Promise<World> {
+  const { disk, kinds, onPoint, wrapDisk = same, wrapPool = same } = options
+  const clock = createVirtualClock(options.nowMs ?? START_MS)
+  if (onPoint) disk.onCall = (_, call) => void onPoint('before', call)
+  const outer = wrapDisk(onPoint ? recordingDisk(disk, (call) => onPoint('after', call)) : disk)
+  const opened = openFileJournal(outer, clock, options.journal)
+  const appended: Appended[] = []
+  const journal = followed(opened.journal, (entry) => {
+    appended.push(entry)
+    options.onAppend?.(entry)
+  })
+  const complaints: string[] = []
+  const snapshots = createFileSnapshots(outer, ({ file, reason }) => complaints.push(`${file}: ${reason}`))
+  const modules = options.steps?.(clock) ?? {}
+  const pool = wrapPool(createInlinePool({ clock, load: () => Promise.resolve(modules) }))
+  const ports = { journal, snapshots, pool, clock, chance: createSeededChance(options.seed ?? 1) }
+  const { epoch, damage } = opened
+  const runtime = await createRuntime(ports, { kinds, damage, logger: collector(complaints) })
+  return { disk, clock, journal, snapshots, runtime, epoch, damage, appended, complaints }
+}
+
+/** Whether a record of this life is under way: decided, and nobody knows yet whether it is durable. */
+export const inFlight = ({ appended }: World): boolean => appended.length > 0 && appended.at(-1)?.settled === false
+
+/** Waits until nothing is in flight any more; time stands still. */
+export async function settle(world: World): Promise<void> {
+  do await turn()
+  while (inFlight(world))
+}
+
+/** What became of the pending operations, drawn by `random`: mostly kept or lost, sometimes torn. */
+export function randomFates(random: () => number): (operation: PendingOperation) => Fate {
+  return ({ kind, bytes }) => {
+    const draw = random()
+    if (draw < 0.4) return 'kept'
+    if (draw < 0.65 || kind !== 'write') return 'dropped'
+    return draw < 0.72 ? 'zeroed' : { bytes: Math.floor(random() * (bytes + 1)) }
+  }
+}
+
+/** All that microtasks and the next turn of the event loop have to do is done. */
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+const same = <T>(value: T): T => value
+
+/** The same journal, which tells of each record that it takes. */
+function followed(inner: Journal, onAppend: (appended: Appended) => void): Journal {
+  return {
+    get end() {
+      return inner.end
+    },
+    get pending() {
+      return inner.pending
+    },
+    append(record, waiter) {
+      const settled = (): void => void (entry.settled = true)
+      const position = inner.append(record, {
+        durable(at, bytes) {
+          settled()
+          waiter.durable(at, bytes)
+        },
+        failed(error) {
+          settled()
+          waiter.failed(error)
+        },
+      })
+      const entry: Appended = { record, position, settled: false }
+      onAppend(entry)
+      return position
+    },
+    read: (position) => inner.read(position),
+    scan: (from) => inner.scan(from),
+    stats: () => inner.stats(),
+    flush: () => inner.flush(),
+    close: () => inner.close(),
+  }
+}
+
+function collector(complaints: string[]): Logger {
+  const complain = (fields: object, message: string): void => {
+    const { err } = fields as { err?: { stack?: string } }
+    complaints.push(err ? `${message}: ${err.stack ?? String(err)}` : message)
+  }
+  return { info: () => {}, warn: complain, error: complain }
+}
