@@ -64,7 +64,7 @@ export function defineSession<TMachine extends AnyStateMachine>(
   definition: SessionDefinition<TMachine>,
 ): SessionKind<TMachine> {
   const { kind, version, machine, steps, input, events, index } = definition
-  if (!/^[A-Za-z][A-Za-z0-9_-]{0,63}$/.test(kind)) {
+  if (typeof kind !== 'string' || !/^[A-Za-z][A-Za-z0-9_-]{0,63}$/.test(kind)) {
     throw invalid(kind, 'a name is a letter, then letters, digits, "-" or "_", at most 64 in all')
   }
   if (!Number.isSafeInteger(version) || version < 1) throw invalid(kind, 'version must be an integer from 1')
@@ -103,7 +103,7 @@ function checkActors(kind: string, machine: AnyStateMachine, hasModule: boolean)
 function* actorsOf(machine: AnyStateMachine): Generator<Spawn> {
   for (const node of (machine as unknown as { idMap: Map<string, NodeShape> }).idMap.values()) {
     for (const invoke of node.invoke) yield { state: node.id, src: invoke.src }
-    const transitions = [...node.transitions.values()].flat().concat(node.always ?? [])
+    const transitions = [...node.transitions.values()].flat().concat(node.always ?? [], node.initial)
     const actions = [...node.entry, ...node.exit, ...transitions.flatMap((transition) => transition.actions)]
     for (const action of actions) {
       const spawn = action as { type?: string; src?: unknown } | undefined
@@ -119,6 +119,7 @@ interface NodeShape {
   readonly entry: readonly unknown[]
   readonly exit: readonly unknown[]
   readonly transitions: ReadonlyMap<string, readonly { readonly actions: readonly unknown[] }[]>
+  readonly initial: { readonly actions: readonly unknown[] }
   readonly always?: readonly { readonly actions: readonly unknown[] }[]
 }
 

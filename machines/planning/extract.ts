@@ -44,7 +44,7 @@ export function extractPlan(document: ParsedDocument): PlanningDocument {
 
 function readDocument(document: ParsedDocument): Reading {
   if (document.sections.every(({ title, blocks }) => title === '' && blocks.length === 0)) throw emptyDocument()
-  const reading: Reading = { drafts: [], links: [], survey: surveyOf(document) }
+  const reading: Reading = { drafts: [], named: new Set(), links: [], survey: surveyOf(document) }
   readHeadings(outlineOf(document.sections), NOWHERE, reading)
   return reading
 }

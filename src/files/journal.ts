@@ -4,12 +4,14 @@
 // what a crashed process left in the page cache may be readable and yet not durable.
 
 import type { Clock } from '../clock.js'
-import { type Disk, type DiskFile, readAll, writeAll, writeAllSync } from '../disk.js'
+import { type Disk, writeAll, writeAllSync } from '../disk.js'
 import { HoldfastError } from '../errors.js'
 import type { Damage, Journal, JournalEntry, JournalStats, ReadableJournal, Waiter } from '../journal.js'
 import type { Position, TransitionRecord } from '../record.js'
 import { FlushMode } from './flush-mode.js'
-import { FORMAT, HEADER_BYTES, headerLine, Lines, pieces, readHeader, readRecord, segmentName } from './segment.js'
+import { FORMAT, HEADER_BYTES, Lines } from './segment.js'
+import { createSegment, findSegments, first, readIn, renew, type Segment, scanSegments } from './segments.js'
+import { storageError } from './storage-error.js'
 
 export interface FileJournalOptions {
   /** A segment is sealed once it is this large; default 16 MiB. */
@@ -33,12 +35,6 @@ export interface OpenedForReading extends ReadableJournal {
   close(): void
 }
 
-interface Segment {
-  readonly number: number
-  readonly base: Position
-  readonly file: DiskFile
-}
-
 interface Batch {
   readonly start: Position
   /** In a new segment if set. */
@@ -49,8 +45,6 @@ interface Batch {
   readonly waiters: Waiter[]
   readonly sizes: number[]
 }
-
-const READ_BYTES = 4096
 
 /**
  * Opens the journal of a data directory for its only writer.
@@ -236,8 +230,7 @@ export class FileJournal implements Journal {
   #nextBatch(end: Position, chain: number, before?: Batch): Batch {
     const last = this.#segments[this.#segments.length - 1] as Segment
     // The segment that the batch before begins is not there yet.
-    const current =
-      before?.segment === undefined ? last : { number: before.segment, base: before.start - HEADER_BYTES }
+    const current = before?.segment === undefined ? last : { number: before.segment, base: before.start - HEADER_BYTES }
     const sealed = end - current.base >= this.#segmentBytes
     const lines = this.#spare ?? new Lines(chain)
     this.#spare = undefined
@@ -287,187 +280,11 @@ export class FileJournal implements Journal {
   }
 }
 
-function findSegments(disk: Disk): Segment[] {
-  const segments: Segment[] = []
-  for (const name of disk.list('journal')) {
-    if (!/^\d{8}\.jsonl$/.test(name)) continue
-    const file = disk.openRead(`journal/${name}`)
-    if (!file) continue
-    const header = headerOf(file)
-    const before = segments.at(-1)
-    // A header that cannot be read does not hide its records: the position follows from the segment before.
-    const base = header?.header.base ?? (before ? before.base + before.file.size() : 0)
-    segments.push({ number: Number.parseInt(name, 10), base, file })
-  }
-  return segments
-}
-
-function headerOf(file: DiskFile): ReturnType<typeof readHeader> {
-  const bytes = new Uint8Array(HEADER_BYTES)
-  const header = readHeader(bytes.subarray(0, file.readSync(bytes, 0)))
-  if (header && header.header.holdfast > FORMAT) throw newer(file.path, header.header.holdfast)
-  return header
-}
-
-interface Start {
-  readonly segment: Segment
-  readonly chain: number
-  readonly end: Position
-  readonly epoch: number
-  readonly damage: readonly Damage[]
-}
-
-function first(disk: Disk): Start {
-  const segment = createSegment(disk, { holdfast: FORMAT, segment: 1, epoch: 1, base: 0 }, 0)
-  disk.syncFolder('')
-  return { segment, chain: 0, end: HEADER_BYTES, epoch: 1, damage: [] }
-}
-
-/** Copies what can be read of the last segment into a new file of the same name; keeps aside what is cut off. */
-function renew(disk: Disk, old: Segment): Start {
-  const bytes = readAll(disk, old.file.path) ?? new Uint8Array()
-  const found = headerOf(old.file)
-  const damage: Damage[] = []
-  let end = Math.min(HEADER_BYTES, bytes.length)
-  let chain = found?.chain ?? 0
-  for (const piece of pieces(bytes, old.base, HEADER_BYTES, found?.chain)) {
-    if (piece.kind === 'record') chain = piece.checksum
-    else damage.push(keep(disk, old, bytes, piece.kind, piece.offset, piece.bytes))
-    if (piece.kind !== 'torn') end = piece.offset + piece.bytes
-  }
-  const epoch = (found?.header.epoch ?? 0) + 1
-  const header = { holdfast: FORMAT, segment: old.number, epoch, base: old.base }
-  const content = bytes.subarray(
-    Math.min(HEADER_BYTES, bytes.length),
-    Math.max(end, Math.min(HEADER_BYTES, bytes.length)),
-  )
-  const segment = createSegment(disk, header, found?.chain ?? 0, content)
-  old.file.close()
-  return { segment, chain, end: old.base + HEADER_BYTES + content.length, epoch, damage }
-}
-
-/** Writes a segment with its first content under a temporary name, then names it: it is never seen half done. */
-function createSegment(
-  disk: Disk,
-  header: { holdfast: number; segment: number; epoch: number; base: Position },
-  chain: number,
-  content: Uint8Array = new Uint8Array(),
-): Segment {
-  const path = segmentName(header.segment)
-  try {
-    const file = disk.create(`${path}.tmp`)
-    writeAllSync(file, Buffer.concat([headerLine(header, chain), content]), 0)
-    file.syncSync()
-    disk.rename(`${path}.tmp`, path)
-    disk.syncFolder('journal')
-    return { number: header.segment, base: header.base, file }
-  } catch (error) {
-    throw storageError(error)
-  }
-}
-
-function keep(
-  disk: Disk,
-  segment: Segment,
-  bytes: Uint8Array,
-  kind: Damage['kind'],
-  offset: number,
-  length: number,
-): Damage {
-  const damaged = bytes.subarray(offset, offset + length)
-  const kept = `quarantine/${segmentName(segment.number).slice('journal/'.length)}.${offset}.${kind}`
-  disk.makeFolder('quarantine')
-  const file = disk.create(kept)
-  try {
-    writeAllSync(file, damaged, 0)
-    file.syncSync()
-  } finally {
-    file.close()
-  }
-  disk.syncFolder('quarantine')
-  return { file: segment.file.path, offset, bytes: length, kind, kept, sessions: sessionsIn(damaged) }
-}
-
-/** Ids of sessions that can be made out in damaged bytes. */
-function sessionsIn(bytes: Uint8Array): string[] {
-  const text = Buffer.from(bytes).toString('latin1')
-  const named = text.matchAll(/"session":"([A-Za-z0-9][A-Za-z0-9_-]{0,63})"/g)
-  return [...new Set([...named].map((match) => match[1] as string))]
-}
-
-function readIn(segments: readonly Segment[], position: Position, end: Position): TransitionRecord {
-  const segment = segments.findLast((candidate) => candidate.base <= position)
-  const record = segment && position < end ? readAt(segment.file, position - segment.base) : undefined
-  if (record) return record
-  throw corrupt(segment ? segment.file.path : 'journal', position - (segment?.base ?? 0))
-}
-
-function* scanSegments(
-  segments: readonly Segment[],
-  from: Position,
-  end: Position,
-  onDamage: (damage: Damage) => void = () => {},
-): Generator<JournalEntry> {
-  for (const [index, segment] of [...segments].entries()) {
-    const next = segments[index + 1]
-    if (next && next.base <= from) continue
-    if (segment.base >= end) return
-    const bytes = new Uint8Array(segment.file.size())
-    segment.file.readSync(bytes, 0)
-    const start = Math.max(from - segment.base, HEADER_BYTES)
-    for (const piece of pieces(bytes, segment.base, start)) {
-      const position = segment.base + piece.offset
-      if (position >= end) return
-      if (piece.kind === 'record') yield { position, record: piece.record }
-      else if (piece.kind === 'corrupt' || next) {
-        const sessions = sessionsIn(bytes.subarray(piece.offset, piece.offset + piece.bytes))
-        onDamage({ file: segment.file.path, offset: piece.offset, bytes: piece.bytes, kind: 'corrupt', sessions })
-      }
-    }
-  }
-}
-
-function readAt(file: DiskFile, offset: number): TransitionRecord | undefined {
-  for (let size = READ_BYTES; ; size *= 4) {
-    const bytes = new Uint8Array(size)
-    const read = file.readSync(bytes, offset)
-    const found = readRecord(bytes.subarray(0, read), 0)
-    if (found) return found.record
-    if (read < size || bytes.includes(0x0a)) return undefined
-  }
-}
-
-/** A file-system error as one of ours: DISK_FULL or DISK_FAILED. */
-export function storageError(cause: unknown): HoldfastError {
-  if (cause instanceof HoldfastError) return cause
-  const code = (cause as { code?: string }).code
-  const message = cause instanceof Error ? cause.message : String(cause)
-  return code === 'ENOSPC' || code === 'EDQUOT'
-    ? new HoldfastError('DISK_FULL', `the disk is full (${message}); free some space and open the runtime again`, {
-        cause,
-      })
-    : new HoldfastError('DISK_FAILED', `the disk failed (${message}); mend it and open the runtime again`, { cause })
-}
-
 const unknownOutcome = (cause: Error): HoldfastError =>
   new HoldfastError(
     'OUTCOME_UNKNOWN',
     `the record was written but not confirmed (${cause.message}); reopen and look at the session to learn whether it is there`,
     { cause },
-  )
-
-const corrupt = (file: string, offset: number): HoldfastError =>
-  new HoldfastError('JOURNAL_CORRUPT', `${file} cannot be read at offset ${offset}; other sessions are not affected`, {
-    details: { file, offset },
-  })
-
-const newer = (file: string, format: number): HoldfastError =>
-  new HoldfastError(
-    'FORMAT_NEWER',
-    `${file} has format ${format}, this Holdfast reads ${FORMAT}; install a newer one`,
-    {
-      details: { file, format },
-    },
   )
 
 const tooLarge = (bytes: number, limit: number): HoldfastError =>

@@ -18,7 +18,7 @@ export const FORMAT = 1
 export const HEADER_BYTES = 160
 /** Two checksums and the spaces behind them. */
 export const PREFIX_BYTES = 18
-const NEWLINE = 0x0a
+export const NEWLINE = 0x0a
 const SPACE = 0x20
 
 export interface SegmentHeader {
@@ -39,6 +39,8 @@ export type Piece =
       readonly offset: number
       readonly bytes: number
       readonly record: StoredRecord
+      /** The checksum it continues, and its own. */
+      readonly before: number
       readonly checksum: number
     }
   | { readonly kind: 'corrupt'; readonly offset: number; readonly bytes: number }
@@ -146,7 +148,7 @@ export function* pieces(bytes: Uint8Array, base: Position, from: number, chain?:
     const line = lineAt(buffer, offset)
     if (line && (last === undefined || line.before === last)) {
       const record = JSON.parse(line.json) as StoredRecord
-      yield { kind: 'record', offset, bytes: line.end - offset, record, checksum: line.checksum }
+      yield { kind: 'record', offset, bytes: line.end - offset, record, before: line.before, checksum: line.checksum }
       last = line.checksum
       offset = line.end
       continue

@@ -141,8 +141,8 @@ class Builder {
   #behaviour(spec: NodeSpec, id: string): Config {
     const { entry, exit, on, after, always, onDone, work } = spec
     return {
-      entry: entry.map((action) => this.#action(action)),
-      exit: exit.map((action) => this.#action(action)),
+      entry: entry.flatMap((action) => this.#action(action)),
+      exit: exit.flatMap((action) => this.#action(action)),
       on: grouped(on.map(({ event, to }) => [EVENTS[event] as string, this.#transition(to)])),
       after: grouped(after.map(({ ms, to }) => [String(ms), this.#transition(to)])),
       always: always.map((to) => this.#transition(to, true)),
@@ -165,7 +165,7 @@ class Builder {
       ...(target !== undefined && { target: `#${this.#targets[target % this.#targets.length]}` }),
       reenter,
       guard: this.#guard(guard, eventless),
-      actions: [eventless ? burn : spend, ...actions.map((action) => this.#action(action))],
+      actions: [eventless ? burn : spend, ...actions.flatMap((action) => this.#action(action))],
     }
   }
 
@@ -187,14 +187,17 @@ class Builder {
       case 'raise':
         return raise({ type: EVENTS[spec.event], via: 'raise' } as never)
       case 'raiseLater':
-        return raise({ type: EVENTS[spec.event], via: 'later' } as never, later(spec) as never)
+        return alone(spec, raise({ type: EVENTS[spec.event], via: 'later' } as never, later(spec) as never))
       case 'tell':
         return sendTo((({ self }: any) => self) as never, { type: EVENTS[spec.event], via: 'self' } as never)
       case 'tellLater':
-        return sendTo(
-          (({ self }: any) => self) as never,
-          { type: EVENTS[spec.event], via: 'later' } as never,
-          later(spec) as never,
+        return alone(
+          spec,
+          sendTo(
+            (({ self }: any) => self) as never,
+            { type: EVENTS[spec.event], via: 'later' } as never,
+            later(spec) as never,
+          ),
         )
       case 'cancel':
         return cancel(IDS[spec.id] as string)
@@ -203,6 +206,10 @@ class Builder {
     }
   }
 }
+
+/** A delayed event takes the place of the one with the same id: of two, XState forgets the id of one. */
+const alone = ({ id }: { id?: number }, action: any): any[] =>
+  id === undefined ? [action] : [cancel(IDS[id] as string), action]
 
 const later = ({ ms, id }: { ms: number; id?: number }): Config => ({
   delay: ms,

@@ -4,11 +4,13 @@
 
 import type { Block, Line } from '../blocks.js'
 import type { ItemType } from '../document.js'
-import { holdsStories, readBody, readCriteria } from './body.js'
+import { readBody, readCriteria } from './body.js'
 import { type Draft, drafted, isLeaf, lineOf, rankOf, takeField } from './drafts.js'
 import { type Field, fieldsIn, headingFieldsIn } from './fields.js'
 import { type Marker, outlineNumber, withoutOutline } from './markers.js'
+import { holdsStories } from './paragraphs.js'
 import {
+  add,
   headOf,
   holdsItems,
   itemsWithin,
@@ -88,7 +90,7 @@ function readItem(outline: Outline, found: Found, place: Place, level: Level, re
   draft.before = [...level.before]
   level.before.push(draft)
   level.tail = undefined
-  reading.drafts.push(draft)
+  add(reading, draft)
   const inCollection = found.marker === undefined && place.collection.length > 1
   const collection = inCollection ? place.collection.slice(1) : []
   readInside(outline, { ...NOWHERE, owner: draft, collection, strong: place.strong }, reading)

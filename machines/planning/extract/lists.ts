@@ -4,10 +4,20 @@
 
 import type { Block, Line, List, ListItem } from '../blocks.js'
 import { criteriaIn, isNumberedCriterion, itemText, opensScenario } from './criteria.js'
-import { type Draft, drafted, isLeaf, lineOf, rankOf, takeField, tell } from './drafts.js'
+import { type Draft, drafted, isLeaf, lineOf, takeField, tell } from './drafts.js'
 import { type Field, fieldsIn } from './fields.js'
 import { type Marker, markerIn } from './markers.js'
-import { headOf, itemsWithin, markerOf, NOWHERE, type Place, type Reading, restOf } from './reading.js'
+import {
+  add,
+  headOf,
+  itemsWithin,
+  markerOf,
+  NOWHERE,
+  namesParent,
+  type Place,
+  type Reading,
+  restOf,
+} from './reading.js'
 import { sentenceIn } from './sentences.js'
 import { collectionIn } from './titles.js'
 
@@ -119,12 +129,8 @@ function readMarked(item: ListItem, head: Line, place: Place, reading: Reading, 
   return true
 }
 
-/** "- Epic: Accounts" in a story says what the story belongs to. */
-export const namesParent = (marker: Marker, owner: Draft | undefined): owner is Draft =>
-  owner !== undefined && marker.title !== '' && rankOf(marker.type) < rankOf(owner.type)
-
 function begin(draft: Draft, tail: string, rest: readonly Block[], reading: Reading, inside: ReadInside): void {
-  reading.drafts.push(draft)
+  add(reading, draft)
   const before: Block[] = tail === '' ? [] : [{ type: 'paragraph', lines: [lineOf(tail)] }]
   inside([...before, ...rest], { ...NOWHERE, owner: draft })
 }

@@ -4,7 +4,7 @@
 import type { Block, Line, ListItem } from '../blocks.js'
 import type { EnablerType, ItemType } from '../document.js'
 import type { ParsedDocument, Section } from '../parse.js'
-import type { Draft } from './drafts.js'
+import { type Draft, rankOf } from './drafts.js'
 import { type Form, letterCodeIn, type Marker, markerIn } from './markers.js'
 import { sentenceIn } from './sentences.js'
 import { collectionIn, isAside, saysPlan } from './titles.js'
@@ -35,9 +35,26 @@ export interface Link {
 
 export interface Reading {
   drafts: Draft[]
+  /** The types and titles of the drafts. */
+  named: Set<string>
   links: Link[]
   survey: Survey
 }
+
+/** Keeps an item that was found. */
+export function add({ drafts, named }: Reading, draft: Draft): void {
+  drafts.push(draft)
+  named.add(nameOf(draft))
+}
+
+const nameOf = ({ type, title }: Pick<Draft, 'type' | 'title'>): string => `${type} ${title.toLowerCase()}`
+
+/** True when an item of the marker's type and title was found before. */
+export const isNamed = ({ named }: Reading, marker: Marker): boolean => named.has(nameOf(marker))
+
+/** "Epic: Accounts" in a story says what the story belongs to. */
+export const namesParent = (marker: Marker, owner: Draft | undefined): owner is Draft =>
+  owner !== undefined && marker.title !== '' && rankOf(marker.type) < rankOf(owner.type)
 
 export interface Survey {
   /** Several codes of a single letter occur (`E1`, `S3`), so they are codes and not products. */

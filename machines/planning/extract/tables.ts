@@ -7,7 +7,7 @@ import type { ItemType } from '../document.js'
 import { type Draft, drafted, isLeaf, lineOf, rankOf, takeField } from './drafts.js'
 import { type Field, type FieldKind, labelKind } from './fields.js'
 import { markerIn, plainKey, saysNothing, trackerCode } from './markers.js'
-import type { Place, Reading } from './reading.js'
+import { add, type Place, type Reading } from './reading.js'
 import { sentenceIn } from './sentences.js'
 
 type Column = FieldKind | ItemType | 'name' | 'asA' | 'iWant' | 'soThat' | 'other'
@@ -67,7 +67,7 @@ function readItems(table: Table, place: Place, reading: Reading): boolean {
   const type = rowType(table, columns, place)
   if (type === undefined) return false
   const drafts = table.rows.flatMap((row) => readRow(row, { table, columns, type, place, reading }))
-  reading.drafts.push(...drafts)
+  for (const draft of drafts) add(reading, draft)
   return drafts.length > 0
 }
 

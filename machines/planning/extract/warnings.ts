@@ -60,7 +60,9 @@ export function duplicateWarnings(drafts: readonly Draft[], ids: Ids): PlanningW
   const groups = new Map<string, Draft[]>()
   for (const draft of drafts) {
     const name = `${draft.type} ${plainTitle(titleFor(draft))}`
-    groups.set(name, [...(groups.get(name) ?? []), draft])
+    const same = groups.get(name)
+    if (same === undefined) groups.set(name, [draft])
+    else same.push(draft)
   }
   return [...groups.values()].flatMap((same) => {
     const [first] = same

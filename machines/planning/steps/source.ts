@@ -44,6 +44,8 @@ export interface Source {
 /** Larger documents are refused, in bytes. */
 export const LARGEST_DOCUMENT_BYTES: number = 10 * 1024 * 1024
 
+const CHUNK_BYTES = 256 * 1024
+
 /** The document at `source`. Throws SourceError, or PlanningError `EMPTY_DOCUMENT`. */
 export async function readSource(source: string, baseDir: string, signal?: AbortSignal): Promise<Source> {
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(source)?.[1]?.toLowerCase()
@@ -85,16 +87,17 @@ async function readBounded(path: string, signal: AbortSignal | undefined): Promi
   }
 }
 
-/** A file may grow while it is read. */
+/** Never more than the limit and a little: a file may grow while it is read. */
 async function readWhole(file: FileHandle, path: string, signal: AbortSignal | undefined): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
-  let total = 0
-  for await (const chunk of file.createReadStream({ autoClose: false, ...(signal && { signal }) })) {
-    total += chunk.length
+  for (let total = 0; ; ) {
+    signal?.throwIfAborted()
+    const { bytesRead, buffer } = await file.read({ buffer: Buffer.allocUnsafe(CHUNK_BYTES) })
+    if (bytesRead === 0) return Buffer.concat(chunks)
+    total += bytesRead
     if (total > LARGEST_DOCUMENT_BYTES) throw tooLarge(path, total)
-    chunks.push(chunk)
+    chunks.push(buffer.subarray(0, bytesRead))
   }
-  return Buffer.concat(chunks)
 }
 
 /** NUL is UTF-8, but no text: a binary file, or UTF-16. */

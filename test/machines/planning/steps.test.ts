@@ -1,0 +1,355 @@
+// The five steps by themselves, in this thread: what they read, make and refuse, and that doing them again changes nothing.
+
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { fc, test as property } from '@fast-check/vitest'
+import type { StepContext } from 'holdfast'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { PlanningDocument } from '../../../machines/planning/document.js'
+import { parseMarkdown } from '../../../machines/planning/parse.js'
+import { handed, received } from '../../../machines/planning/steps/handover.js'
+import { clientIdOf, createAll, issueOf } from '../../../machines/planning/steps/issues.js'
+import { openTracker } from '../../../machines/planning/steps/open-tracker.js'
+import { LARGEST_DOCUMENT_BYTES } from '../../../machines/planning/steps/source.js'
+import { createIssues, extract, fetch, linkHierarchy, parse } from '../../../machines/planning/steps.js'
+import type { NewIssue, Tracker, TrackerConfig } from '../../../machines/planning/tracker.js'
+
+const DOCUMENT = `# Checkout
+
+## Epic: Payments
+
+### Feature: Cards
+
+#### Story: Pay by card (5 points)
+
+As a buyer, I want to pay by card, so that I can buy.
+
+Acceptance criteria:
+- [ ] a valid card is charged
+- [ ] an expired one is refused
+
+#### Enabler: PCI scope
+
+Type: infrastructure
+
+### Story: Refund
+
+Depends on: Pay by card
+Priority: high
+`
+
+let dir: string
+let tracker: TrackerConfig
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'holdfast-planning-'))
+  tracker = { kind: 'local', file: join(dir, 'tracker.json') }
+})
+afterEach(() => rmSync(dir, { recursive: true, force: true }))
+
+interface Said {
+  percent: number
+  message: string | undefined
+}
+
+const contextOf = (
+  idempotencyKey = 'session.step.1',
+  signal = new AbortController().signal,
+): StepContext & { said: Said[] } => {
+  const said: Said[] = []
+  const progress = (percent: number, message?: string): void => void said.push({ percent, message })
+  return { signal, idempotencyKey, attempt: 1, deadline: undefined, progress, emit() {}, log() {}, said }
+}
+
+const put = (name: string, content: string | Uint8Array): string => {
+  writeFileSync(join(dir, name), content)
+  return name
+}
+
+const planOf = async (text: string): Promise<PlanningDocument> => {
+  const { plan } = await extract({ document: await parse({ text }, contextOf()) }, contextOf())
+  return plan
+}
+
+describe('fetch', () => {
+  const read = (source: string) => fetch({ source, baseDir: dir }, contextOf())
+
+  test('reads a file relative to the base directory', async () => {
+    expect(await read(put('plan.md', 'Grüße'))).toEqual({ text: 'Grüße', location: join(dir, 'plan.md'), bytes: 7 })
+  })
+
+  test('reads an absolute path and a file: URL', async () => {
+    put('a plan.md', '# Plan')
+    const path = join(dir, 'a plan.md')
+    expect(await read(path)).toMatchObject({ text: '# Plan', location: path })
+    expect(await read(pathToFileURL(path).href)).toMatchObject({ text: '# Plan', location: path })
+  })
+
+  test('a document of exactly the largest size is read', async () => {
+    put('large.md', 'x')
+    writeFileSync(join(dir, 'large.md'), 'x'.repeat(LARGEST_DOCUMENT_BYTES))
+    expect((await read('large.md')).bytes).toBe(LARGEST_DOCUMENT_BYTES)
+  })
+
+  test.each([
+    ['a missing file', 'FILE_NOT_FOUND', () => 'missing.md'],
+    ['a path through a file', 'FILE_NOT_FOUND', () => `${put('plan.md', 'x')}/below.md`],
+    ['an empty file', 'EMPTY_DOCUMENT', () => put('empty.md', '')],
+    ['a file of blanks', 'EMPTY_DOCUMENT', () => put('blank.md', ' \n\t\n')],
+    ['a directory', 'FILE_IS_DIRECTORY', () => '.'],
+    ['a file that is not UTF-8', 'DOCUMENT_NOT_TEXT', () => put('latin1.md', Uint8Array.of(71, 114, 252, 223, 101))],
+    ['a UTF-16 file', 'DOCUMENT_NOT_TEXT', () => put('utf16.md', Buffer.from('# Plan', 'utf16le'))],
+    ['an HTML file', 'SOURCE_NOT_SUPPORTED', () => put('plan.html', '<h1>Plan</h1>')],
+    ['an https URL', 'SOURCE_NOT_SUPPORTED', () => 'https://wiki.example/wiki/spaces/P/pages/1'],
+    ['another scheme', 'SOURCE_NOT_SUPPORTED', () => 'ftp://files.example/plan.md'],
+    ['a file: URL of another machine', 'SOURCE_NOT_SUPPORTED', () => 'file://elsewhere/plan.md'],
+  ])('%s is refused with %s', async (_, code, source) => {
+    await expect(read(source())).rejects.toMatchObject({ code, message: expect.stringMatching(/\w{3,}/) })
+  })
+
+  test('a file one byte too large is refused before it is read', async () => {
+    put('large.md', 'x')
+    truncateSync(join(dir, 'large.md'), LARGEST_DOCUMENT_BYTES + 1)
+    await expect(read('large.md')).rejects.toMatchObject({
+      code: 'DOCUMENT_TOO_LARGE',
+      details: { bytes: LARGEST_DOCUMENT_BYTES + 1, limit: LARGEST_DOCUMENT_BYTES },
+    })
+  })
+
+  test('a socket is refused, not waited for', async () => {
+    const server = createServer().listen(join(dir, 'pipe'))
+    await new Promise((resolve) => server.on('listening', resolve))
+    await expect(read('pipe')).rejects.toMatchObject({ code: 'NOT_A_FILE' })
+    server.close()
+  })
+
+  test('an error says where it looked, and when', async () => {
+    const error = await read('missing.md').catch((error: unknown) => error)
+    expect(error).toMatchObject({ details: { path: join(dir, 'missing.md') } })
+    expect(Math.abs(Date.now() - Date.parse((error as { at: string }).at))).toBeLessThan(10_000)
+  })
+
+  test('an aborted read ends with the reason', async () => {
+    put('plan.md', '# Plan')
+    const signal = AbortSignal.abort(new Error('enough'))
+    await expect(fetch({ source: 'plan.md', baseDir: dir }, contextOf('k', signal))).rejects.toThrow()
+  })
+})
+
+describe('parse and extract', () => {
+  test('give the plan of a document, through what travels between them', async () => {
+    const plan = await planOf(DOCUMENT)
+    expect(plan.epics.map(({ title }) => title)).toEqual(['Payments'])
+    expect(plan.features).toMatchObject([{ title: 'Cards', parent: 'epic-1' }])
+    expect(plan.stories).toMatchObject([
+      { title: 'Pay by card', parent: 'feature-1', storyPoints: 5, asA: 'buyer' },
+      { title: 'Refund', parent: 'epic-1', dependsOn: ['story-1'] },
+    ])
+    expect(plan.enablers).toMatchObject([{ title: 'PCI scope', enablerType: 'infrastructure' }])
+  })
+
+  test('say what they found', async () => {
+    const [parsing, extracting] = [contextOf(), contextOf()]
+    await extract({ document: await parse({ text: DOCUMENT }, parsing) }, extracting)
+    expect(parsing.said).toEqual([{ percent: 100, message: '6 sections' }])
+    expect(extracting.said).toEqual([{ percent: 100, message: '5 items' }])
+  })
+
+  test('a document without an item is refused with NO_ITEMS_FOUND, and the time', async () => {
+    const error = await planOf('# Notes\n\nNothing to plan.').catch((error: unknown) => error)
+    expect(error).toMatchObject({ code: 'NO_ITEMS_FOUND', at: expect.stringMatching(/^\d{4}-/) })
+  })
+
+  const KINDS = [
+    '# H',
+    '## H *x*',
+    'text',
+    '**bold** text',
+    '[a](#b)',
+    '- item',
+    '- [ ] box',
+    '- [x] **box**',
+    '  - in',
+  ]
+  const MORE = ['1. one', '> quote', '```\ncode\n```', '| a | b |\n|---|---|\n| 1 | **2** |', '', '---', 'two  \nlines']
+  const lines = fc.array(fc.constantFrom(...KINDS, ...MORE), { minLength: 1, maxLength: 40 })
+
+  property.prop([lines])('what is handed over comes out as it went in', (parts) => {
+    const parsed = parseMarkdown(`x\n${parts.join('\n')}`)
+    expect(received(JSON.parse(JSON.stringify(handed(parsed))))).toEqual(parsed)
+  })
+
+  test('what is handed over is little more than the text, where the parsed document is several times that', () => {
+    const text = Array.from({ length: 200 }, (_, n) => DOCUMENT.replaceAll('Pay', `Pay ${n}`)).join('\n')
+    const parsed = parseMarkdown(text)
+    expect(JSON.stringify(handed(parsed)).length).toBeLessThan(1.5 * text.length)
+    expect(JSON.stringify(parsed).length).toBeGreaterThan(2 * text.length)
+  })
+})
+
+describe('createIssues', () => {
+  test('makes an issue of each item, and gives the ids by planning id', async () => {
+    const { result, links } = await createIssues({ plan: await planOf(DOCUMENT), tracker, pace: null }, contextOf())
+    expect(result).toEqual({
+      epics: { 'epic-1': 'LOCAL-1' },
+      features: { 'feature-1': 'LOCAL-2' },
+      stories: { 'story-1': 'LOCAL-3', 'story-2': 'LOCAL-4' },
+      enablers: { 'enabler-1': 'LOCAL-5' },
+    })
+    expect(links).toEqual([
+      { child: 'LOCAL-2', parent: 'LOCAL-1' },
+      { child: 'LOCAL-3', parent: 'LOCAL-2' },
+      { child: 'LOCAL-4', parent: 'LOCAL-1' },
+      { child: 'LOCAL-5', parent: 'LOCAL-2' },
+    ])
+  })
+
+  test('run again with the same key it makes none, and gives the same ids', async () => {
+    const input = { plan: await planOf(DOCUMENT), tracker, pace: null }
+    const first = await createIssues(input, contextOf('s.createIssues.5'))
+    expect(await createIssues(input, contextOf('s.createIssues.5'))).toEqual(first)
+    expect(await openTracker(tracker).list()).toHaveLength(5)
+  })
+
+  test('run with another key it makes issues of its own', async () => {
+    const input = { plan: await planOf(DOCUMENT), tracker, pace: null }
+    await createIssues(input, contextOf('s.createIssues.5'))
+    await createIssues(input, contextOf('s.createIssues.11'))
+    expect(await openTracker(tracker).list()).toHaveLength(10)
+  })
+
+  test('cut off anywhere and run again, it makes each issue once', async () => {
+    const plan = await planOf(DOCUMENT)
+    for (let cut = 0; cut <= 5; cut++) {
+      const key = `s.createIssues.${cut}`
+      const before = (await openTracker(tracker).list()).length
+      const stop = new AbortController()
+      const context = contextOf(key, stop.signal)
+      if (cut === 0) stop.abort(new Error('cut'))
+      context.progress = () => {
+        if (++done === cut) stop.abort(new Error('cut'))
+      }
+      let done = 0
+      await expect(createIssues({ plan, tracker, pace: { delayMs: 0 } }, context)).rejects.toThrow()
+      expect(await openTracker(tracker).list()).toHaveLength(before + cut)
+      await createIssues({ plan, tracker, pace: null }, contextOf(key))
+      expect(await openTracker(tracker).list()).toHaveLength(before + 5)
+    }
+  })
+
+  test('tells of every issue as it is made', async () => {
+    const context = contextOf()
+    await createIssues({ plan: await planOf(DOCUMENT), tracker, pace: null }, context)
+    expect(context.said).toEqual(
+      [1, 2, 3, 4, 5].map((count) => ({ percent: 20 * count, message: `${count} of 5 issues` })),
+    )
+  })
+
+  test('with a pace it makes them one at a time, with a pause after each', async () => {
+    const start = Date.now()
+    await createIssues({ plan: await planOf(DOCUMENT), tracker, pace: { delayMs: 30 } }, contextOf())
+    expect(Date.now() - start).toBeGreaterThanOrEqual(5 * 25)
+  })
+
+  test('a thousand issues share the writing of the file', async () => {
+    const stories = Array.from({ length: 1000 }, (_, n) => `### Story: Number ${n}`).join('\n')
+    const plan = await planOf(`## Epic: Many\n${stories}`)
+    const start = Date.now()
+    const { result } = await createIssues({ plan, tracker, pace: null }, contextOf())
+    expect(new Set(Object.values(result.stories)).size).toBe(1000)
+    expect(Date.now() - start).toBeLessThan(20_000)
+  })
+
+  test('after a failure it begins no more, and waits for what is under way', async () => {
+    const begun: string[] = []
+    let open = 0
+    const failing: Tracker = {
+      parallel: 2,
+      async create({ title }) {
+        begun.push(title)
+        open++
+        await new Promise((resolve) => setTimeout(resolve, title === 'Payments' ? 1 : 20))
+        open--
+        if (title === 'Payments') throw new Error('the tracker is away')
+        return { id: title }
+      },
+      link: () => Promise.resolve(),
+      list: () => Promise.resolve([]),
+    }
+    await expect(createAll(await planOf(DOCUMENT), failing, null, contextOf())).rejects.toThrow('is away')
+    expect([begun, open]).toEqual([['Payments', 'Cards'], 0])
+  })
+
+  test('a tracker that this version has not is refused with TRACKER_NOT_SUPPORTED', async () => {
+    const unknown = { kind: 'elsewhere' } as unknown as TrackerConfig
+    const input = { plan: await planOf(DOCUMENT), tracker: unknown, pace: null }
+    await expect(createIssues(input, contextOf())).rejects.toMatchObject({ code: 'TRACKER_NOT_SUPPORTED' })
+  })
+})
+
+describe('an issue', () => {
+  test('has what a tracker has fields for, and the rest in its text', async () => {
+    const plan = await planOf(DOCUMENT)
+    const titles = new Map([['story-1', 'Pay by card']])
+    const [story, refund] = plan.stories as [(typeof plan.stories)[0], (typeof plan.stories)[0]]
+    expect(issueOf('story', story, 'c1', titles)).toEqual({
+      clientId: 'c1',
+      type: 'story',
+      title: 'Pay by card',
+      description: [
+        'As a buyer, I want to pay by card, so that I can buy.',
+        '## Acceptance criteria',
+        '- [ ] a valid card is charged\n- [ ] an expired one is refused',
+      ].join('\n\n'),
+      labels: [],
+      estimate: 5,
+    } satisfies NewIssue)
+    expect(issueOf('story', refund, 'c2', titles)).toMatchObject({
+      description: '## Depends on\n\n- Pay by card',
+      priority: 'high',
+    })
+  })
+
+  test('is known by a UUID made of the key and the planning id', () => {
+    const id = clientIdOf('s.createIssues.5', 'story-1')
+    expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
+    expect(clientIdOf('s.createIssues.5', 'story-1')).toBe(id)
+    const others = [clientIdOf('s.createIssues.6', 'story-1'), clientIdOf('s.createIssues.5', 'story-2')]
+    expect(new Set([id, ...others]).size).toBe(3)
+  })
+})
+
+describe('linkHierarchy', () => {
+  test('puts each issue under its parent, again and again with the same outcome', async () => {
+    const { links } = await createIssues({ plan: await planOf(DOCUMENT), tracker, pace: null }, contextOf())
+    const context = contextOf()
+    expect(await linkHierarchy({ links, tracker, pace: null }, context)).toEqual({ linked: 4 })
+    expect(context.said.at(-1)).toEqual({ percent: 100, message: '4 of 4 links' })
+    const before = readFileSync(tracker.file, 'utf8')
+    await linkHierarchy({ links, tracker, pace: null }, contextOf())
+    expect(readFileSync(tracker.file, 'utf8')).toBe(before)
+    const issues = await openTracker(tracker).list()
+    expect(issues.map(({ id, parentId }) => [id, parentId])).toEqual([
+      ['LOCAL-1', undefined],
+      ['LOCAL-2', 'LOCAL-1'],
+      ['LOCAL-3', 'LOCAL-2'],
+      ['LOCAL-4', 'LOCAL-1'],
+      ['LOCAL-5', 'LOCAL-2'],
+    ])
+  })
+
+  test('nothing to link is nothing to do: the tracker is not even opened', async () => {
+    mkdirSync(tracker.file)
+    expect(await linkHierarchy({ links: [], tracker, pace: null }, contextOf())).toEqual({ linked: 0 })
+  })
+
+  test('an issue that somebody removed is named', async () => {
+    const links = [{ child: 'LOCAL-9', parent: 'LOCAL-1' }]
+    await expect(linkHierarchy({ links, tracker, pace: null }, contextOf())).rejects.toMatchObject({
+      code: 'UNKNOWN_ISSUE',
+      details: { id: 'LOCAL-9' },
+    })
+  })
+})
