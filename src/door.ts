@@ -16,16 +16,22 @@ const isReserved = (type: string): boolean => type === '*' || type.startsWith('x
 
 /** An event from outside, checked, copied and frozen. Throws INVALID_EVENT or NOT_JSON. */
 export function admitEvent(kind: AnySessionKind, event: unknown): RecordedEvent {
-  const type: unknown = typeof event === 'object' && event !== null ? (event as { type?: unknown }).type : undefined
+  const copied = copyEvent(event)
+  if (!kind.events) return copied
+  return copyEvent(validate(kind.events, copied, 'INVALID_EVENT', `event "${copied.type}"`))
+}
+
+/** The type is looked at in the copy, which cannot change any more. */
+function copyEvent(event: unknown): RecordedEvent {
+  const copied = typeof event === 'object' && event !== null ? (copyJson(event, 'event') as { type?: unknown }) : {}
+  const { type } = copied
   if (typeof type !== 'string' || type === '') {
     throw invalid('INVALID_EVENT', 'an event is an object with a type, such as { type: "start" }')
   }
   if (isReserved(type)) {
     throw invalid('INVALID_EVENT', `events of type "${type}" come from the runtime only; send one of the machine's own`)
   }
-  const copied = copyJson(event, 'event') as RecordedEvent
-  if (!kind.events) return copied
-  return copyJson(validate(kind.events, copied, 'INVALID_EVENT', `event "${type}"`), 'event') as RecordedEvent
+  return copied as RecordedEvent
 }
 
 /** The input of a new session, checked, copied and frozen. Throws INVALID_INPUT or NOT_JSON. */
@@ -54,6 +60,7 @@ export function admitKey(key: unknown): string {
 function validate(schema: StandardSchemaV1, value: unknown, code: ErrorCode, what: string): unknown {
   const result = schema['~standard'].validate(value)
   if (result instanceof Promise) {
+    result.catch(() => {}) // nobody waits for it, and its failure must not end the process
     throw invalid('INVALID_KIND', `the schema for ${what} validates asynchronously; a transition cannot wait for it`)
   }
   if (!result.issues) return result.value

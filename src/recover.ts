@@ -3,9 +3,10 @@
 
 import { HoldfastError } from './errors.js'
 import type { Damage, Journal } from './journal.js'
-import type { Logger } from './logger.js'
+import type { Position } from './record.js'
 import type { Registry } from './registry.js'
 import type { Snapshots } from './snapshots.js'
+import type { IndexEntry } from './state.js'
 import type { Supervisor } from './supervisor.js'
 
 export interface Recovery {
@@ -15,13 +16,13 @@ export interface Recovery {
   readonly supervisor: Supervisor
   /** What opening the journal found. */
   readonly damage: readonly Damage[]
-  readonly logger: Logger
 }
 
 /** Fills the registry; parks what cannot be trusted. */
 export function recover(recovery: Recovery): void {
   const { journal, registry, supervisor, damage } = recovery
-  for (const { position, record } of journal.scan(loadIndex(recovery))) {
+  const { from, lost } = loadIndex(recovery)
+  for (const { position, record } of journal.scan(from)) {
     try {
       registry.follow(record, position)
     } catch (error) {
@@ -29,6 +30,7 @@ export function recover(recovery: Recovery): void {
       supervisor.park({ id: record.session, kind }, error)
     }
   }
+  for (const entry of lost) supervisor.park(entry, lostRecords(entry))
   for (const { sessions, kind, file, offset } of damage) {
     if (kind === 'torn') continue
     const message = `${file} is corrupt at offset ${offset}, where records of this session were`
@@ -39,17 +41,21 @@ export function recover(recovery: Recovery): void {
   }
 }
 
-/** Loads the index if the journal bears it out; returns where the journal goes on from it. */
-function loadIndex({ journal, snapshots, registry, logger }: Recovery): number {
+/**
+ * Loads the index if the journal bears it out, and tells where the journal goes on from it. If the journal ends before the
+ * index does, durable records are gone: the sessions that had them are not shown at an earlier state as if nothing was.
+ */
+function loadIndex({ journal, snapshots, registry }: Recovery): { from: Position; lost: readonly IndexEntry[] } {
   const index = snapshots.readIndex()
-  if (!index) return 0
-  if (index.through > journal.end) {
-    logger.warn(
-      { through: index.through, end: journal.end },
-      'the journal ends before its index does: records are lost',
-    )
-    return 0
-  }
+  if (!index) return { from: 0, lost: [] }
+  if (index.through > journal.end) return { from: 0, lost: index.entries.filter(({ position }) => position >= journal.end) }
   registry.load(index.entries)
-  return index.through
+  return { from: index.through, lost: [] }
 }
+
+const lostRecords = ({ seq }: IndexEntry): HoldfastError =>
+  new HoldfastError(
+    'JOURNAL_CORRUPT',
+    `the index knows its transition ${seq}, and the journal ends before that: restore the journal from a backup, or delete it`,
+    { details: { seq } },
+  )

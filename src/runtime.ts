@@ -121,7 +121,7 @@ export class Runtime implements AsyncDisposable {
     const [registry, kinds, logger] = [this.#registry, this.#kinds, this.#logger]
     this.#supervisor = new Supervisor({ session: this.#sessionHost, snapshots, registry, kinds, logger })
     recover({
-      ...{ snapshots, registry, logger },
+      ...{ snapshots, registry },
       journal: ports.journal,
       supervisor: this.#supervisor,
       damage: this.#damage,
