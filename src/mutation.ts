@@ -16,9 +16,7 @@ export const isMutationError = (error: unknown): boolean =>
  * The first change in place that a decision makes: CONTEXT_MUTATED, with the path; undefined when it makes none.
  * `decide` makes it once more, on traced values; whatever else it throws, or makes of that error, does not matter.
  */
-export function findMutation(
-  decide: (trace: <T>(value: T, name: string) => T) => void,
-): HoldfastError | undefined {
+export function findMutation(decide: (trace: <T>(value: T, name: string) => T) => void): HoldfastError | undefined {
   let found: HoldfastError | undefined
   const note = (error: HoldfastError): void => {
     found ??= error

@@ -33,7 +33,7 @@ export class PlanningSessionStateManager {
   }
 
   /** Sets the fields that the update has, together. A status moves the session; nothing else does. */
-  updateState(update: PlanningSessionUpdate): Promise<PlanningSessionState> {
+  async updateState(update: PlanningSessionUpdate): Promise<PlanningSessionState> {
     const { errors, warnings, ...fields } = update
     return this.#send({
       type: 'updateState',

@@ -67,9 +67,21 @@ const HINTS: { readonly [code in ErrorCode]?: string } = {
   AMBIGUOUS_ID: 'holdfast ls --all shows the whole ids',
   INVALID_ID: 'holdfast ls --all shows the ids; the beginning of one is enough',
   DIRECTORY_NOT_FOUND: 'holdfast plan <file> makes a directory; --dir names another one',
+  DIRECTORY_NOT_WRITABLE: 'make it writable, or name another directory with --dir',
   DIRECTORY_LOCKED: 'holdfast ls and holdfast show can read it meanwhile',
   FORMAT_NEWER: 'install the newest version of holdfast',
   JOURNAL_CORRUPT: 'keep a copy of the directory before anything else; the other sessions are not affected',
+}
+
+/** What the system says, in the terms of Holdfast; any other is DISK_FAILED. */
+const SYSTEM_CODES: { readonly [code: string]: ErrorCode } = {
+  EACCES: 'DIRECTORY_NOT_WRITABLE',
+  EPERM: 'DIRECTORY_NOT_WRITABLE',
+  EROFS: 'DIRECTORY_NOT_WRITABLE',
+  ENOTDIR: 'DIRECTORY_NOT_WRITABLE',
+  ENOENT: 'FILE_NOT_FOUND',
+  ENOSPC: 'DISK_FULL',
+  EDQUOT: 'DISK_FULL',
 }
 
 export function failureOf(error: unknown): { readonly failure: Failure; readonly exitCode: number } {
@@ -80,9 +92,10 @@ export function failureOf(error: unknown): { readonly failure: Failure; readonly
     return { failure: failure(error.code, error.message, error.hint), exitCode: error.exitCode }
   }
   // Closing failed after something else had: that came first.
-  const { suppressed } = (error ?? {}) as { suppressed?: unknown }
+  const { suppressed, syscall, code } = (error ?? {}) as { suppressed?: unknown; syscall?: unknown; code?: string }
   if (suppressed instanceof Error) return failureOf(suppressed)
   const message = error instanceof Error ? error.message : String(error)
+  if (syscall !== undefined) return failureOf(new HoldfastError(SYSTEM_CODES[code ?? ''] ?? 'DISK_FAILED', message))
   return {
     failure: failure('UNEXPECTED', message, 'HOLDFAST_DEBUG=1 shows where it comes from; please report it'),
     exitCode: 1,

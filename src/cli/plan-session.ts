@@ -2,6 +2,7 @@
 
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { admitId } from '../door.js'
 import { isHoldfastError } from '../errors.js'
 import type { Reader } from '../reader.js'
 import type { SessionEntry } from '../registry.js'
@@ -25,6 +26,7 @@ export interface ResumeWish {
  * or KIND_MISMATCH.
  */
 export function sessionToResume(dir: string, wish: ResumeWish, output: Output): SessionState {
+  if (wish.id !== undefined) admitId(wish.id)
   const reader = openIfThere(dir, output)
   if (!reader) throw nothingToResume(dir, wish)
   try {

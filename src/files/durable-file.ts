@@ -123,7 +123,7 @@ export class DurableFiles {
 }
 
 /** A system error as one of ours: DISK_FULL or DISK_FAILED, naming the file. Our own pass through. */
-export function diskError(path: string, cause: unknown): HoldfastError {
+function diskError(path: string, cause: unknown): HoldfastError {
   if (cause instanceof HoldfastError) return cause
   const { code, message = String(cause) } = cause as { code?: string; message?: string }
   const options = { cause, details: { file: path } }

@@ -52,6 +52,19 @@ export function diskContract(name: string, open: () => DiskUnderTest): void {
       file.close()
     })
 
+    test('a gap reads as zeros, however long it is', () => {
+      const file = disk.create('a')
+      file.writeSync(Buffer.from('a'), 10)
+      file.writeSync(Buffer.from('b'), 100_000)
+      file.writeSync(Buffer.from('c'), 50_000)
+      const expected = Buffer.alloc(100_001)
+      expected.write('a', 10)
+      expected.write('c', 50_000)
+      expected.write('b', 100_000)
+      expect(Buffer.compare(readAll(disk, 'a') ?? new Uint8Array(), expected)).toBe(0)
+      file.close()
+    })
+
     test('asynchronous calls do the same', async () => {
       const file = disk.create('a')
       expect(await file.write(Buffer.from('hello'), 0)).toBe(5)

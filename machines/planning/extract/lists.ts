@@ -6,7 +6,7 @@ import type { Block, Line, List, ListItem } from '../blocks.js'
 import { criteriaIn, isNumberedCriterion, itemText, opensScenario } from './criteria.js'
 import { type Draft, drafted, isLeaf, lineOf, takeField, tell } from './drafts.js'
 import { type Field, fieldsIn } from './fields.js'
-import { type Marker, markerIn } from './markers.js'
+import { markerIn } from './markers.js'
 import {
   add,
   headOf,

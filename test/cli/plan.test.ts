@@ -1,0 +1,270 @@
+// `holdfast plan`: from a document to issues on the real command line, and everything that can be wrong with it.
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { DOCUMENTS, envelopeIn, holdfast, newFolder, start } from './command.js'
+
+const OUTLINE = readFileSync(join(DOCUMENTS, 'outline.md'), 'utf8')
+
+let cwd: string
+beforeEach(() => {
+  cwd = newFolder()
+  writeFileSync(join(cwd, 'doc.md'), OUTLINE)
+})
+
+const issues = (folder = '.holdfast'): { id: string; title: string; clientId: string }[] =>
+  JSON.parse(readFileSync(join(cwd, folder, 'tracker.json'), 'utf8')).issues
+
+describe('a document becomes issues', () => {
+  test('text: the tree with ids on stdout, the steps on stderr, where everything is at the end', async () => {
+    const { code, stdout, stderr } = await holdfast(['plan', 'doc.md', '--title', 'The till'], { cwd })
+    expect(code).toBe(0)
+    const [title, ...lines] = stdout.split('\n')
+    expect(title).toBe('The till')
+    expect(lines.slice(0, 4)).toEqual([
+      'epic Selling at the counter  epic-1 → LOCAL-1',
+      '├─ feature Fast keys  feature-1 → LOCAL-3',
+      '│  ├─ story Ring up a roll with one tap  story-1 → LOCAL-6, 2 points',
+      '│  ├─ story Rearrange the keys  story-2 → LOCAL-7, 3 points',
+    ])
+    expect(stdout).toContain('   └─ enabler Can we send the figures to the tax office directly?  enabler-2 → LOCAL-12')
+    expect(stdout).toMatch(/^session {2}[0-9a-f-]{36}$/m)
+    expect(stdout).toContain(`files    ${join(cwd, '.holdfast')}\n`)
+    expect(stdout).toContain(`issues   ${join(cwd, '.holdfast', 'tracker.json')}\n`)
+    for (const step of ['Fetching', 'Parsing', 'Extracting', 'Creating', 'Linking', 'Planning completed']) {
+      expect(stderr).toContain(step)
+    }
+    expect(stderr).toMatch(/^100% {2}Planning completed$/m)
+    expect(issues()).toHaveLength(12)
+  })
+
+  test('-o json: one envelope with the whole plan', async () => {
+    const ended = await holdfast(['plan', 'doc.md', '-o', 'json'], { cwd })
+    expect(ended.code).toBe(0)
+    const { data } = envelopeIn(ended)
+    expect(data).toMatchObject({
+      sessionId: expect.stringMatching(/^[0-9a-f-]{36}$/),
+      plan: { title: 'doc', source: 'doc.md', status: 'completed', progress: 100, errors: [] },
+      files: { dir: join(cwd, '.holdfast'), tracker: join(cwd, '.holdfast', 'tracker.json') },
+    })
+    const types = (items: any[]): string[] => items.flatMap((item) => [item.type, ...types(item.items)])
+    expect(data.plan.items.map((item: any) => item.id)).toEqual(['epic-1', 'epic-2'])
+    expect(types(data.plan.items)).toHaveLength(12)
+    expect(data.plan.items[0].items[0].items[0]).toEqual({
+      ...{ type: 'story', id: 'story-1', title: 'Ring up a roll with one tap', issue: 'LOCAL-6', storyPoints: 2 },
+      items: [],
+    })
+  })
+
+  test('what is doubtful is told: an orphan stands for itself, with a warning', async () => {
+    writeFileSync(
+      join(cwd, 'doc.md'),
+      '# Story: Pay by card\n\n5 points\n\n# Epic: Checkout\n\n## Story: Pay in cash\n',
+    )
+    const { code, stdout } = await holdfast(['plan', 'doc.md'], { cwd })
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^story Pay by card {2}story-1 → LOCAL-\d/m)
+    expect(stdout).toMatch(/warnings\n {2}ORPHANED_ITEM {2}\S/)
+  })
+
+  test('each run is a session of its own, with issues of its own', async () => {
+    await holdfast(['plan', 'doc.md'], { cwd })
+    await holdfast(['plan', 'doc.md'], { cwd })
+    expect(issues()).toHaveLength(24)
+    expect(envelopeIn(await holdfast(['ls', '--all', '-o', 'json'], { cwd })).data.sessions).toHaveLength(2)
+  })
+
+  test('--dir and HOLDFAST_DIR say where; the flag beats the variable', async () => {
+    const env = { HOLDFAST_DIR: 'from-env' }
+    expect((await holdfast(['plan', 'doc.md'], { cwd, env })).code).toBe(0)
+    expect(issues('from-env')).toHaveLength(12)
+    expect((await holdfast(['plan', 'doc.md', '--dir', 'from flag'], { cwd, env })).code).toBe(0)
+    expect(issues('from flag')).toHaveLength(12)
+    expect(existsSync(join(cwd, '.holdfast'))).toBe(false)
+  })
+
+  test('what a document says is shown to a terminal, never obeyed by it', async () => {
+    writeFileSync(join(cwd, 'doc.md'), '# Epic: Check\u001b[2Jout\n\n## Story: Pay\u0007 by card\n')
+    const { stdout } = await holdfast(['plan', 'doc.md', '--title', 'a\u001b[31mb'], { cwd })
+    expect(stdout).toContain('Check')
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be there
+    expect(stdout).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f]/)
+  })
+})
+
+describe('documents that cannot become a plan', () => {
+  test.each([
+    ['a missing file', 'nothing.md', undefined, 'FILE_NOT_FOUND', 3],
+    ['a folder', '.', undefined, 'FILE_IS_DIRECTORY', 2],
+    ['an empty document', 'doc.md', '', 'EMPTY_DOCUMENT', 1],
+    ['a document of blanks', 'doc.md', ' \n\t\n', 'EMPTY_DOCUMENT', 1],
+    ['a document without items', 'doc.md', '# Minutes\n\nWe talked about the weather.\n', 'NO_ITEMS_FOUND', 1],
+    ['a binary file', 'doc.md', 'PNG\0\0', 'DOCUMENT_NOT_TEXT', 1],
+    ['an address that cannot be read', 'gopher://example.org/plan', undefined, 'SOURCE_NOT_SUPPORTED', 1],
+  ])('%s: %s has its code and exit code, as text and as JSON', async (_, source, content, code, exitCode) => {
+    if (content !== undefined) writeFileSync(join(cwd, 'doc.md'), content)
+    const text = await holdfast(['plan', source], { cwd })
+    expect(text.code).toBe(exitCode)
+    expect(text.stdout).toBe('')
+    expect(text.stderr).toContain(code)
+    const json = await holdfast(['plan', source, '-o', 'json'], { cwd })
+    expect(json.code).toBe(exitCode)
+    expect(envelopeIn(json).error).toMatchObject({ code, hint: expect.any(String) })
+  })
+
+  test('a missing file makes nothing', async () => {
+    await holdfast(['plan', 'nothing.md'], { cwd })
+    expect(readdirSync(cwd)).toEqual(['doc.md'])
+  })
+
+  test('a session that failed is over: --resume tells the same failure, and does not try again', async () => {
+    writeFileSync(join(cwd, 'doc.md'), '')
+    await holdfast(['plan', 'doc.md'], { cwd })
+    writeFileSync(join(cwd, 'doc.md'), OUTLINE)
+    const ended = await holdfast(['plan', '--resume', '-o', 'json'], { cwd })
+    expect(ended.code).toBe(1)
+    expect(envelopeIn(ended).error.code).toBe('EMPTY_DOCUMENT')
+  })
+})
+
+describe('directories that cannot be used', () => {
+  // Below a file, and not by permissions: those hold nobody back who is root.
+  test('one that cannot be made: DIRECTORY_NOT_WRITABLE, exit 1', async () => {
+    const ended = await holdfast(['plan', 'doc.md', '--dir', 'doc.md/data', '-o', 'json'], { cwd })
+    expect(ended.code).toBe(1)
+    expect(envelopeIn(ended).error.code).toBe('DIRECTORY_NOT_WRITABLE')
+  })
+
+  test('one of a newer format: FORMAT_NEWER, exit 1, and no byte of it changes', async () => {
+    mkdirSync(join(cwd, '.holdfast'))
+    writeFileSync(join(cwd, '.holdfast', 'holdfast.json'), '{"holdfast":99,"kinds":{}}')
+    const ended = await holdfast(['plan', 'doc.md', '-o', 'json'], { cwd })
+    expect(ended.code).toBe(1)
+    expect(envelopeIn(ended).error).toMatchObject({ code: 'FORMAT_NEWER', retryable: false })
+    expect(readdirSync(join(cwd, '.holdfast'))).toEqual(['holdfast.json'])
+  })
+
+  test('one that another process has: DIRECTORY_LOCKED, exit 6, naming it; reading goes on', async () => {
+    const first = start(['plan', 'doc.md', '--pace', '200'], { cwd })
+    await first.said('Creating issues')
+    const text = await holdfast(['plan', 'doc.md'], { cwd })
+    expect(text.code).toBe(6)
+    expect(text.stderr).toMatch(new RegExp(`process ${first.child.pid}, since \\d{4}-\\d\\d-\\d\\dT`))
+    const json = await holdfast(['plan', '--resume', '-o', 'json'], { cwd })
+    expect(json.code).toBe(6)
+    expect(envelopeIn(json).error).toMatchObject({ code: 'DIRECTORY_LOCKED', retryable: true })
+
+    const { sessions } = envelopeIn(await holdfast(['ls', '-o', 'json'], { cwd })).data
+    expect(sessions).toHaveLength(1)
+    const shown = await holdfast(['show', sessions[0].id.slice(0, 20)], { cwd })
+    expect(shown.code).toBe(0)
+    expect(shown.stdout).toContain('Selling at the counter')
+    expect(shown.stderr).toContain(`process ${first.child.pid} has .holdfast open`)
+    expect((await first.ended).code).toBe(0)
+    expect(issues()).toHaveLength(12)
+  })
+})
+
+describe('stopping and going on', () => {
+  test.each(['SIGINT', 'SIGTERM'] as const)('%s: closes in order, exit 130, says how to go on', async (signal) => {
+    const running = start(['plan', 'doc.md', '--pace', '150'], { cwd })
+    await running.said('Creating issues')
+    running.child.kill(signal)
+    const { code, stdout, stderr } = await running.ended
+    expect(code).toBe(130)
+    expect(stdout).toBe('')
+    expect(stderr).toContain('stopping in order')
+    const command = /^ {2}holdfast (plan --resume [0-9a-f-]+) goes on with it$/m.exec(stderr)?.[1]
+    expect(command).toBeDefined()
+    expect(existsSync(join(cwd, '.holdfast', 'index.jsonl'))).toBe(true) // written by an orderly close only
+    const resumed = await holdfast((command as string).split(' '), { cwd })
+    expect(resumed.code).toBe(0)
+    expect(issues().map(({ id }) => id)).toEqual(Array.from({ length: 12 }, (_, index) => `LOCAL-${index + 1}`))
+  })
+
+  test('interrupted with -o json: the envelope of an error, whose hint goes on', async () => {
+    const running = start(['plan', 'doc.md', '--pace', '150', '-o', 'json', '--dir', "it's here"], { cwd })
+    await running.said('Creating issues')
+    running.child.kill('SIGINT')
+    const ended = await running.ended
+    expect(ended.code).toBe(130)
+    const { error } = envelopeIn(ended)
+    expect(error).toMatchObject({ code: 'INTERRUPTED', retryable: true })
+    expect(error.hint).toContain(`--dir 'it'\\''s here'`)
+  })
+
+  test('--resume prints the same plan again, by the latest session, its id, its beginning or its document', async () => {
+    const { data } = envelopeIn(await holdfast(['plan', 'doc.md', '-o', 'json'], { cwd }))
+    const ways = [[], [data.sessionId], [data.sessionId.slice(0, 30)], ['doc.md'], [join(cwd, 'doc.md')]]
+    for (const way of [...ways.map((way) => ['--resume', ...way]), ['doc.md', '--resume']]) {
+      const ended = await holdfast(['plan', ...way, '-o', 'json'], { cwd })
+      expect(ended.code).toBe(0)
+      expect(envelopeIn(ended).data).toEqual(data)
+    }
+    expect(issues()).toHaveLength(12)
+  })
+
+  test('the plan of a finished session is there for whoever cannot have the directory', async () => {
+    const { data } = envelopeIn(await holdfast(['plan', 'doc.md', '-o', 'json'], { cwd }))
+    const other = start(['plan', 'doc.md', '--pace', '200'], { cwd })
+    await other.said('Creating issues')
+    expect(envelopeIn(await holdfast(['plan', '--resume', data.sessionId, '-o', 'json'], { cwd })).data).toEqual(data)
+    other.child.kill('SIGINT')
+    await other.ended
+  })
+
+  test.each([
+    ['nothing to resume', ['--resume'], 'SESSION_NOT_FOUND', 3],
+    ['no session of that document', ['doc.md', '--resume'], 'SESSION_NOT_FOUND', 3],
+    ['an unknown id', ['--resume', 'abc'], 'SESSION_NOT_FOUND', 3],
+    ['what is no id', ['doc.md', '--resume', '../x'], 'INVALID_ID', 2],
+  ])('%s, without a directory and with an empty one: %s', async (_, args, code, exitCode) => {
+    for (const make of [false, true]) {
+      if (make) mkdirSync(join(cwd, '.holdfast'))
+      const ended = await holdfast(['plan', ...args, '-o', 'json'], { cwd })
+      expect(ended.code).toBe(exitCode)
+      expect(envelopeIn(ended).error).toMatchObject({ code, hint: expect.stringContaining('holdfast ') })
+      expect(existsSync(join(cwd, '.holdfast'))).toBe(make)
+    }
+  })
+
+  test('an id that begins several sessions: AMBIGUOUS_ID, exit 2; a session of another document: exit 2', async () => {
+    const { data } = envelopeIn(await holdfast(['plan', 'doc.md', '-o', 'json'], { cwd }))
+    await holdfast(['plan', 'doc.md'], { cwd })
+    const ambiguous = await holdfast(['plan', '--resume', data.sessionId.slice(0, 4), '-o', 'json'], { cwd })
+    expect(ambiguous.code).toBe(2)
+    expect(envelopeIn(ambiguous).error.code).toBe('AMBIGUOUS_ID')
+    writeFileSync(join(cwd, 'other.md'), OUTLINE)
+    const other = await holdfast(['plan', 'other.md', '--resume', data.sessionId, '-o', 'json'], { cwd })
+    expect(other.code).toBe(2)
+    expect(envelopeIn(other).error.code).toBe('INVALID_ARGUMENT')
+  })
+
+  test('a new run beside an unfinished session of the same document says that it can be resumed', async () => {
+    const running = start(['plan', 'doc.md', '--pace', '100'], { cwd })
+    await running.said('Creating issues')
+    running.child.kill('SIGKILL')
+    await running.ended
+    const [{ id }] = envelopeIn(await holdfast(['ls', '-o', 'json'], { cwd })).data.sessions
+    const again = await holdfast(['plan', join(cwd, 'doc.md'), '-o', 'json'], { cwd })
+    expect(again.code).toBe(0)
+    expect(again.stderr).toContain(`holdfast plan --resume ${id}`)
+    expect(envelopeIn(again).data.sessionId).not.toBe(id)
+    expect((await holdfast(['plan', '--resume', id], { cwd })).code).toBe(0)
+    expect(issues()).toHaveLength(24)
+    expect(new Set(issues().map(({ clientId }) => clientId)).size).toBe(24)
+  })
+
+  test('without an id, an unfinished session goes before one that was finished later', async () => {
+    const running = start(['plan', 'doc.md', '--pace', '1000'], { cwd })
+    await running.said('Creating issues')
+    running.child.kill('SIGKILL')
+    await running.ended
+    const [{ id }] = envelopeIn(await holdfast(['ls', '-o', 'json'], { cwd })).data.sessions
+    expect((await holdfast(['plan', 'doc.md'], { cwd })).code).toBe(0)
+    const resumed = start(['plan', '--resume'], { cwd })
+    await resumed.said(`session ${id}, going on`)
+    resumed.child.kill('SIGKILL')
+    await resumed.ended
+  })
+})
