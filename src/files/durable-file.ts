@@ -6,6 +6,7 @@
 import type { Adapter, SyncAdapter } from 'lowdb'
 import { type Disk, type DiskFile, readAll, replaceFile } from '../disk.js'
 import { HoldfastError } from '../errors.js'
+import { storageError } from './storage-error.js'
 
 /** The whole content of a file, or what writes it piece by piece. */
 export type FileContent = Uint8Array | ((file: DiskFile) => Promise<void>)
@@ -89,7 +90,7 @@ export class DurableFiles {
         if (lane.removals === removals) await this.#replace(path, content)
       } catch (error) {
         // A removal takes away the temporary file of a write that is under way, which then cannot be renamed.
-        if (lane.removals === removals) throw diskError(path, error)
+        if (lane.removals === removals) throw storageError(error, path)
       } finally {
         if (--lane.waiting === 0) this.#lanes.delete(path)
       }
@@ -122,21 +123,11 @@ export class DurableFiles {
   }
 }
 
-/** A system error as one of ours: DISK_FULL or DISK_FAILED, naming the file. Our own pass through. */
-function diskError(path: string, cause: unknown): HoldfastError {
-  if (cause instanceof HoldfastError) return cause
-  const { code, message = String(cause) } = cause as { code?: string; message?: string }
-  const options = { cause, details: { file: path } }
-  return code === 'ENOSPC' || code === 'EDQUOT'
-    ? new HoldfastError('DISK_FULL', `${path} could not be written: the disk is full; free some space`, options)
-    : new HoldfastError('DISK_FAILED', `${path} could not be read or written (${message}); mend the disk`, options)
-}
-
 function translating<T>(path: string, call: () => T): T {
   try {
     return call()
   } catch (error) {
-    throw diskError(path, error)
+    throw storageError(error, path)
   }
 }
 

@@ -2,14 +2,12 @@
 
 import { HoldfastError } from '../errors.js'
 
-/** A file-system error as one of ours: DISK_FULL or DISK_FAILED. */
-export function storageError(cause: unknown): HoldfastError {
+/** DISK_FULL or DISK_FAILED, naming what could not be written or read. Our own errors pass through. */
+export function storageError(cause: unknown, path: string = 'the data directory'): HoldfastError {
   if (cause instanceof HoldfastError) return cause
-  const code = (cause as { code?: string }).code
-  const message = cause instanceof Error ? cause.message : String(cause)
+  const { code, message = String(cause) } = cause as { code?: string; message?: string }
+  const options = { cause, details: { file: path } }
   return code === 'ENOSPC' || code === 'EDQUOT'
-    ? new HoldfastError('DISK_FULL', `the disk is full (${message}); free some space and open the runtime again`, {
-        cause,
-      })
-    : new HoldfastError('DISK_FAILED', `the disk failed (${message}); mend it and open the runtime again`, { cause })
+    ? new HoldfastError('DISK_FULL', `${path}: the disk is full (${message}); free some space and open again`, options)
+    : new HoldfastError('DISK_FAILED', `${path}: the disk failed (${message}); mend it and open again`, options)
 }

@@ -1,0 +1,164 @@
+// From a document to issues by the built package: real worker threads, real files, and real kills in the middle.
+
+import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { PlanningContext } from '../../../machines/planning/machine.js'
+import type { Issue } from '../../../machines/planning/tracker.js'
+import { builtPackage } from '../../piscina/built.js'
+
+const SCRIPT = fileURLToPath(new URL('fixtures/run-plan.js', import.meta.url))
+const KILLS = Number(process.env.HOLDFAST_PLANNING_KILLS ?? 12)
+
+/** 2 epics, 4 features, 12 stories, 2 enablers. */
+const DOCUMENT = [1, 2]
+  .map((epic) => {
+    const features = [1, 2].map((feature) => {
+      const stories = [1, 2, 3].map((story) => `#### Story: Story ${epic}.${feature}.${story} (3 points)\n`)
+      return `### Feature: Feature ${epic}.${feature}\n\n${stories.join('\n')}`
+    })
+    return `## Epic: Epic ${epic}\n\n${features.join('\n')}\n### Enabler: Enabler ${epic}\n`
+  })
+  .join('\n')
+const ITEMS = 20
+
+let dir: string
+beforeEach(() => {
+  builtPackage()
+  dir = mkdtempSync(join(tmpdir(), 'holdfast-planning-'))
+  writeFileSync(join(dir, 'plan.md'), `# Plan\n\n${DOCUMENT}`)
+})
+afterEach(() => rmSync(dir, { recursive: true, force: true }))
+
+interface Outcome {
+  ends: { value: unknown; context: PlanningContext; events: string[] }[]
+  issues: Issue[]
+}
+
+interface Life {
+  /** What it said before it ended. */
+  lines: string[]
+  /** Undefined when it was killed before. */
+  outcome: Outcome | undefined
+}
+
+/** Runs the process, and kills it as soon as it has said a line that `kill` is waiting for. */
+function live(args: readonly (string | number)[], kill: (line: string, count: number) => boolean): Promise<Life> {
+  const child = spawn(process.execPath, [SCRIPT, dir, ...args.map(String)], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const life: Life = { lines: [], outcome: undefined }
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    if (line.startsWith('end ')) life.outcome = JSON.parse(line.slice(4)) as Outcome
+    else if (kill(line, life.lines.push(line))) child.kill('SIGKILL')
+  })
+  return new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.stdout.on('close', () => resolve(life))
+  })
+}
+
+const never = (): boolean => false
+
+/** Every item of the document is one issue of this session, under the right parent. */
+function expectWholePlan({ ends, issues }: Outcome): void {
+  expect(issues.map(({ id }) => id)).toEqual(issues.map((_, index) => `LOCAL-${index + 1}`))
+  expect(issues).toHaveLength(ITEMS * ends.length)
+  const byId = new Map(issues.map((issue) => [issue.id, issue]))
+  const titles = new Set<string>()
+  for (const [index, { value, context }] of ends.entries()) {
+    expect([value, context.progress, context.errors]).toEqual(['completed', 100, []])
+    const { epics, features, stories, enablers } = context.result as NonNullable<PlanningContext['result']>
+    const ids = [epics, features, stories, enablers].map((map) => Object.values(map))
+    expect(ids.map(({ length }) => length)).toEqual([2, 4, 12, 2])
+    for (const id of ids.flat()) {
+      const { title, parentId } = byId.get(id) as Issue
+      titles.add(`${index} ${title}`)
+      const number = title.split(' ')[1] as string
+      const above = title.startsWith('Enabler')
+        ? `Epic ${number}`
+        : { 1: undefined, 2: `Epic ${number[0]}`, 3: `Feature ${number.slice(0, 3)}` }[number.split('.').length]
+      expect(parentId && byId.get(parentId)?.title, title).toBe(above)
+    }
+  }
+  expect(titles.size).toBe(ITEMS * ends.length)
+}
+
+test('a document becomes issues under their parents, step by step', async () => {
+  const { lines, outcome } = await live([1, 0], never)
+  expectWholePlan(outcome as Outcome)
+  expect(outcome?.ends[0]?.events).toEqual([
+    'xstate.init',
+    'start',
+    ...['fetch', 'parse', 'extract', 'createIssues', 'linkHierarchy'].map((step) => `xstate.done.actor.${step}`),
+  ])
+  expect(lines).toContain('progress createIssues 100')
+  expect(lines).toContain('progress linkHierarchy 100')
+})
+
+test('several sessions at a time share the tracker, and each has issues of its own', async () => {
+  const { outcome } = await live([4, 0], never)
+  expectWholePlan(outcome as Outcome)
+})
+
+test(`killed ${KILLS} times while it creates and links, it makes each issue once, and repeats no step that had ended`, async () => {
+  let outcome: Outcome | undefined
+  let kills = 0
+  // The pause makes the two steps long enough; each life is killed after a few more lines than the last.
+  for (let life = 1; outcome === undefined; life++) {
+    const ended = await live([2, kills < KILLS ? 8 : 0], (_, count) => kills < KILLS && count >= 1 + (life % 7))
+    outcome = ended.outcome
+    if (!outcome) kills++
+  }
+  expect(kills).toBeGreaterThanOrEqual(Math.min(KILLS, 3))
+  expectWholePlan(outcome)
+  for (const { events } of outcome.ends) {
+    const finished = events.filter((type) => type.startsWith('xstate.done'))
+    expect(finished).toEqual([...new Set(finished)])
+  }
+})
+
+test('an error from outside stops the step that runs: no issue is made after it', async () => {
+  const { lines, outcome } = await live([1, 30, 25], never)
+  const { ends, issues } = outcome as Outcome
+  expect(ends[0]?.value).toBe('failed')
+  expect(ends[0]?.context.errors).toMatchObject([{ message: 'enough', timestamp: expect.any(String) }])
+  const told = lines.filter((line) => line.startsWith('progress createIssues')).length
+  expect(issues.length).toBeGreaterThanOrEqual(5)
+  expect(issues.length).toBeLessThanOrEqual(told + 1)
+  expect(issues.length).toBeLessThan(ITEMS)
+})
+
+test('a document that is not there fails the session with FILE_NOT_FOUND, from the worker to the context', async () => {
+  rmSync(join(dir, 'plan.md'))
+  const { outcome } = await live([1, 0], never)
+  expect(outcome?.ends[0]).toMatchObject({
+    value: 'failed',
+    context: { errors: [{ code: 'FILE_NOT_FOUND', details: { step: 'fetch' }, timestamp: expect.any(String) }] },
+  })
+  expect(outcome?.issues).toEqual([])
+})
+
+test('importing the kind loads no parser, no tracker and none of its steps', async () => {
+  const hooks = `
+    import { writeSync } from 'node:fs'
+    export async function load(url, context, next) {
+      writeSync(1, url + '\\n')
+      return next(url, context)
+    }`
+  const main = `
+    import { register } from 'node:module'
+    register('data:text/javascript,' + encodeURIComponent(${JSON.stringify(hooks)}))
+    await import('holdfast/machines/planning')`
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', main], {
+    cwd: fileURLToPath(new URL('../', builtPackage())),
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let said = ''
+  for await (const chunk of child.stdout) said += chunk
+  const urls = said.split('\n').filter((url) => url !== '')
+  expect(urls.some((url) => url.endsWith('machines/planning/machine.js'))).toBe(true)
+  expect(urls.filter((url) => /mdast|micromark|planning\/(steps|parse|extract|blocks)/.test(url))).toEqual([])
+})
