@@ -18,9 +18,10 @@ export {
 } from './handle.js'
 export type { Damage } from './journal.js'
 export type { Logger } from './logger.js'
-export { type OpenOptions, openRuntime } from './open.js'
+export { type OpenOptions, openReader, openRuntime, type ReadOptions } from './open.js'
 export { applyPatch, type Patch } from './patch.js'
 export type { StepContext } from './pool.js'
+export { Reader, type Unreadable } from './reader.js'
 export type { SessionEntry, SessionFilter, SessionPage, SessionStats } from './registry.js'
 export {
   type CreateOptions,

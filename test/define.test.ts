@@ -6,7 +6,7 @@ import { type AnyMachine, defineSession } from '../src/define.js'
 import { HoldfastError } from '../src/errors.js'
 import { step, stepOf } from '../src/steps.js'
 
-// biome-ignore lint/suspicious/noExplicitAny: machines of every shape, also of shapes that types forbid
+// Machines of every shape, also of shapes that types forbid
 type Loose = any
 
 const promised = fromPromise(async () => 1)
@@ -35,20 +35,38 @@ function refusal(act: () => unknown): HoldfastError {
   throw new Error('nothing was refused')
 }
 
-const inState = (state: Loose): Loose => ({ initial: 'a', states: { a: { initial: 'b', states: { b: state, c: {} } } } })
+const inState = (state: Loose): Loose => ({
+  initial: 'a',
+  states: { a: { initial: 'b', states: { b: state, c: {} } } },
+})
 
 const places: readonly (readonly [place: string, config: (action: Loose) => Loose, state: string])[] = [
   ['on entry', (action) => inState({ entry: action }), 'm.a.b'],
   ['on exit', (action) => inState({ exit: [() => {}, action] }), 'm.a.b'],
   ['in a transition', (action) => inState({ on: { go: { target: 'c', actions: action } } }), 'm.a.b'],
-  ['in a second candidate', (action) => inState({ on: { go: [{ guard: () => false }, { actions: action }] } }), 'm.a.b'],
+  [
+    'in a second candidate',
+    (action) => inState({ on: { go: [{ guard: () => false }, { actions: action }] } }),
+    'm.a.b',
+  ],
   ['in an always', (action) => inState({ always: { target: 'c', actions: [action] } }), 'm.a.b'],
   ['in an after', (action) => inState({ after: { 10: { actions: action } } }), 'm.a.b'],
   ['in a wildcard', (action) => inState({ on: { '*': { actions: action } } }), 'm.a.b'],
   ['when a step is done', (action) => inState({ invoke: { src: 'work', onDone: { actions: action } } }), 'm.a.b'],
   ['when a step has failed', (action) => inState({ invoke: { src: 'work', onError: { actions: action } } }), 'm.a.b'],
-  ['in an initial transition', (actions) => ({ initial: 'a', states: { a: { initial: { target: 'b', actions }, states: { b: {} } } } }), 'm.a'],
-  ['when inner states are done', (action) => ({ initial: 'a', states: { a: { onDone: { actions: action }, initial: 'z', states: { z: { type: 'final' } } } } }), 'm.a'],
+  [
+    'in an initial transition',
+    (actions) => ({ initial: 'a', states: { a: { initial: { target: 'b', actions }, states: { b: {} } } } }),
+    'm.a',
+  ],
+  [
+    'when inner states are done',
+    (action) => ({
+      initial: 'a',
+      states: { a: { onDone: { actions: action }, initial: 'z', states: { z: { type: 'final' } } } },
+    }),
+    'm.a',
+  ],
   ['at the root', (action) => ({ entry: action }), 'm'],
   ['in a transition of the root', (action) => ({ on: { go: { actions: action } } }), 'm'],
 ]
@@ -125,11 +143,14 @@ test.each(['a', 'Order', 'order-2_x', 'a'.repeat(64)])('a kind can be called %s'
   expect(define(machineOf({}), { kind }).kind).toBe(kind)
 })
 
-test.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, '1', undefined])('a version cannot be %j', (version) => {
-  const error = refusal(() => define(machineOf({}), { version }))
-  expect(error.code).toBe('INVALID_KIND')
-  expect(error.message).toContain('version must be an integer from 1')
-})
+test.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, '1', undefined])(
+  'a version cannot be %j',
+  (version) => {
+    const error = refusal(() => define(machineOf({}), { version }))
+    expect(error.code).toBe('INVALID_KIND')
+    expect(error.message).toContain('version must be an integer from 1')
+  },
+)
 
 test('a machine without a limit of its own gets one, and is not changed itself', () => {
   const machine = machineOf({ entry: [log('x'), raise({ type: 'x' })] })
@@ -138,7 +159,9 @@ test('a machine without a limit of its own gets one, and is not changed itself',
   expect(bounded.implementations.actors).toEqual(machine.implementations.actors)
   expect(machine.options.maxIterations).toBe(Number.POSITIVE_INFINITY)
   expect(define(machineOf({ options: {} })).machine.options.maxIterations).toBe(10_000)
-  expect(define(machineOf({ options: { maxIterations: Number.POSITIVE_INFINITY } })).machine.options.maxIterations).toBe(10_000)
+  expect(
+    define(machineOf({ options: { maxIterations: Number.POSITIVE_INFINITY } })).machine.options.maxIterations,
+  ).toBe(10_000)
 })
 
 test('a machine with a limit of its own keeps it, and is used as it is', () => {

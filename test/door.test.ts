@@ -8,7 +8,7 @@ import { type AnySessionKind, defineSession } from '../src/define.js'
 import { admitEvent, admitId, admitInput, admitKey } from '../src/door.js'
 import { HoldfastError } from '../src/errors.js'
 
-// biome-ignore lint/suspicious/noExplicitAny: what comes from outside has no type
+// What comes from outside has no type
 type Loose = any
 
 /** A kind with schemas; a schema is its validate function. */
@@ -44,23 +44,41 @@ test('an event is admitted as a frozen copy that shares nothing with what was gi
   expect(Object.isFrozen(event)).toBe(false)
 })
 
-test.each([undefined, null, 'go', 7, true, [], ['go'], {}, { type: undefined }, { type: '' }, { type: 7 }, { type: ['go'] }, () => 1])(
-  'what is no event is refused: %j',
-  (event) => {
-    const error = refusal(() => admitEvent(plain, event))
-    expect(error.code).toBe('INVALID_EVENT')
-    expect(error.message).toContain('{ type: "start" }')
-  },
-)
+test.each([
+  undefined,
+  null,
+  'go',
+  7,
+  true,
+  [],
+  ['go'],
+  {},
+  { type: undefined },
+  { type: '' },
+  { type: 7 },
+  { type: ['go'] },
+  () => 1,
+])('what is no event is refused: %j', (event) => {
+  const error = refusal(() => admitEvent(plain, event))
+  expect(error.code).toBe('INVALID_EVENT')
+  expect(error.message).toContain('{ type: "start" }')
+})
 
-test.each(['xstate.init', 'xstate.stop', 'xstate.done.actor.w', 'xstate.error.actor.w', 'xstate.after.10.m.a', 'xstate.', 'holdfast.attempt', 'holdfast.', '*'])(
-  'an event that only the runtime may send is refused: %s',
-  (type) => {
-    const error = refusal(() => admitEvent(plain, { type }))
-    expect(error.code).toBe('INVALID_EVENT')
-    expect(error.message).toContain(`"${type}"`)
-  },
-)
+test.each([
+  'xstate.init',
+  'xstate.stop',
+  'xstate.done.actor.w',
+  'xstate.error.actor.w',
+  'xstate.after.10.m.a',
+  'xstate.',
+  'holdfast.attempt',
+  'holdfast.',
+  '*',
+])('an event that only the runtime may send is refused: %s', (type) => {
+  const error = refusal(() => admitEvent(plain, { type }))
+  expect(error.code).toBe('INVALID_EVENT')
+  expect(error.message).toContain(`"${type}"`)
+})
 
 test.each(['xstate', 'xstates.go', 'my.xstate.go', 'holdfasts', 'a.*', ' ', 'XSTATE.stop', 'constructor', '__proto__'])(
   'an event whose type only looks reserved is admitted: %s',
@@ -83,7 +101,11 @@ test('an event that JSON cannot hold is refused, naming the path', () => {
 
 test('an event cannot change its type between the look at it and the copy', () => {
   let looks = 0
-  const event = { get type() { return looks++ === 0 ? 'go' : 'xstate.stop' } }
+  const event = {
+    get type() {
+      return looks++ === 0 ? 'go' : 'xstate.stop'
+    },
+  }
   const admitted = (() => {
     try {
       return admitEvent(plain, event).type
@@ -110,7 +132,13 @@ test('the schema of the events decides, and says what is wrong where', () => {
     events: (event: Loose) =>
       event.qty > 0
         ? { value: event }
-        : { issues: [{ message: 'must be positive', path: ['qty'] }, { message: 'is odd', path: [{ key: 'a' }, 0, 'b'] }, { message: 'all wrong' }] },
+        : {
+            issues: [
+              { message: 'must be positive', path: ['qty'] },
+              { message: 'is odd', path: [{ key: 'a' }, 0, 'b'] },
+              { message: 'all wrong' },
+            ],
+          },
   })
   expect(admitEvent(kind, { type: 'add', qty: 1 })).toEqual({ type: 'add', qty: 1 })
   const error = refusal(() => admitEvent(kind, { type: 'add', qty: 0 }))
@@ -133,13 +161,19 @@ test('what a schema makes of an event is admitted, frozen, and checked like the 
   expect(Object.isFrozen(shared)).toBe(false)
   expect(Object.isFrozen(admitted)).toBe(true)
   const dated = kindWith({ events: (event: Loose) => ({ value: { ...event, at: new Date(0) } }) })
-  expect(refusal(() => admitEvent(dated, { type: 'add' }))).toMatchObject({ code: 'NOT_JSON', details: { path: 'event.at' } })
+  expect(refusal(() => admitEvent(dated, { type: 'add' }))).toMatchObject({
+    code: 'NOT_JSON',
+    details: { path: 'event.at' },
+  })
 })
 
-test.each([{ type: 'xstate.stop' }, { type: '' }, {}, undefined, 'text'])('a schema cannot smuggle in what the door refuses: %j', (value) => {
-  const kind = kindWith({ events: () => ({ value }) })
-  expect(refusal(() => admitEvent(kind, { type: 'go' })).code).toMatch(/INVALID_EVENT|NOT_JSON/)
-})
+test.each([{ type: 'xstate.stop' }, { type: '' }, {}, undefined, 'text'])(
+  'a schema cannot smuggle in what the door refuses: %j',
+  (value) => {
+    const kind = kindWith({ events: () => ({ value }) })
+    expect(refusal(() => admitEvent(kind, { type: 'go' })).code).toMatch(/INVALID_EVENT|NOT_JSON/)
+  },
+)
 
 test('a schema sees a copy, so it cannot change what was given', () => {
   const event = { type: 'go', list: [1] }
@@ -155,7 +189,11 @@ test('a schema sees a copy, so it cannot change what was given', () => {
 })
 
 test('a reserved event does not even reach the schema', () => {
-  const kind = kindWith({ events: () => { throw new Error('reached') } })
+  const kind = kindWith({
+    events: () => {
+      throw new Error('reached')
+    },
+  })
   expect(refusal(() => admitEvent(kind, { type: 'xstate.stop' })).code).toBe('INVALID_EVENT')
 })
 
@@ -183,7 +221,10 @@ test('an input may be absent, or any JSON, and is admitted as a frozen copy', ()
   expect(admitted).toEqual(input)
   expect(admitted.list).not.toBe(input.list)
   expect(Object.isFrozen(admitted.list)).toBe(true)
-  expect(refusal(() => admitInput(plain, { at: new Date(0) }))).toMatchObject({ code: 'NOT_JSON', details: { path: 'input.at' } })
+  expect(refusal(() => admitInput(plain, { at: new Date(0) }))).toMatchObject({
+    code: 'NOT_JSON',
+    details: { path: 'input.at' },
+  })
 })
 
 test('the schema of the input decides, also about an absent one, and may give a default', () => {
@@ -203,7 +244,26 @@ test.each(['a', 'A', '0', 'a-b_c', '0190b8a2-7c1e-7d3e-8000-0123456789ab', 'x'.r
 })
 
 test.each([
-  ...['', '.', '..', '../x', '..\\x', 'a/b', 'a\\b', '/etc/passwd', 'a.json', '-a', '_a', 'a b', ' a', 'a\n', '\na', 'a\0', 'ä', 'C:'],
+  ...[
+    '',
+    '.',
+    '..',
+    '../x',
+    '..\\x',
+    'a/b',
+    'a\\b',
+    '/etc/passwd',
+    'a.json',
+    '-a',
+    '_a',
+    'a b',
+    ' a',
+    'a\n',
+    '\na',
+    'a\0',
+    'ä',
+    'C:',
+  ],
   ...['a%2fb', '~', '*', 'x'.repeat(65), undefined, null, 7, {}, ['a'], { toString: () => 'a' }],
 ])('%j is not an id', (id) => {
   expect(refusal(() => admitId(id)).code).toBe('INVALID_ID')
@@ -211,14 +271,17 @@ test.each([
 
 test('whatever is an id names a file in its folder and no other', () => {
   fc.assert(
-    fc.property(fc.oneof(fc.string(), fc.string({ unit: fc.constantFrom('a', '.', '/', '\\', '-', '_', '\0', ':') })), (text) => {
-      try {
-        admitId(text)
-      } catch {
-        return
-      }
-      expect(text).toMatch(/^[A-Za-z0-9_-]{1,64}$/)
-    }),
+    fc.property(
+      fc.oneof(fc.string(), fc.string({ unit: fc.constantFrom('a', '.', '/', '\\', '-', '_', '\0', ':') })),
+      (text) => {
+        try {
+          admitId(text)
+        } catch {
+          return
+        }
+        expect(text).toMatch(/^[A-Za-z0-9_-]{1,64}$/)
+      },
+    ),
   )
 })
 

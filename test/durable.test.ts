@@ -5,15 +5,35 @@ import { spawnSync } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { type AnyActorRef, assign, cancel, emit, enqueueActions, fromPromise, log, raise, sendTo, setup, spawnChild } from 'xstate'
+import {
+  type AnyActorRef,
+  assign,
+  cancel,
+  emit,
+  enqueueActions,
+  fromPromise,
+  log,
+  raise,
+  sendTo,
+  setup,
+  spawnChild,
+} from 'xstate'
 import { type AnyMachine, defineSession } from '../src/define.js'
-import { acceptedEvents, childrenOf, type Decision, Engine, type EngineHost, historyOf, type Resumable } from '../src/durable.js'
+import {
+  acceptedEvents,
+  childrenOf,
+  type Decision,
+  Engine,
+  type EngineHost,
+  historyOf,
+  type Resumable,
+} from '../src/durable.js'
 import { HoldfastError } from '../src/errors.js'
 import { diffAndSeal } from '../src/patch.js'
 import type { RecordedEvent } from '../src/record.js'
 import { step } from '../src/steps.js'
 
-// biome-ignore lint/suspicious/noExplicitAny: machines and events of every shape, written as plain JavaScript
+// Machines and events of every shape, written as plain JavaScript
 type Loose = any
 
 const base = setup({
@@ -108,7 +128,11 @@ describe('beginning', () => {
         initial: 'a',
         states: {
           a: {
-            entry: [() => ran.push('a'), raise({ type: 'later' }, { delay: 5 }), sendTo(({ self }) => self, { type: 'me' })],
+            entry: [
+              () => ran.push('a'),
+              raise({ type: 'later' }, { delay: 5 }),
+              sendTo(({ self }: Loose) => self, { type: 'me' } as Loose),
+            ],
             invoke: { src: 'work', id: 'w', input: ({ context }: Loose) => ({ for: context.title }) },
             after: { 1000: {} },
           },
@@ -155,7 +179,13 @@ describe('beginning', () => {
 describe('a decision that throws', () => {
   const faulty: readonly (readonly [what: string, transition: Loose, states?: Loose])[] = [
     ['a guard', { guard: boom, target: 'b' }],
-    ['a guard after one that refused', [{ guard: 'never', target: 'b' }, { guard: boom, target: 'b' }]],
+    [
+      'a guard after one that refused',
+      [
+        { guard: 'never', target: 'b' },
+        { guard: boom, target: 'b' },
+      ],
+    ],
     ['an assign', { target: 'b', actions: assign({ n: boom }) }],
     ['an assign after one that worked', { target: 'b', actions: [assign({ n: 7 }), assign(boom)] }],
     ['params', { target: 'b', actions: { type: 'act', params: boom } }],
@@ -163,7 +193,7 @@ describe('a decision that throws', () => {
     ['an event to raise', { target: 'b', actions: raise(boom) }],
     ['an event to emit', { target: 'b', actions: emit(boom) }],
     ['an id to cancel', { target: 'b', actions: cancel(boom) }],
-    ['a receiver', { target: 'b', actions: sendTo(boom, { type: 'x' }) }],
+    ['a receiver', { target: 'b', actions: sendTo(boom, { type: 'x' } as Loose) }],
     ['a text to log', { target: 'b', actions: log(boom) }],
     ['enqueued actions', { target: 'b', actions: enqueueActions(boom) }],
     ['an assign on exit', 'b', { a: { exit: assign(boom) } }],
@@ -182,7 +212,10 @@ describe('a decision that throws', () => {
         initial: 'a',
         output: boom,
         states: {
-          a: { on: { fault: transition, fine: { actions: assign({ n: ({ context }) => context.n + 1 }) } }, ...states.a },
+          a: {
+            on: { fault: transition, fine: { actions: assign({ n: ({ context }) => context.n + 1 }) } },
+            ...states.a,
+          },
           b: { ...states.b },
         },
       } as Loose)
@@ -200,8 +233,13 @@ describe('a decision that throws', () => {
     expect(session.last).toMatchObject({ before: snapshot, actions: [], timers: [], messages: [], emitted: [] })
   })
 
-  test('an event that is none of the machine\'s own throws as well, and leaves the engine as it was', () => {
-    const session = new Session(machineOf({ initial: 'a', states: { a: { invoke: { src: 'work', id: 'w', onDone: { actions: assign(boom) } } } } }))
+  test("an event that is none of the machine's own throws as well, and leaves the engine as it was", () => {
+    const session = new Session(
+      machineOf({
+        initial: 'a',
+        states: { a: { invoke: { src: 'work', id: 'w', onDone: { actions: assign(boom) } } } },
+      }),
+    )
     const { snapshot } = session.engine
     expect(() => session.tell({ type: 'xstate.done.actor.w', output: 1, actorId: 'w' })).toThrow('boom')
     expect(session.engine.snapshot).toBe(snapshot)
@@ -213,7 +251,13 @@ describe('a decision that throws', () => {
       machineOf({ initial: 'a', states: { a: { on: { go: { target: 'b', actions: () => ran.push('go') } } }, b: {} } }),
     )
     const full = new HoldfastError('DISK_FULL', 'full')
-    expect(thrownBy(() => session.engine.decide({ type: 'go' }, true, () => { throw full }))).toBe(full)
+    expect(
+      thrownBy(() =>
+        session.engine.decide({ type: 'go' }, true, () => {
+          throw full
+        }),
+      ),
+    ).toBe(full)
     expect(session.value).toBe('a')
     session.send('go')
     expect(session.value).toBe('b')
@@ -241,7 +285,10 @@ describe('what is accepted', () => {
           guardYes: { guard: 'always', target: 'b' },
           guardNoAction: { guard: 'never', actions: () => {} },
           guardByEvent: { guard: ({ event }: Loose) => event.open === true, target: 'b' },
-          secondGuard: [{ guard: 'never', target: 'b' }, { guard: 'always', target: 'b' }],
+          secondGuard: [
+            { guard: 'never', target: 'b' },
+            { guard: 'always', target: 'b' },
+          ],
           secondNothing: [{ guard: 'never', target: 'b' }, {}],
           assignNothing: { actions: assign({}) },
           action: { actions: () => {} },
@@ -256,25 +303,38 @@ describe('what is accepted', () => {
     },
   })
   const events: RecordedEvent[] = [
-    ...['target', 'self', 'selfAgain', 'reenterNothing', 'nothing', 'forbidden', 'forbiddenBelow', 'guardNo', 'guardYes'],
+    ...[
+      'target',
+      'self',
+      'selfAgain',
+      'reenterNothing',
+      'nothing',
+      'forbidden',
+      'forbiddenBelow',
+      'guardNo',
+      'guardYes',
+    ],
     ...['guardNoAction', 'guardByEvent', 'secondGuard', 'secondNothing', 'assignNothing', 'action', 'emits', 'raises'],
     ...['cancels', 'logs', 'messages', 'atRoot', 'wild.life', 'wild', 'unknown', 'target.x'],
   ].map((type) => ({ type }))
   events.push({ type: 'guardByEvent', open: true })
 
-  test.each(events)('an event from outside is accepted exactly when the snapshot says that it can be: $type', (event) => {
-    const session = new Session(machine)
-    const before = session.engine.snapshot
-    const can: boolean = before.can(event as Loose)
-    if (can) {
-      session.send(event)
-      expect(session.decisions).toHaveLength(2)
-    } else {
-      expect(thrownBy(() => session.send(event))).toMatchObject({ code: 'NOT_ACCEPTED' })
-      expect(session.decisions).toHaveLength(1)
-      expect(session.engine.snapshot).toBe(before)
-    }
-  })
+  test.each(events)(
+    'an event from outside is accepted exactly when the snapshot says that it can be: $type',
+    (event) => {
+      const session = new Session(machine)
+      const before = session.engine.snapshot
+      const can: boolean = before.can(event as Loose)
+      if (can) {
+        session.send(event)
+        expect(session.decisions).toHaveLength(2)
+      } else {
+        expect(thrownBy(() => session.send(event))).toMatchObject({ code: 'NOT_ACCEPTED' })
+        expect(session.decisions).toHaveLength(1)
+        expect(session.engine.snapshot).toBe(before)
+      }
+    },
+  )
 
   test('both kinds are among these events', () => {
     const { snapshot } = new Session(machine).engine
@@ -302,13 +362,17 @@ describe('what is accepted', () => {
     })
   })
 
-  test('a refusal lists what there are transitions for in this state, sorted, without the runtime\'s own events', () => {
+  test("a refusal lists what there are transitions for in this state, sorted, without the runtime's own events", () => {
     const session = new Session(
       machineOf({
         initial: 'a',
         on: { stop: { target: '.b' } },
         states: {
-          a: { on: { pay: { guard: 'never', target: 'b' }, go: 'b', no: {} }, after: { 10: 'b' }, invoke: { src: 'work', onDone: 'b' } },
+          a: {
+            on: { pay: { guard: 'never', target: 'b' }, go: 'b', no: {} },
+            after: { 10: 'b' },
+            invoke: { src: 'work', onDone: 'b' },
+          },
           b: {},
         },
       }),
@@ -322,10 +386,12 @@ describe('what is accepted', () => {
 
   test('a state that takes nothing from outside says so', () => {
     const session = new Session(machineOf({ initial: 'a', states: { a: { after: { 10: {} } } } }))
-    expect(thrownBy(() => session.send('x')).message).toBe('"x" is not accepted in state a; it takes no events from outside')
+    expect(thrownBy(() => session.send('x')).message).toBe(
+      '"x" is not accepted in state a; it takes no events from outside',
+    )
   })
 
-  test('an event of the runtime\'s own is never refused, also when no transition takes it', () => {
+  test("an event of the runtime's own is never refused, also when no transition takes it", () => {
     const session = new Session(machineOf({ initial: 'a', states: { a: {} } }))
     session.tell({ type: 'xstate.after.10.session.gone' })
     expect(session.decisions).toHaveLength(2)
@@ -337,23 +403,179 @@ describe('a change in place', () => {
   const context = { n: 1, items: [{ id: 1, tags: ['y', 'x'] }], byId: { a: { done: false } } }
   const push = ({ context: c }: Loose): void => c.items.push({ id: 2 })
   const cases: readonly (readonly [what: string, transition: Loose, path: string, states?: Loose])[] = [
-    ['in an assign', { actions: assign(({ context: c }: Loose) => { c.n = 2; return {} }) }, 'context.n'],
-    ['in an assigned field', { actions: assign({ items: ({ context: c }: Loose) => { c.items[0].id = 9; return c.items } }) }, 'context.items[0].id'],
-    ['by pushing to an array', { actions: assign((args: Loose) => { push(args); return {} }) }, 'context.items[1]'],
-    ['by sorting an array', { actions: assign(({ context: c }: Loose) => { c.items[0].tags.sort(); return {} }) }, 'context.items[0].tags[0]'],
-    ['by deleting a field', { actions: assign(({ context: c }: Loose) => { delete c.byId.a; return {} }) }, 'context.byId.a'],
-    ['by adding a field', { actions: assign(({ context: c }: Loose) => { c.byId.b = {}; return {} }) }, 'context.byId.b'],
-    ['in a second assign, of what the first has kept', { actions: [assign({ n: 2 }), assign(({ context: c }: Loose) => { c.items[0].id = 9; return {} })] }, 'context.items[0].id'],
-    ['in a guard', { guard: (args: Loose) => { push(args); return true }, target: 'b' }, 'context.items[1]'],
+    [
+      'in an assign',
+      {
+        actions: assign(({ context: c }: Loose) => {
+          c.n = 2
+          return {}
+        }),
+      },
+      'context.n',
+    ],
+    [
+      'in an assigned field',
+      {
+        actions: assign({
+          items: ({ context: c }: Loose) => {
+            c.items[0].id = 9
+            return c.items
+          },
+        }),
+      },
+      'context.items[0].id',
+    ],
+    [
+      'by pushing to an array',
+      {
+        actions: assign((args: Loose) => {
+          push(args)
+          return {}
+        }),
+      },
+      'context.items[1]',
+    ],
+    [
+      'by sorting an array',
+      {
+        actions: assign(({ context: c }: Loose) => {
+          c.items[0].tags.sort()
+          return {}
+        }),
+      },
+      'context.items[0].tags[0]',
+    ],
+    [
+      'by deleting a field',
+      {
+        actions: assign(({ context: c }: Loose) => {
+          delete c.byId.a
+          return {}
+        }),
+      },
+      'context.byId.a',
+    ],
+    [
+      'by adding a field',
+      {
+        actions: assign(({ context: c }: Loose) => {
+          c.byId.b = {}
+          return {}
+        }),
+      },
+      'context.byId.b',
+    ],
+    [
+      'in a second assign, of what the first has kept',
+      {
+        actions: [
+          assign({ n: 2 }),
+          assign(({ context: c }: Loose) => {
+            c.items[0].id = 9
+            return {}
+          }),
+        ],
+      },
+      'context.items[0].id',
+    ],
+    [
+      'in a guard',
+      {
+        guard: (args: Loose) => {
+          push(args)
+          return true
+        },
+        target: 'b',
+      },
+      'context.items[1]',
+    ],
     ['in params', { actions: { type: 'act', params: push } }, 'context.items[1]'],
-    ['in a delay', { actions: raise({ type: 'x' }, { delay: (args: Loose) => { push(args); return 1 } }) }, 'context.items[1]'],
+    [
+      'in a delay',
+      {
+        actions: raise(
+          { type: 'x' },
+          {
+            delay: (args: Loose) => {
+              push(args)
+              return 1
+            },
+          },
+        ),
+      },
+      'context.items[1]',
+    ],
     ['in enqueued actions', { actions: enqueueActions(push) }, 'context.items[1]'],
-    ['in an assign on entry', 'b', 'context.items[1]', { entry: assign((args: Loose) => { push(args); return {} }) }],
-    ['in a guard of an always', 'b', 'context.items[1]', { always: { guard: (args: Loose) => { push(args); return true }, target: 'a' } }],
-    ['in the input of an invoke', 'b', 'context.items[1]', { invoke: { src: 'work', input: (args: Loose) => { push(args); return 1 } } }],
-    ['of the event', { actions: assign(({ event }: Loose) => { event.order.lines.push(1); return {} }) }, 'event.order.lines[0]'],
-    ['of the event, in a guard', { guard: ({ event }: Loose) => { event.order.seen = true; return true }, target: 'b' }, 'event.order.seen'],
-    ['of the type of the event', { actions: assign(({ event }: Loose) => { event.type = 'x'; return {} }) }, 'event.type'],
+    [
+      'in an assign on entry',
+      'b',
+      'context.items[1]',
+      {
+        entry: assign((args: Loose) => {
+          push(args)
+          return {}
+        }),
+      },
+    ],
+    [
+      'in a guard of an always',
+      'b',
+      'context.items[1]',
+      {
+        always: {
+          guard: (args: Loose) => {
+            push(args)
+            return true
+          },
+          target: 'a',
+        },
+      },
+    ],
+    [
+      'in the input of an invoke',
+      'b',
+      'context.items[1]',
+      {
+        invoke: {
+          src: 'work',
+          input: (args: Loose) => {
+            push(args)
+            return 1
+          },
+        },
+      },
+    ],
+    [
+      'of the event',
+      {
+        actions: assign(({ event }: Loose) => {
+          event.order.lines.push(1)
+          return {}
+        }),
+      },
+      'event.order.lines[0]',
+    ],
+    [
+      'of the event, in a guard',
+      {
+        guard: ({ event }: Loose) => {
+          event.order.seen = true
+          return true
+        },
+        target: 'b',
+      },
+      'event.order.seen',
+    ],
+    [
+      'of the type of the event',
+      {
+        actions: assign(({ event }: Loose) => {
+          event.type = 'x'
+          return {}
+        }),
+      },
+      'event.type',
+    ],
   ]
 
   test.each(cases)('%s is refused, names the path, and leaves everything as it was', (_, transition, path, b = {}) => {
@@ -380,7 +602,10 @@ describe('a change in place', () => {
           go: {
             actions: [
               assign({ list: ({ context: c }: Loose) => [...c.list] }),
-              assign(({ context: c }: Loose) => { c.list.push(2); return {} }),
+              assign(({ context: c }: Loose) => {
+                c.list.push(2)
+                return {}
+              }),
             ],
           },
         },
@@ -394,8 +619,24 @@ describe('a change in place', () => {
       machineOf({
         context: { list: [] },
         on: {
-          bad: { actions: [assign(({ spawn }: Loose) => { spawn('work', { id: 'w', systemId: 'the one' }); return {} }), assign(({ context: c }: Loose) => { c.list.push(1); return {} })] },
-          good: { actions: assign(({ spawn }: Loose) => { spawn('work', { id: 'w', systemId: 'the one' }); return {} }) },
+          bad: {
+            actions: [
+              assign(({ spawn }: Loose) => {
+                spawn('work', { id: 'w', systemId: 'the one' })
+                return {}
+              }),
+              assign(({ context: c }: Loose) => {
+                c.list.push(1)
+                return {}
+              }),
+            ],
+          },
+          good: {
+            actions: assign(({ spawn }: Loose) => {
+              spawn('work', { id: 'w', systemId: 'the one' })
+              return {}
+            }),
+          },
         },
       }),
     )
@@ -404,9 +645,20 @@ describe('a change in place', () => {
     expect(Object.keys(childrenOf(session.engine.snapshot))).toEqual(['w'])
   })
 
-  test('an error of the user\'s own that only looks like it comes out as it is', () => {
+  test("an error of the user's own that only looks like it comes out as it is", () => {
     const own = Object.freeze({ n: 1 }) as Loose
-    const session = new Session(machineOf({ on: { go: { actions: assign(() => { own.n = 2; return {} }) } } }))
+    const session = new Session(
+      machineOf({
+        on: {
+          go: {
+            actions: assign(() => {
+              own.n = 2
+              return {}
+            }),
+          },
+        },
+      }),
+    )
     const error = thrownBy(() => session.send('go'))
     expect(error).toBeInstanceOf(TypeError)
     expect(error.message).toContain('Cannot assign to read only property')
@@ -416,7 +668,15 @@ describe('a change in place', () => {
     const session = new Session(
       machineOf({
         context: { list: [1] },
-        on: { go: { actions: assign(({ context: c }: Loose) => { structuredClone(c); c.list.push(2); return {} }) } },
+        on: {
+          go: {
+            actions: assign(({ context: c }: Loose) => {
+              structuredClone(c)
+              c.list.push(2)
+              return {}
+            }),
+          },
+        },
       }),
     )
     expect(thrownBy(() => session.send('go')).message).toContain('Cannot add property 1')
@@ -425,9 +685,22 @@ describe('a change in place', () => {
 
 describe('a machine that never comes to rest', () => {
   const loops: readonly (readonly [string, Loose])[] = [
-    ['two always that lead to each other', { initial: 'idle', states: { idle: { on: { go: 'a' } }, a: { always: 'b' }, b: { always: 'a' } } }],
+    [
+      'two always that lead to each other',
+      { initial: 'idle', states: { idle: { on: { go: 'a' } }, a: { always: 'b' }, b: { always: 'a' } } },
+    ],
     ['an event that raises itself', { on: { go: { actions: raise({ type: 'go' }) } } }],
-    ['an always that changes the context', { context: { n: 0 }, initial: 'idle', states: { idle: { on: { go: 'a' } }, a: { always: { actions: assign({ n: ({ context: c }: Loose) => c.n + 1 }) } } } }],
+    [
+      'an always that changes the context',
+      {
+        context: { n: 0 },
+        initial: 'idle',
+        states: {
+          idle: { on: { go: 'a' } },
+          a: { always: { actions: assign({ n: ({ context: c }: Loose) => c.n + 1 }) } },
+        },
+      },
+    ],
   ]
 
   test.each(loops)('is an error instead of a hang, and the engine is as it was: %s', (_, config) => {
@@ -503,7 +776,15 @@ describe('children', () => {
     session.send('on')
     expect(systemOf(session, 'w').get('worker')).toBe(session.engine.snapshot.children.w)
 
-    const spawner = (then: Loose): Loose => ({ actions: [assign(({ spawn }: Loose) => { spawn('work', { id: 's', systemId: 'spawned' }); return {} }), then] })
+    const spawner = (then: Loose): Loose => ({
+      actions: [
+        assign(({ spawn }: Loose) => {
+          spawn('work', { id: 's', systemId: 'spawned' })
+          return {}
+        }),
+        then,
+      ],
+    })
     const other = new Session(machineOf({ context: {}, on: { bad: spawner(assign(boom)), good: spawner(assign({})) } }))
     for (let attempt = 0; attempt < 3; attempt++) expect(() => other.send('bad')).toThrow('boom')
     other.send('good')
@@ -537,10 +818,22 @@ describe('children', () => {
 
   const inline = fromPromise(async () => 1)
   test.each<[string, Loose, string]>([
-    ['inline, in an assign', assign(({ spawn }: Loose) => ({ ref: spawn(inline, { id: 'i' }) && null })), 'an inline actor'],
-    ['inline, an inline step', assign(({ spawn }: Loose) => ({ ref: spawn(step('work'), { id: 'i' }) && null })), 'an inline actor'],
+    [
+      'inline, in an assign',
+      assign(({ spawn }: Loose) => ({ ref: spawn(inline, { id: 'i' }) && null })),
+      'an inline actor',
+    ],
+    [
+      'inline, an inline step',
+      assign(({ spawn }: Loose) => ({ ref: spawn(step('work'), { id: 'i' }) && null })),
+      'an inline actor',
+    ],
     ['inline, by spawnChild', spawnChild(inline, { id: 'i' }), 'an inline actor'],
-    ['a promise, by name', assign(({ spawn }: Loose) => ({ ref: spawn('promised', { id: 'i' }) && null })), '"promised"'],
+    [
+      'a promise, by name',
+      assign(({ spawn }: Loose) => ({ ref: spawn('promised', { id: 'i' }) && null })),
+      '"promised"',
+    ],
   ])('a spawn that could not be restored is refused: %s', (_, action, name) => {
     const session = new Session(machineOf({ context: {}, on: { go: { actions: action } } }))
     const error = thrownBy(() => session.send('go'))
@@ -556,16 +849,31 @@ describe('children', () => {
 
   test('a child that is spawned, or invoked, is in the decision, and is not started', () => {
     const session = new Session(
-      machineOf({ context: {}, on: { go: { actions: spawnChild('work', { id: 's', input: { n: 1 }, systemId: 'sys' }) } } }),
+      machineOf({
+        context: {},
+        on: { go: { actions: spawnChild('work', { id: 's', input: { n: 1 }, systemId: 'sys' }) } },
+      }),
     ).send('go')
-    expect(childrenOf(session.last.after).s).toMatchObject({ id: 's', src: 'work', systemId: 'sys', options: { input: { n: 1 } } })
+    expect(childrenOf(session.last.after).s).toMatchObject({
+      id: 's',
+      src: 'work',
+      systemId: 'sys',
+      options: { input: { n: 1 } },
+    })
     expect(childrenOf(session.last.before)).toEqual({})
     expect(session.last.actions).toEqual([])
   })
 
   test('an invoke that an always leaves in the same decision is not there after it', () => {
     const session = new Session(
-      machineOf({ initial: 'a', states: { a: { on: { go: 'b' } }, b: { invoke: { src: 'work', id: 'w', systemId: 's' }, always: 'c' }, c: { on: { back: 'b' } } } }),
+      machineOf({
+        initial: 'a',
+        states: {
+          a: { on: { go: 'b' } },
+          b: { invoke: { src: 'work', id: 'w', systemId: 's' }, always: 'c' },
+          c: { on: { back: 'b' } },
+        },
+      }),
     )
     session.send('go').send('back').send('back')
     expect(session.value).toBe('c')
@@ -608,7 +916,9 @@ describe('the end', () => {
   })
 
   test('an error that ends the machine leaves the actor outwardly active as well', () => {
-    const session = new Session(machineOf({ invoke: { src: 'work', id: 'w' }, entry: ({ self }: Loose) => selves.push(self) }))
+    const session = new Session(
+      machineOf({ invoke: { src: 'work', id: 'w' }, entry: ({ self }: Loose) => selves.push(self) }),
+    )
     selves.length = 0
     for (const action of session.last.actions) action()
     session.tell({ type: 'xstate.error.actor.w', error: 'no', actorId: 'w' })
@@ -620,14 +930,24 @@ describe('the end', () => {
 describe('effects are collected, and nothing is done', () => {
   test('actions come in the order in which XState runs them, with the context and params of their moment', () => {
     const ran: string[] = []
-    const note = (name: string) => (args: Loose, params?: Loose) => ran.push(`${name}:${args.context.n}${params ? `:${params.p}` : ''}`)
+    const note = (name: string) => (args: Loose, params?: Loose) =>
+      ran.push(`${name}:${args.context.n}${params ? `:${params.p}` : ''}`)
     const machine = setup({ actions: { noted: note('noted') } } as Loose).createMachine({
       context: { n: 0 },
       initial: 'a',
       states: {
         a: {
           exit: [note('exit a'), assign({ n: 1 })],
-          on: { go: { target: 'b', actions: [note('go'), assign({ n: 2 }), { type: 'noted', params: ({ context }: Loose) => ({ p: context.n }) }] } },
+          on: {
+            go: {
+              target: 'b',
+              actions: [
+                note('go'),
+                assign({ n: 2 }),
+                { type: 'noted', params: ({ context }: Loose) => ({ p: context.n }) },
+              ],
+            },
+          },
         },
         b: { entry: [assign({ n: 3 }), note('enter b')], always: { target: 'c', actions: note('always') } },
         c: { entry: note('enter c') },
@@ -645,7 +965,12 @@ describe('effects are collected, and nothing is done', () => {
   })
 
   test('logs are actions that reach the host, with their label', () => {
-    const session = new Session(machineOf({ context: { n: 1 }, on: { go: { actions: [log('a'), log(({ context }: Loose) => context.n, 'n')] } } }))
+    const session = new Session(
+      machineOf({
+        context: { n: 1 },
+        on: { go: { actions: [log('a'), log(({ context }: Loose) => context.n, 'n')] } },
+      }),
+    )
     session.send('go')
     expect(session.logged).toEqual([])
     for (const action of session.last.actions) action()
@@ -653,12 +978,17 @@ describe('effects are collected, and nothing is done', () => {
   })
 
   test('emitted events are collected in order', () => {
-    const machine = machineOf({ context: { n: 7 }, on: { go: { actions: [emit({ type: 'a' }), emit(({ context }: Loose) => ({ type: 'b', n: context.n }))] } } })
+    const machine = machineOf({
+      context: { n: 7 },
+      on: { go: { actions: [emit({ type: 'a' }), emit(({ context }: Loose) => ({ type: 'b', n: context.n }))] } },
+    })
     expect(new Session(machine).send('go').last.emitted).toEqual([{ type: 'a' }, { type: 'b', n: 7 }])
   })
 
   test('a raised event without a delay is taken in the same decision and leaves nothing to do', () => {
-    const session = new Session(machineOf({ initial: 'a', states: { a: { on: { go: { actions: raise({ type: 'on' }) }, on: 'b' } }, b: {} } }))
+    const session = new Session(
+      machineOf({ initial: 'a', states: { a: { on: { go: { actions: raise({ type: 'on' }) }, on: 'b' } }, b: {} } }),
+    )
     session.send('go')
     expect(session.value).toBe('b')
     expect(session.last).toMatchObject({ timers: [], messages: [], emitted: [], actions: [] })
@@ -666,31 +996,43 @@ describe('effects are collected, and nothing is done', () => {
 
   test('delayed events to the session itself are timers, and cancel is a request of its own, all in their order', () => {
     const session = new Session(
-      base.createMachine({
-        context: { ms: 40 },
-        initial: 'a',
-        states: {
-          a: {
-            after: { 1000: 'b', named: 'b' },
-            on: {
-              go: {
-                actions: [
-                  raise({ type: 'r1' }, { delay: 10, id: 'mine' }),
-                  raise({ type: 'r2' }, { delay: ({ context }) => context.ms }),
-                  cancel('mine'),
-                  sendTo(({ self }) => self, { type: 's1' }, { delay: 30, id: 'sent' }),
-                  raise({ type: 'r0' }, { delay: 0 }),
-                ],
+      base
+        .createMachine({
+          context: { ms: 40 },
+          initial: 'a',
+          states: {
+            a: {
+              after: { 1000: 'b', named: 'b' },
+              on: {
+                go: {
+                  actions: [
+                    raise({ type: 'r1' }, { delay: 10, id: 'mine' }),
+                    raise({ type: 'r2' }, { delay: ({ context }) => context.ms }),
+                    cancel('mine'),
+                    sendTo(({ self }) => self, { type: 's1' }, { delay: 30, id: 'sent' }),
+                    raise({ type: 'r0' }, { delay: 0 }),
+                  ],
+                },
               },
             },
+            b: {},
           },
-          b: {},
-        },
-      } as Loose).provide({ delays: { named: 2000 } } as Loose),
+        } as Loose)
+        .provide({ delays: { named: 2000 } } as Loose),
     )
     expect(session.last.timers).toEqual([
-      { kind: 'set', id: 'xstate.after.1000.(machine).a', delayMs: 1000, event: { type: 'xstate.after.1000.(machine).a' } },
-      { kind: 'set', id: 'xstate.after.named.(machine).a', delayMs: 2000, event: { type: 'xstate.after.named.(machine).a' } },
+      {
+        kind: 'set',
+        id: 'xstate.after.1000.(machine).a',
+        delayMs: 1000,
+        event: { type: 'xstate.after.1000.(machine).a' },
+      },
+      {
+        kind: 'set',
+        id: 'xstate.after.named.(machine).a',
+        delayMs: 2000,
+        event: { type: 'xstate.after.named.(machine).a' },
+      },
     ])
     session.send('go')
     expect(session.last.timers).toEqual([
@@ -718,7 +1060,7 @@ describe('effects are collected, and nothing is done', () => {
               sendTo(({ self }) => self, { type: 'm1' }),
               sendTo('w', { type: 'to child' }),
               sendTo('w', { type: 'later to child' }, { delay: 5 }),
-              sendTo(({ self }) => self, { type: 'm2', n: 1 }),
+              sendTo(({ self }: Loose) => self, { type: 'm2', n: 1 } as Loose),
             ],
           },
         },
@@ -730,7 +1072,9 @@ describe('effects are collected, and nothing is done', () => {
   })
 
   test('what a custom action sends to its self reaches the host, and is not decided behind its back', () => {
-    const session = new Session(machineOf({ on: { go: { actions: ({ self }: Loose) => self.send({ type: 'from action' }) } } }))
+    const session = new Session(
+      machineOf({ on: { go: { actions: ({ self }: Loose) => self.send({ type: 'from action' }) } } }),
+    )
     session.send('go')
     const { snapshot } = session.engine
     for (const action of session.last.actions) action()
@@ -740,7 +1084,9 @@ describe('effects are collected, and nothing is done', () => {
   })
 
   test('each decision has its own effects only', () => {
-    const session = new Session(machineOf({ on: { loud: { actions: [emit({ type: 'e' }), () => {}] }, quiet: { actions: assign({}) } } }))
+    const session = new Session(
+      machineOf({ on: { loud: { actions: [emit({ type: 'e' }), () => {}] }, quiet: { actions: assign({}) } } }),
+    )
     session.send('loud').send('quiet')
     expect(session.last).toMatchObject({ actions: [], emitted: [], timers: [], messages: [] })
     session.send('loud')
@@ -813,7 +1159,11 @@ describe('resuming', () => {
       id: 'my.machine',
       initial: 'a.b',
       states: {
-        'a.b': { initial: 'x', states: { x: { on: { next: 'y\\.z' } }, 'y.z': {}, past: { type: 'history' } }, on: { pause: 'p' } },
+        'a.b': {
+          initial: 'x',
+          states: { x: { on: { next: 'y\\.z' } }, 'y.z': {}, past: { type: 'history' } },
+          on: { pause: 'p' },
+        },
         p: { on: { back: { target: '#hist' } } },
         c: { initial: 'i', states: { i: {}, j: {}, h: { type: 'history', id: 'hist' } }, on: { pause: 'p' } },
       },
@@ -825,7 +1175,7 @@ describe('resuming', () => {
     expect(historyOf(resumed.engine.snapshot)).toEqual(remembered)
   })
 
-  test('a context that looks like XState\'s own marks is a context like any other', () => {
+  test("a context that looks like XState's own marks is a context like any other", () => {
     const context = Object.freeze({ from: Object.freeze({ xstate$$type: 1, id: 'w' }) })
     const stored = state({ value: { work: 'two' }, context, children: { w: child } })
     const session = new Session(machine(), undefined, stored)
@@ -840,11 +1190,19 @@ describe('resuming', () => {
     ['a state that is no longer compound', { value: { idle: 'inner' } }, 'inner'],
     ['a state that has become compound', { value: 'work' }, 'has become {"work":"one"}'],
     ['a state that has become parallel', { value: 'both' }, 'has become {"both":{"x":"a","y":{}}}'],
-    ['a parallel state that has a region more', { value: { both: { x: 'b' } } }, 'has become {"both":{"x":"b","y":{}}}'],
+    [
+      'a parallel state that has a region more',
+      { value: { both: { x: 'b' } } },
+      'has become {"both":{"x":"b","y":{}}}',
+    ],
     ['a parallel state that has a region less', { value: { both: { x: 'b', y: {}, z: {} } } }, 'z'],
     ['a history state that is gone', { history: { 'm.work.was': ['m.work.two'] } }, '"m.work.was"'],
     ['a remembered state that is gone', { history: { 'm.work.past': ['m.work.three'] } }, '"m.work.three"'],
-    ['a child whose step is gone', { value: { work: 'one' }, children: { w: { src: 'fetch', status: 'active' } } }, '"fetch"'],
+    [
+      'a child whose step is gone',
+      { value: { work: 'one' }, children: { w: { src: 'fetch', status: 'active' } } },
+      '"fetch"',
+    ],
     ['a child that is no longer a step', { children: { w: { src: 'promised', status: 'active' } } }, '"promised"'],
     ['a finished child whose step is gone', { children: { w: { src: 'fetch', status: 'done' } } }, '"fetch"'],
     ['two children of one systemId', { children: { v: child, w: child } }, 'already exists'],
@@ -859,19 +1217,24 @@ describe('resuming', () => {
 })
 
 test('these cases run on the build of XState that they were asked to run on', () => {
-  const loaded = Object.keys(createRequire(import.meta.url).cache).filter((path) => /xstate\.(\w+\.)?cjs\.js$/.test(path))
+  const loaded = Object.keys(createRequire(import.meta.url).cache).filter((path) =>
+    /xstate\.(\w+\.)?cjs\.js$/.test(path),
+  )
   const production = process.env.NODE_ENV === 'production'
   expect(loaded.map((path) => path.endsWith('development.cjs.js'))).toEqual([!production])
 })
 
 // Tests run on XState's development build, users on the other one, whose paths differ.
-test.runIf(process.env.NODE_ENV !== 'production')('all of these cases hold on the production build of XState too', () => {
-  const vitest = join(import.meta.dirname, '..', 'node_modules', 'vitest', 'vitest.mjs')
-  const run = spawnSync(process.execPath, [vitest, 'run', import.meta.filename, '--reporter=dot'], {
-    encoding: 'utf8',
-    cwd: join(import.meta.dirname, '..'),
-    env: { ...process.env, NODE_ENV: 'production', VITEST: undefined, NO_COLOR: '1' },
-  })
-  expect(`${run.stdout}${run.stderr}`).toMatch(/Tests +\d+ passed/)
-  expect(run.status).toBe(0)
-})
+test.runIf(process.env.NODE_ENV !== 'production')(
+  'all of these cases hold on the production build of XState too',
+  () => {
+    const vitest = join(import.meta.dirname, '..', 'node_modules', 'vitest', 'vitest.mjs')
+    const run = spawnSync(process.execPath, [vitest, 'run', import.meta.filename, '--reporter=dot'], {
+      encoding: 'utf8',
+      cwd: join(import.meta.dirname, '..'),
+      env: { ...process.env, NODE_ENV: 'production', VITEST: undefined, NO_COLOR: '1' },
+    })
+    expect(`${run.stdout}${run.stderr}`).toMatch(/Tests +\d+ passed/)
+    expect(run.status).toBe(0)
+  },
+)

@@ -29,7 +29,14 @@ test('an error of this library keeps its code and its details', () => {
 })
 
 test('fields that are not JSON are left out, and the others stay', () => {
-  const error = Object.assign(new Error('x'), { at: new Date(0), run: () => 1, self: {}, size: 1n, ok: 1, no: undefined })
+  const error = Object.assign(new Error('x'), {
+    at: new Date(0),
+    run: () => 1,
+    self: {},
+    size: 1n,
+    ok: 1,
+    no: undefined,
+  })
   error.self = error
   const { stack: _, ...envelope } = encodeError(error)
   expect(envelope).toEqual({ name: 'Error', message: 'x', ok: 1 })
@@ -106,7 +113,11 @@ test.each(hostile)('encoding never throws and gives JSON: %s', (_, make) => {
 test('encoding anything gives JSON that decodes to an error', () => {
   fc.assert(
     fc.property(fc.anything({ withBigInt: true, withDate: true, withMap: true, withNullPrototype: true }), (thrown) => {
-      for (const value of [thrown, Object.assign(new Error('x'), { field: thrown }), new Error('x', { cause: thrown })]) {
+      for (const value of [
+        thrown,
+        Object.assign(new Error('x'), { field: thrown }),
+        new Error('x', { cause: thrown }),
+      ]) {
         const envelope = encodeError(value)
         expect(isJson(envelope)).toBe(true)
         expect(decodeError(stored(value))).toBeInstanceOf(Error)

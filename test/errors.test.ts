@@ -93,7 +93,12 @@ test('an error carries its code, its message, its details and its cause', () => 
   const cause = new Error('EIO')
   const error = new HoldfastError('DISK_FAILED', 'mend it', { cause, details: { file: 'a' } })
   expect(error).toBeInstanceOf(Error)
-  expect(error).toMatchObject({ name: 'HoldfastError', code: 'DISK_FAILED', message: 'mend it', details: { file: 'a' } })
+  expect(error).toMatchObject({
+    name: 'HoldfastError',
+    code: 'DISK_FAILED',
+    message: 'mend it',
+    details: { file: 'a' },
+  })
   expect(error.cause).toBe(cause)
   expect(String(error)).toBe('HoldfastError: mend it')
 })

@@ -6,12 +6,15 @@ import { HoldfastError } from '../src/errors.js'
 import { copyJson, formatPath, type JsonPath } from '../src/json.js'
 import { isMutationError, tracePaths } from '../src/mutation.js'
 
-// biome-ignore lint/suspicious/noExplicitAny: values that are written to against their types
+// Values that are written to against their types
 type Loose = any
 
 const context = {
   title: 'x',
-  items: [{ id: 1, tags: ['a', 'b'] }, { id: 2, tags: [] }],
+  items: [
+    { id: 1, tags: ['a', 'b'] },
+    { id: 2, tags: [] },
+  ],
   'two words': { n: 1 },
   nothing: null,
 }
@@ -32,31 +35,44 @@ const writes: readonly (readonly [what: string, write: (value: Loose) => void, p
   ['emptying by length', (c) => (c.items.length = 0), 'context.items.length'],
   ['Object.assign', (c) => Object.assign(c['two words'], { n: 2 }), 'context["two words"].n'],
   ['Object.defineProperty', (c) => Object.defineProperty(c, 'hidden', { value: 1 }), 'context.hidden'],
-  ['writing to what a loop gives', (c) => c.items.forEach((item: Loose) => (item.seen = true)), 'context.items[0].seen'],
+  [
+    'writing to what a loop gives',
+    (c) => {
+      for (const item of c.items) item.seen = true
+    },
+    'context.items[0].seen',
+  ],
   ['writing to what find gives', (c) => (c.items.find((i: Loose) => i.id === 2).id = 3), 'context.items[1].id'],
-  ['writing to what destructuring gives', ({ items: [, last] }) => (last.tags.length = 1), 'context.items[1].tags.length'],
+  [
+    'writing to what destructuring gives',
+    ({ items: [, last] }) => (last.tags.length = 1),
+    'context.items[1].tags.length',
+  ],
 ]
 
-test.each(writes)('%s throws an error that is recognised, and on a traced value one that names the path', (_, write, path) => {
-  let plain: unknown
-  try {
-    write(copyJson(context, 'context'))
-  } catch (error) {
-    plain = error
-  }
-  expect(plain).toBeInstanceOf(TypeError)
-  expect(isMutationError(plain)).toBe(true)
+test.each(writes)(
+  '%s throws an error that is recognised, and on a traced value one that names the path',
+  (_, write, path) => {
+    let plain: unknown
+    try {
+      write(copyJson(context, 'context'))
+    } catch (error) {
+      plain = error
+    }
+    expect(plain).toBeInstanceOf(TypeError)
+    expect(isMutationError(plain)).toBe(true)
 
-  let traced: unknown
-  try {
-    write(tracePaths(copyJson(context, 'context'), 'context'))
-  } catch (error) {
-    traced = error
-  }
-  expect(traced).toBeInstanceOf(HoldfastError)
-  expect(traced).toMatchObject({ code: 'CONTEXT_MUTATED', details: { path } })
-  expect((traced as Error).message).toContain(`${path} was changed in place`)
-})
+    let traced: unknown
+    try {
+      write(tracePaths(copyJson(context, 'context'), 'context'))
+    } catch (error) {
+      traced = error
+    }
+    expect(traced).toBeInstanceOf(HoldfastError)
+    expect(traced).toMatchObject({ code: 'CONTEXT_MUTATED', details: { path } })
+    expect((traced as Error).message).toContain(`${path} was changed in place`)
+  },
+)
 
 test('a traced value reads as the value does', () => {
   fc.assert(

@@ -112,7 +112,10 @@ function attributesOf(choice: number): Attributes {
 }
 
 /** Steps, timers and messages that begin and end in a transition. */
-function workOf({ children, timers, messages }: Naive, choices: readonly number[]): Partial<Writable<TransitionRecord>> {
+function workOf(
+  { children, timers, messages }: Naive,
+  choices: readonly number[],
+): Partial<Writable<TransitionRecord>> {
   const active = Object.keys(children).filter((id) => children[id]?.status === 'active')
   const work: Partial<Writable<TransitionRecord>> = {}
   const [, , , , , a = 0, b = 0, c = 0, d = 0] = choices
@@ -120,7 +123,8 @@ function workOf({ children, timers, messages }: Naive, choices: readonly number[
   if (a % 5 === 1 && active[0]) work.finished = active[0]
   // A child is started anew only when it has been stopped.
   if (b % 4 === 1) work.stopped = active
-  else if (work.started && active.includes(work.started[0]?.id as string)) work.stopped = [work.started[0]?.id as string]
+  else if (work.started && active.includes(work.started[0]?.id as string))
+    work.stopped = [work.started[0]?.id as string]
   if (b % 3 === 2) work.timers = [{ key: `t${b}.${choices.length}`, id: 't', at: 'later', event: { type: 't' } }]
   if (c % 3 === 2 && timers[0]) work.cleared = [timers[0].key]
   if (c % 4 === 3) work.messages = [{ type: 'm' }, { type: 'n' }]
@@ -261,7 +265,9 @@ test('records that the index knew already change nothing', () => {
       const registry = registryOf(story.placed)
       const known = story.sessions[seed % Math.max(story.sessions.length, 1)]
       const again = story.placed.filter(({ record, position }) => {
-        const begins = story.placed.findLast((other) => other.record.session === record.session && other.record.seq === 1)
+        const begins = story.placed.findLast(
+          (other) => other.record.session === record.session && other.record.seq === 1,
+        )
         return record.session === known?.entry.id && position >= (begins?.position ?? 0)
       })
       registryOf(again, registry)
@@ -313,7 +319,12 @@ const first = (session: string, more: Partial<TransitionRecord> = {}): Transitio
   ...more,
 })
 
-const next = (session: string, seq: number, prev: Position, more: Partial<TransitionRecord> = {}): TransitionRecord => ({
+const next = (
+  session: string,
+  seq: number,
+  prev: Position,
+  more: Partial<TransitionRecord> = {},
+): TransitionRecord => ({
   ...{ session, seq, prev, at: `time ${seq}`, event: { type: 'go' }, value: 'busy' },
   ...more,
 })

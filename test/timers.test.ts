@@ -14,7 +14,12 @@ const START_MS = 1_700_000_000_000
 function setUp(): { clock: VirtualClock; timers: Timers; called: string[]; call(name: string): () => void } {
   const clock = createVirtualClock(START_MS)
   const called: string[] = []
-  return { clock, timers: new Timers(clock), called, call: (name) => () => called.push(`${name}@${clock.now() - START_MS}`) }
+  return {
+    clock,
+    timers: new Timers(clock),
+    called,
+    call: (name) => () => called.push(`${name}@${clock.now() - START_MS}`),
+  }
 }
 
 test('a deadline is called at its time: not a millisecond early, not one late', async () => {
@@ -221,7 +226,10 @@ const many = (actions: fc.Arbitrary<Action>[]): fc.Arbitrary<Action[]> =>
   fc.array(fc.oneof(...actions), { minLength: 20, maxLength: 120 })
 
 const jumps = (): fc.Arbitrary<Action> =>
-  fc.record({ kind: fc.constant('jump' as const), byMs: fc.constantFrom(-100 * DAY_MS, -150, -1, 1, 150, 100 * DAY_MS) })
+  fc.record({
+    kind: fc.constant('jump' as const),
+    byMs: fc.constantFrom(-100 * DAY_MS, -150, -1, 1, 150, 100 * DAY_MS),
+  })
 
 test('on a steady clock every deadline is called at its time or on arming, in order, as in a naive model', async () => {
   await fc.assert(

@@ -220,6 +220,6 @@ function write(text: string, runs: Run[], style: Style): void {
     run.text += part
     if (style.linked) run.linked += part
     if (run.leading && style.strong) run.strong += part
-    else if (part.trim() !== '') run.leading = false
+    else if (part.trim() !== '' || run.strong !== '') run.leading = false
   }
 }

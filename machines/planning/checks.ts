@@ -107,7 +107,7 @@ export class Fields {
 
 const isTextEntry = (entry: [string, unknown]): entry is [string, string] => typeof entry[1] === 'string'
 
-/** A Standard Schema from a function that reads an object's fields. */
+/** A Standard Schema from a function that reads an object's fields. What it leaves undefined is absent in the record. */
 export function schemaOf<T>(read: (fields: Fields, value: unknown) => T): StandardSchemaV1<unknown, T> {
   const validate = (value: unknown): Result<T> => {
     const fields = new Fields(value)
@@ -116,7 +116,3 @@ export function schemaOf<T>(read: (fields: Fields, value: unknown) => T): Standa
   }
   return { '~standard': { version: 1, vendor: 'holdfast', validate } }
 }
-
-/** Without the fields that have no value. */
-export const present = <T extends object>(value: T): T =>
-  Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as T

@@ -7,7 +7,7 @@
 // that died, say) has no time of its own, and is shown with the time of the session's record.
 
 import type { StandardSchemaV1 } from '@standard-schema/spec'
-import { type Fields, present, schemaOf } from './checks.js'
+import { type Fields, schemaOf } from './checks.js'
 import type { PlanningNote } from './machine.js'
 import { type PlanningSessionResult, PlanningSessionStatus } from './state.js'
 
@@ -81,7 +81,7 @@ export const eventSchema: StandardSchemaV1<unknown, PlanningEvent> = schemaOf((f
   const { type } = value as { type: string }
   if (!Object.hasOwn(readers, type)) return value as PlanningEvent
   const read = readers[type as PlanningEvent['type']]
-  return present({ type, ...read(fields), at: fields.time('at') ?? arrival() }) as PlanningEvent
+  return { type, ...read(fields), at: fields.time('at') ?? arrival() } as PlanningEvent
 })
 
 // biome-ignore lint/plugin/clock: the door is outside of the machine, and what it writes into an event is recorded
@@ -95,8 +95,7 @@ function noteIn(fields: Fields): NoteFields {
   }
 }
 
-const storedNoteIn = (fields: Fields): PlanningNote =>
-  present({ ...noteIn(fields), timestamp: fields.time('timestamp') })
+const storedNoteIn = (fields: Fields): PlanningNote => ({ ...noteIn(fields), timestamp: fields.time('timestamp') })
 
 function resultIn(fields: Fields): PlanningSessionResult | undefined {
   const result = fields.object('result')

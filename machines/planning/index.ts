@@ -14,7 +14,7 @@ export type {
   Priority,
   Story,
 } from './document.js'
-export { PlanningError, type PlanningErrorCode } from './errors.js'
+export type { PlanningErrorCode } from './errors.js'
 export type { PlanningEvent } from './events.js'
 export type { PlanningInput } from './input.js'
 export { planning } from './kind.js'
@@ -38,4 +38,5 @@ export {
 } from './state.js'
 export { PlanningSessionStateManager } from './state-manager.js'
 export { PlanningSessionStateStore, planningSessionStateStore } from './state-store.js'
+export type { SourceErrorCode } from './steps/source.js'
 export type { Issue, NewIssue, Tracker, TrackerConfig, TrackerErrorCode } from './tracker.js'

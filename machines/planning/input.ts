@@ -5,7 +5,7 @@
 
 import { resolve } from 'node:path'
 import type { StandardSchemaV1 } from '@standard-schema/spec'
-import { type Fields, present, schemaOf } from './checks.js'
+import { type Fields, schemaOf } from './checks.js'
 import { absoluteDirectory, defaultDirectory, trackerFileIn } from './places.js'
 
 export interface PlanningInput {
@@ -34,14 +34,14 @@ const LONGEST_PAUSE_MS = 60_000
 export const inputSchema: StandardSchemaV1<unknown, PlanningInput> = schemaOf((fields) => {
   const baseDir = absoluteDirectory(fields.optionalText('baseDir', LONGEST_PATH))
   const trackerFile = fields.optionalText('trackerFile', LONGEST_PATH)
-  return present({
+  return {
     title: fields.text('title', LONGEST_TITLE),
     source: fields.text('source', LONGEST_PATH),
     organizationId: fields.optionalText('organizationId', LONGEST_TITLE) ?? '',
     trackerFile: trackerFile ? resolve(baseDir, trackerFile) : trackerFileIn(defaultDirectory()),
     baseDir,
     pace: paceIn(fields.object('pace')),
-  })
+  }
 })
 
 function paceIn(fields: Fields | undefined): Pace | undefined {

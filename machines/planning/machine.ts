@@ -240,11 +240,10 @@ const contextOf = (input: PlanningInput): PlanningContext => ({
 function changeOf(context: PlanningContext, event: PlanningEvent): Partial<PlanningContext> {
   switch (event.type) {
     case 'start':
+    case 'setStatus':
       return {}
     case 'setProgress':
       return { progress: event.progress, progressMessage: event.message }
-    case 'setStatus':
-      return {}
     case 'addError':
       return { errors: [...context.errors, noteOf(event, event.at)] }
     case 'addWarning':

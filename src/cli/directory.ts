@@ -18,7 +18,7 @@ export function readDirectory(dir: string, output: Output): Reader {
   return reader
 }
 
-/** The process that has the directory open, as far as can be told without touching its lock. */
+/** Who opened the directory last, if that process still runs: all that can be told without touching its lock. */
 export function livingOwner(dir: string): { readonly pid: number; readonly since: string } | undefined {
   const owner = ownerOf(createFileDisk(dir))
   if (!owner || !Number.isSafeInteger(owner.pid)) return undefined

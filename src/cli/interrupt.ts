@@ -4,7 +4,7 @@ import { CommandError } from './failure.js'
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
-export const INTERRUPTED_EXIT_CODE = 130
+const INTERRUPTED_EXIT_CODE = 130
 
 export interface Interrupts extends Disposable {
   /** Aborts at the first signal. */

@@ -8,7 +8,7 @@ import { type Environment, type Style, styleOf, wantsColour } from './style.js'
 export type Format = 'text' | 'json' | 'jsonl'
 
 /** The version of the envelope; it changes when a field changes its meaning. */
-export const SCHEMA_VERSION = 1
+const SCHEMA_VERSION = 1
 
 export interface Channel {
   readonly isTTY?: boolean

@@ -81,7 +81,7 @@ function showProgress(session: PlanningSession, progress: Progress, signal: Abor
 const MILESTONES = [0, 10, 20, 40, 60, 80, 100]
 
 /** The whole's progress, when a step that began at `begun` says that it has done so much of its own. */
-export function overall(begun: number, percent: number): number {
+function overall(begun: number, percent: number): number {
   const next = MILESTONES.find((milestone) => milestone > begun) ?? 100
   return begun + ((next - begun) * Math.min(100, Math.max(0, percent))) / 100
 }

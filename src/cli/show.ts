@@ -58,7 +58,7 @@ function textOf({ session, transitions, plan }: ShownSession, { style }: Output)
 
 function tellOwner(session: SessionState, dir: string, output: Output): void {
   const owner = livingOwner(dir)
-  if (owner) return output.note(`process ${owner.pid} has ${dir} open, since ${timeText(owner.since)}`)
+  if (owner) return output.note(`process ${owner.pid}, which runs, opened ${dir} last (${timeText(owner.since)})`)
   const resume = isUnfinishedPlan(session) ? `; ${resumeCommand(session.id, dir, output)} goes on with it` : ''
   output.note(`no process has ${dir} open${resume}`)
 }

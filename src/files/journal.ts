@@ -10,7 +10,7 @@ import type { Damage, Journal, JournalEntry, JournalStats, ReadableJournal, Wait
 import type { Position, TransitionRecord } from '../record.js'
 import { FlushMode } from './flush-mode.js'
 import { FORMAT, HEADER_BYTES, Lines } from './segment.js'
-import { createSegment, findSegments, first, readIn, renew, type Segment, scanSegments } from './segments.js'
+import { createSegment, findSegments, first, orClose, readIn, renew, type Segment, scanSegments } from './segments.js'
 import { storageError } from './storage-error.js'
 
 export interface FileJournalOptions {
@@ -51,12 +51,15 @@ interface Batch {
  * Throws FORMAT_NEWER (nothing is touched), DISK_FULL or DISK_FAILED.
  */
 export function openFileJournal(disk: Disk, clock: Clock, options: FileJournalOptions = {}): OpenedJournal {
-  disk.makeFolder('journal')
-  for (const name of disk.list('journal')) if (name.endsWith('.tmp')) disk.remove(`journal/${name}`)
   const found = findSegments(disk)
-  const last = found.pop()
-  const { segment, chain, end, epoch, damage } = last ? renew(disk, last) : first(disk)
-  return { journal: new FileJournal(disk, clock, options, [...found, segment], chain, end, epoch), epoch, damage }
+  const files = found.map(({ file }) => file)
+  return orClose(files, () => {
+    disk.makeFolder('journal')
+    for (const name of disk.list('journal')) if (name.endsWith('.tmp')) disk.remove(`journal/${name}`)
+    const last = found.pop()
+    const { segment, chain, end, epoch, damage } = last ? renew(disk, last) : first(disk)
+    return { journal: new FileJournal(disk, clock, options, [...found, segment], chain, end, epoch), epoch, damage }
+  })
 }
 
 /**
@@ -89,6 +92,8 @@ export class FileJournal implements Journal {
   /** The buffers of the batch that collects and the one that is written take turns. */
   #spare: Lines | undefined
   #batch: Batch
+  /** Bytes of the batch that is being written. */
+  #underWay = 0
   #end: Position
   #scheduled = false
   #flushing: Promise<void> | undefined
@@ -123,7 +128,7 @@ export class FileJournal implements Journal {
   }
 
   get pending(): number {
-    return this.#batch.start + this.#batch.lines.length - this.#end
+    return this.#batch.lines.length + this.#underWay
   }
 
   append(record: TransitionRecord, waiter: Waiter): Position {
@@ -222,6 +227,7 @@ export class FileJournal implements Journal {
 
   #takeBatch(): Batch {
     const batch = this.#batch
+    this.#underWay = batch.lines.length
     this.#batch = this.#nextBatch(batch.start + batch.lines.length, batch.lines.last, batch)
     return batch
   }
@@ -250,6 +256,7 @@ export class FileJournal implements Journal {
   #deliver(batch: Batch): void {
     const { start, waiters, sizes, lines } = batch
     this.#end = start + lines.length
+    this.#underWay = 0
     this.#flushes++
     this.#records += waiters.length
     this.#bytes += lines.length

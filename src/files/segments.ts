@@ -16,20 +16,34 @@ export interface Segment {
 
 const READ_BYTES = 4096
 
-/** The segments of a directory, in order, open for reading. Throws FORMAT_NEWER. */
+/** The segments of a directory, in order, open for reading. Throws FORMAT_NEWER, and leaves no file open then. */
 export function findSegments(disk: Disk): Segment[] {
   const segments: Segment[] = []
-  for (const name of disk.list('journal')) {
-    if (!/^\d{8}\.jsonl$/.test(name)) continue
-    const file = disk.openRead(`journal/${name}`)
-    if (!file) continue
-    const header = headerOf(file)
-    const before = segments.at(-1)
-    // A header that cannot be read does not hide its records: the position follows from the segment before.
-    const base = header?.header.base ?? (before ? before.base + before.file.size() : 0)
-    segments.push({ number: Number.parseInt(name, 10), base, file })
+  const files: DiskFile[] = []
+  return orClose(files, () => {
+    for (const name of disk.list('journal')) {
+      if (!/^\d{8}\.jsonl$/.test(name)) continue
+      const file = disk.openRead(`journal/${name}`)
+      if (!file) continue
+      files.push(file)
+      const header = headerOf(file)
+      const before = segments.at(-1)
+      // A header that cannot be read does not hide its records: the position follows from the segment before.
+      const base = header?.header.base ?? (before ? before.base + before.file.size() : 0)
+      segments.push({ number: Number.parseInt(name, 10), base, file })
+    }
+    return segments
+  })
+}
+
+/** Gives what `act` gives, and closes the files when it throws. */
+export function orClose<T>(files: readonly DiskFile[], act: () => T): T {
+  try {
+    return act()
+  } catch (error) {
+    for (const file of files) file.close()
+    throw error
   }
-  return segments
 }
 
 function headerOf(file: DiskFile): ReturnType<typeof readHeader> {
@@ -51,7 +65,7 @@ export interface Start {
 /** The first segment of an empty journal. */
 export function first(disk: Disk): Start {
   const segment = createSegment(disk, { holdfast: FORMAT, segment: 1, epoch: 1, base: 0 }, 0)
-  disk.syncFolder('')
+  orClose([segment.file], () => disk.syncFolder(''))
   return { segment, chain: 0, end: HEADER_BYTES, epoch: 1, damage: [] }
 }
 
@@ -92,11 +106,13 @@ export function createSegment(
   const path = segmentName(header.segment)
   try {
     const file = disk.create(`${path}.tmp`)
-    writeAllSync(file, Buffer.concat([headerLine(header, chain), content]), 0)
-    file.syncSync()
-    disk.rename(`${path}.tmp`, path)
-    disk.syncFolder('journal')
-    return { number: header.segment, base: header.base, file }
+    return orClose([file], () => {
+      writeAllSync(file, Buffer.concat([headerLine(header, chain), content]), 0)
+      file.syncSync()
+      disk.rename(`${path}.tmp`, path)
+      disk.syncFolder('journal')
+      return { number: header.segment, base: header.base, file }
+    })
   } catch (error) {
     throw storageError(error)
   }
@@ -113,6 +129,7 @@ function keep(
   const damaged = bytes.subarray(offset, offset + length)
   const kept = `quarantine/${segmentName(segment.number).slice('journal/'.length)}.${offset}.${kind}`
   disk.makeFolder('quarantine')
+  disk.syncFolder('')
   const file = disk.create(kept)
   try {
     writeAllSync(file, damaged, 0)
@@ -136,7 +153,7 @@ export function readIn(segments: readonly Segment[], position: Position, end: Po
   const segment = segments.findLast((candidate) => candidate.base <= position)
   const record = segment && position < end ? readAt(segment.file, position - segment.base) : undefined
   if (record) return record
-  throw corrupt(segment ? segment.file.path : 'journal', position - (segment?.base ?? 0))
+  throw corrupt(segment ? segmentName(segment.number) : 'journal', position - (segment?.base ?? 0))
 }
 
 /** The records at positions from `from` (any number, not only a record's) up to `end`, in order. */
@@ -154,14 +171,16 @@ export function* scanSegments(
     // One byte more: it tells whether a line begins at `start`.
     const bytes = readFrom(segment.file, start - 1)
     const base = segment.base + start - 1
-    for (const piece of pieces(bytes, base, lineStart(bytes, 1))) {
+    // Behind the header a line begins, whether or not the header can be read.
+    const first = start === HEADER_BYTES ? 1 : lineStart(bytes, 1)
+    for (const piece of pieces(bytes, base, first)) {
       const position = base + piece.offset
       if (position >= end) return
       if (piece.kind === 'record') yield { position, record: piece.record }
       else if (piece.kind === 'corrupt' || next) {
         const sessions = sessionsIn(bytes.subarray(piece.offset, piece.offset + piece.bytes))
         const offset = position - segment.base
-        onDamage({ file: segment.file.path, offset, bytes: piece.bytes, kind: 'corrupt', sessions })
+        onDamage({ file: segmentName(segment.number), offset, bytes: piece.bytes, kind: 'corrupt', sessions })
       }
     }
   }

@@ -2,7 +2,6 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { openRuntime, type Runtime } from 'holdfast'
-// @ts-expect-error the fixture is plain JavaScript, because child processes run it too
 import { counter } from '../fixtures/counter.js'
 
 export { counter }

@@ -28,7 +28,7 @@ describe('what it shows', () => {
     expect(stdout).toContain('transitions, the last 10 of 26\n')
     expect(stdout).toMatch(/^ {2}17 {2}\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ {2}add {2}counting$/m)
     expect(stdout).not.toMatch(/^ {2}16 /m)
-    expect(stderr).toContain(`no process has ${dir} open`)
+    expect(stderr).toContain(`process ${process.pid}, which runs, opened ${dir} last`)
   })
 
   test('--history shows every transition', async () => {
@@ -87,7 +87,7 @@ describe('what it shows', () => {
 const waiting = defineSession({
   kind: 'waiting',
   version: 1,
-  steps: new URL('../fixtures/steps/hostile.js', import.meta.url),
+  steps: 'data:text/javascript,export const waitForever = () => new Promise(() => {})',
   machine: setup({ actors: { work: step('waitForever') } }).createMachine({
     context: {},
     initial: 'working',
@@ -129,12 +129,18 @@ describe('ids', () => {
 })
 
 describe('damage', () => {
-  /** A directory whose one session has a snapshot. */
+  /** A directory whose one session has a snapshot, written by a second opening. */
   async function withSnapshot(): Promise<{ folder: string; snapshot: string }> {
     const folder = newFolder()
-    await using runtime = await openCounters(folder)
-    await count(runtime, 'apple', 60)
-    await runtime.close()
+    {
+      await using runtime = await openCounters(folder)
+      await count(runtime, 'apple', 10)
+    }
+    {
+      await using runtime = await openCounters(folder)
+      const session = runtime.session('apple', counter)
+      for (let number = 11; number <= 60; number++) await session.send({ type: 'add', by: 1, id: `apple-${number}` })
+    }
     const path = Object.keys(footprint(folder)).find((file) => file.endsWith('apple.json'))
     return { folder, snapshot: path as string }
   }

@@ -339,9 +339,9 @@ export function poolContract(name: string, fixture: PoolFixture): void {
     describe('time', () => {
       test('is up for a step that runs too long; it is told first', async () => {
         const listener = recorder()
-        const outcome = await outcomeOf(create(), task('tidiesUp', 10, { runTimeoutMs: 50, graceMs: 5000 }), listener)
-        expect(outcome).toEqual(failure('STEP_TIMEOUT', true, 'over 50 ms'))
-        const data = { name: 'AbortError', message: 'out of time after 50 ms' }
+        const outcome = await outcomeOf(create(), task('tidiesUp', 10, { runTimeoutMs: 500, graceMs: 5000 }), listener)
+        expect(outcome).toEqual(failure('STEP_TIMEOUT', true, 'over 500 ms'))
+        const data = { name: 'AbortError', message: 'out of time after 500 ms' }
         expect(listener.heard).toContainEqual({ kind: 'log', message: 'tidied up', data })
       })
 
@@ -352,8 +352,8 @@ export function poolContract(name: string, fixture: PoolFixture): void {
 
       test('in the queue does not count as run time', async () => {
         const pool = create({ workers: 1 })
-        const first = outcomeOf(pool, task('sleeps', 150))
-        const second = outcomeOf(pool, task('sleeps', 20, { runTimeoutMs: 100 }))
+        const first = outcomeOf(pool, task('sleeps', 600))
+        const second = outcomeOf(pool, task('sleeps', 20, { runTimeoutMs: 500 }))
         expect(await first).toEqual(done('slept'))
         expect(await second).toEqual(done('slept'))
       })
@@ -374,7 +374,7 @@ export function poolContract(name: string, fixture: PoolFixture): void {
       test('to wait ends when the step starts', async () => {
         const pool = create()
         await outcomeOf(pool, task('nothing'))
-        expect(await outcomeOf(pool, task('sleeps', 80, { queueTimeoutMs: 40 }))).toEqual(done('slept'))
+        expect(await outcomeOf(pool, task('sleeps', 700, { queueTimeoutMs: 500 }))).toEqual(done('slept'))
       })
     })
 

@@ -11,6 +11,7 @@ import { readList } from './lists.js'
 import { opensSentence, readParagraph } from './paragraphs.js'
 import { headOf, itemsWithin, markerOf, type Place, type Reading } from './reading.js'
 import { readTable } from './tables.js'
+import { collectionIn } from './titles.js'
 
 /** Reads blocks at a place; gives the item that is open at their end, for the headings below. */
 export function readBody(
@@ -36,7 +37,8 @@ function keepsSentences(blocks: readonly Block[], { owner }: Place, reading: Rea
   if (owner === undefined || isLeaf(owner)) return false
   const paragraphs = blocks.filter((block) => block.type === 'paragraph')
   if (paragraphs.filter(({ lines }) => lines.some(opensSentence)).length !== 1) return false
-  const marked = ({ lines: [first] }: Paragraph): boolean => first !== undefined && !!markerOf(first, 'bold', reading)
+  const marked = ({ lines: [first] }: Paragraph): boolean =>
+    first !== undefined && (!!markerOf(first, 'bold', reading) || collectionIn(first.text) !== undefined)
   return hasItemsBelow || itemsWithin(blocks, reading) > 0 || paragraphs.some(marked)
 }
 

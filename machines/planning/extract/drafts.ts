@@ -1,12 +1,12 @@
 // Drafts: items as they are being read, before they have ids and before names are resolved.
 // A draft holds its parent and dependencies as the writer named them; what encloses it, as a reference to that draft.
-// Only this file changes a draft's fields; the first value written for a field counts.
+// The first value written for a field counts.
 
 import type { Block, Line } from '../blocks.js'
 import type { EnablerType, ItemType, Priority } from '../document.js'
 import { criteriaIn, itemText } from './criteria.js'
 import { type Field, fieldsIn, type Titled, titled } from './fields.js'
-import { type Form, type Marker, plainKey, saysNothing, trackerCode } from './markers.js'
+import { type Form, type Marker, memberCode, plainKey, saysNothing, trackerCode } from './markers.js'
 import { type Sentence, sentenceIn, shortened, TITLE_CHARS, titleOf } from './sentences.js'
 import { enablerTypeIn, labelsIn, pointsIn, priorityIn } from './values.js'
 
@@ -112,9 +112,9 @@ interface Heading extends Titled {
 const TITLE_AND_SENTENCE = /^(.{3,120}?)\s*[–—:.-]+\s+(?=(?:As (?:an?|the)|In order to)\s.{1,200}\bI\b)/
 
 /** A line taken apart: title, story sentence, notes, names, and what is prose. */
-function headingOf({ title: line, form, marker }: Announcement): Heading {
+function headingOf({ type, title: line, form, marker }: Announcement): Heading {
   const noted = titled(line)
-  const code = marker === undefined ? trackerCode(noted.title) : undefined
+  const code = marker === undefined ? (memberCode(noted.title, type) ?? trackerCode(noted.title)) : undefined
   const whole = code === undefined ? noted : { ...noted, title: code.title, keys: [...noted.keys, ...code.keys] }
   const before = TITLE_AND_SENTENCE.exec(whole.title)
   const text = before === null ? whole.title : whole.title.slice(before[0].length)
@@ -136,8 +136,9 @@ function headingOf({ title: line, form, marker }: Announcement): Heading {
 
 /** Of a long line, its first sentence: the rest explains it. */
 function firstSentence(text: string): string {
-  const end = text.length < 80 ? null : /^.{8,}?[.!?](?=\s+\p{Lu})/u.exec(text)
-  return end === null ? text : end[0].slice(0, -1)
+  const end =
+    text.length < 48 ? null : /^.{8,}?(?<!\b(?:e\.g|i\.e|vs|no|nr|st|mr|mrs|dr|approx))[.!?](?=\s+\p{Lu})/iu.exec(text)
+  return end === null ? text : end[0].replace(/\.$/, '')
 }
 
 export const lineOf = (text: string): Line => ({ text, strong: '', markdown: text, anchor: false })
@@ -212,7 +213,9 @@ const takers: Readonly<Record<Field['kind'], Taker>> = {
     return true
   },
   description(draft, field, below) {
-    if (field.value !== '') draft.prose.push({ type: 'paragraph', lines: [lineOf(field.value)] })
+    const sentence = sentenceIn(field.value)
+    if (sentence !== undefined) tell(draft, sentence, [lineOf(field.value)])
+    else if (field.value !== '') draft.prose.push({ type: 'paragraph', lines: [lineOf(field.value)] })
     draft.prose.push(...below)
     return true
   },

@@ -4,7 +4,7 @@
 
 import type { ItemType } from '../document.js'
 import { trackerCode } from './markers.js'
-import { priorityIn, unitPointsIn } from './values.js'
+import { pointsIn, priorityIn, unitPointsIn } from './values.js'
 
 export type FieldKind =
   | 'criteria'
@@ -141,10 +141,16 @@ function split(first: Field): Field[] {
   if (starts.length === 0) return [first]
   const tidy = (text: string): string => text.replace(/^[\s|·•;,()–—]+|[\s|·•;,(–—]+$/g, '')
   const rest = starts.map((match, index) => {
-    const value = first.value.slice(match.index + match[0].length, starts[index + 1]?.index)
+    const value = first.value.slice(match.index + match[0].length, starts[index + 1]?.index).replace(/\s--?\s*$/, '')
     return fieldOf(labelKind(match[1] ?? '') ?? 'labels', match[1] ?? '', tidy(value))
   })
   return [{ ...first, value: tidy(first.value.slice(0, starts[0]?.index)) }, ...rest]
+}
+
+/** Fields among others in a line: "Status: open | Owner: Kim | Priority: P1". */
+export function fieldsAmong(text: string): Field[] {
+  if (!/\s[|·•]\s/.test(text)) return []
+  return text.split(/\s[|·•]\s/).flatMap((part) => fieldsIn(part.trim()).filter((field) => field.value !== ''))
 }
 
 /** A line that is nothing but a note: "5 points", "P1", "High priority". */
@@ -210,7 +216,30 @@ function takeNote(found: Titled): boolean {
   if (tag !== null) return cut(found, tag.index, [{ kind: 'labels', value: tag[1] ?? '' }])
   const trailing = TRAILING.exec(found.title)
   const fields = trailing === null ? [] : trailingFields(trailing[1] ?? '')
-  return trailing !== null && fields.length > 0 && cut(found, trailing.index, fields)
+  if (trailing !== null && fields.length > 0) return cut(found, trailing.index, fields)
+  return takeLabelled(found)
+}
+
+const SPOKEN_TAIL = /\s*(?:[,;–—]|\s--?)\s+((?:depends? on|blocked by)\s.{2,200})$/i
+
+/** "Search — Points: 3 — Priority: high", "Search, depends on US-22". */
+function takeLabelled(found: Titled): boolean {
+  const tail = SPOKEN_TAIL.exec(found.title)
+  if (tail !== null) return cut(found, tail.index, spoken(tail[1] ?? ''))
+  for (const match of found.title.matchAll(SHARED_LABEL)) {
+    const before = found.title.slice(0, match.index + 1).trimEnd()
+    if (match.index < 3 || !/[–—|·•;,]$|\s--?$/.test(before)) continue
+    const [label = '', value] = [match[1], found.title.slice(match.index + match[0].length)]
+    const fields = split(fieldOf(labelKind(label) ?? 'labels', label, value))
+    if (fields.every(isReadable)) return cut(found, before.replace(/[\s–—|·•;,-]+$/, '').length, fields)
+  }
+  return false
+}
+
+function isReadable({ kind, value }: Field): boolean {
+  if (kind === 'points') return pointsIn(value) !== undefined
+  if (kind === 'priority' || kind === 'moscow') return priorityIn(value) !== undefined
+  return kind === 'labels' || kind === 'depends' || kind === 'blocks'
 }
 
 /** Behind a dash only what no title says: "Search — 5 points", "Search | P1". */

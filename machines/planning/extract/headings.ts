@@ -7,7 +7,7 @@ import type { ItemType } from '../document.js'
 import { readBody, readCriteria } from './body.js'
 import { type Draft, drafted, isLeaf, lineOf, rankOf, takeField } from './drafts.js'
 import { type Field, fieldsIn, headingFieldsIn } from './fields.js'
-import { type Marker, outlineNumber, withoutOutline } from './markers.js'
+import { type Marker, outlineNumber, typeNamed, withoutOutline } from './markers.js'
 import { holdsStories } from './paragraphs.js'
 import {
   add,
@@ -155,8 +155,17 @@ function typeByContent(outline: Outline, place: Place, level: Level, reading: Re
   const [type] = place.collection
   if (sentenceIn(outline.title) !== undefined && !isLeaf(place.owner)) return 'story'
   if (!isCandidate(outline)) return undefined
+  const told = typeField(outline)
+  if (told !== undefined) return told
   if (type !== undefined && !level.marked) return isGroup(outline, type, reading) ? undefined : type
   return looksLikeStory(outline, place, reading) ? storyOrFeature(outline, place, reading) : undefined
+}
+
+/** "Type: Epic" under a heading. */
+function typeField(outline: Outline): ItemType | undefined {
+  const fields = outline.blocks.flatMap(topLines).flatMap((line) => fieldsIn(line.text, line.strong))
+  const value = fields.find(({ kind }) => kind === 'type')?.value
+  return value === undefined ? undefined : typeNamed(value)
 }
 
 /** A heading in a collection that only groups: several items of the collection's own type, or of one above, stand under it. */
@@ -226,7 +235,12 @@ const storyOrFeature = (outline: Outline, { owner }: Place, reading: Reading): I
 
 const isSure = (outline: Outline, place: Place): boolean => {
   const sentence = sentenceIn(outline.title)
-  return place.strong || (sentence !== undefined && sentence.soThat !== '') || sentencesIn(outline.blocks).length > 0
+  return (
+    place.strong ||
+    typeField(outline) !== undefined ||
+    (sentence !== undefined && sentence.soThat !== '') ||
+    sentencesIn(outline.blocks).length > 0
+  )
 }
 
 /** A heading of its own: prose of the item it stands under, and perhaps a group of items. */

@@ -179,11 +179,10 @@ function readUnmarked(
   return true
 }
 
-/** "**Login** — users can …" is a title and its explanation. */
+/** "**Login** — users can …" is a title and its explanation; "**Fast** checkout" is a title. */
 function titleAndTail({ text, strong }: Line): { title: string; tail: string } {
   const tail = text.slice(strong.length).trim()
-  const split =
-    strong !== '' && strong.length > 2 && text.startsWith(strong) && /^[:：–—.-]/.test(tail.replace(/^$/, ':'))
+  const split = strong.length > 3 && text.startsWith(strong) && /^[^\p{Ll}([]/u.test(tail)
   if (!split || sentenceIn(text) !== undefined) return { title: text, tail: '' }
   return { title: strong.replace(/[:：.]+$/, ''), tail: tail.replace(/^[\s:：–—.-]+/, '') }
 }
@@ -231,8 +230,9 @@ function joinedSentences(items: readonly ListItem[]): ListItem[] {
   return joined
 }
 
-/** A bullet that brings the next part of the sentence that the bullets before it began. */
+/** A bullet that brings the next part of the sentence, or the next step of the scenario, that those before it began. */
 function goesOn({ text }: Line, { text: next }: Line): boolean {
+  if (/^given\b/i.test(text)) return text.length < 600 && /^(?:when|then|and|but)\b/i.test(next)
   if (text.length > 600 || !/^(?:[A-Z]+-?\d+\s*[:–—-]?\s*)?as (?:an?|the)\b/i.test(text)) return false
   if (!/\bI (?:want|need|can|would like)\b/i.test(text)) return /^(?:I (?:want|need|can|would like)|in)\b/i.test(next)
   const reason = /\b(?:so that|in order to)\b/i

@@ -64,7 +64,7 @@ const WORD = new RegExp(
 )
 const DEBT = /^tech(?:nical)?[ -]debt(?: item)?(?!\p{L})/iu
 const NUMBER =
-  /^\s*(?:#|[Nn][or]\.?\s?|-)?\s*((?:[A-Za-z]{1,6}[-_]?)?\d{1,6}(?:[.\-_]\d{1,4}){0,5}[a-z]?)(?![\p{L}\p{N}])/u
+  /^\s*(?:#|[Nn][or]\.?\s?|-)?\s*((?:[A-Za-z]{1,6}[-_.]?)?\d{1,6}(?:[.\-_]\d{1,4}){0,5}[a-z]?)(?![\p{L}\p{N}])/u
 const LETTER = /^\s+([IVX]{1,5}|[A-Z])(?=\s*[:.)–—|([]|\s+--?\s)/
 const NOTE = /^\s*(\([^()]{1,60}\)|\[[^[\]]{1,60}\])(?=\s*(?:[:–—|→]|--?\s))/
 const MARK = /^\s*(?:[:：–—|→]|--?(?=\s|$)|=>)\s*/
@@ -100,6 +100,8 @@ function secondWord(word: string, number: string, rest: string, options: MarkerO
 }
 
 function plainWord(word: string, rest: string, { form }: MarkerOptions): Marker | undefined {
+  const quoted = form === 'plain' ? undefined : /^\s+["“„«](.{2,120})["”“»]$/.exec(rest)?.[1]
+  if (quoted !== undefined) return built(word, '', quoted, form === 'heading')
   const { marked, title } = titleAfter(rest, MARK)
   if (!marked || title === '' || saysNothing(title) || isPlaceholder(title)) return undefined
   if (form !== 'heading' && isDefinition(title)) return undefined
@@ -149,12 +151,18 @@ function typeOfWord(word: string): ItemType {
     : 'story'
 }
 
+/** The type that a whole value names: "User story", "Technical debt". */
+export function typeNamed(value: string): ItemType | undefined {
+  const words = value.trim()
+  return words.length < 40 && (WORD.exec(words)?.[0] ?? DEBT.exec(words)?.[0]) === words ? typeOfWord(words) : undefined
+}
+
 function built(word: string, written: string, title: string, strong: boolean): Marker {
   const type = typeOfWord(word)
   const enablerType = type === 'enabler' ? enablerTypeIn(word) : undefined
   return {
     type,
-    number: dotted(written),
+    number: isForeign(type, written) ? '' : dotted(written),
     keys: keysOf(type, written),
     title,
     labels: type !== 'enabler' && /enabler/i.test(word) ? ['enabler'] : [],
@@ -210,10 +218,10 @@ function codeMarker(text: string, { form, lettersCount }: MarkerOptions): Marker
   const stands = full || !single || (title === '' && lettersCount && form === 'heading')
   if (!marked && !(stands && form !== 'plain' && /^(?:$|["“'‘([]|\p{Lu})/u.test(title))) return undefined
   if (single && !full && !lettersCount && !(form === 'heading' && code.type !== 'story')) return undefined
-  if (!marked && title !== '' && !full && form !== 'heading' && !/^(?:As an?|As the|In order to)\s/.test(title))
-    return undefined
   const sure = /^(?:e|epic|us|feat|feature|story|enabler|spike)$/i.test(code.letters)
-  const strong = form === 'heading' ? sure || full : (sure && !single) || (full && form !== 'plain')
+  if (!marked && title !== '' && !full && form !== 'heading' && !(sure && !single)) return undefined
+  const strong =
+    form === 'heading' ? sure || full || (marked && !single) : (sure && !single) || (full && form !== 'plain')
   const keys = [...new Set([code.key, `${code.type}${normalNumber(code.numbers)}`])]
   return { type: code.type, number: normalNumber(code.numbers), keys, title, labels: [], strong }
 }
@@ -267,14 +275,27 @@ export function trackerCode(text: string): { keys: string[]; title: string } | u
 export function keysOf(type: ItemType, written: string): string[] {
   if (written === '') return []
   const number = dotted(written)
-  const letters = /^([A-Za-z]+)[-_]?\d/.exec(written)?.[1]
-  if (letters === undefined) return [`${type}${number || written.toLowerCase()}`]
-  const foreign = LETTERS[letters.toLowerCase()] !== type
-  return foreign ? [plainKey(written)] : [...new Set([plainKey(written), `${type}${number}`])]
+  if (isForeign(type, written)) return [plainKey(written)]
+  const lettered = /^[A-Za-z]+[-_.]?\d/.test(written)
+  return [...new Set([...(lettered ? [plainKey(written)] : []), `${type}${number || written.toLowerCase()}`])]
+}
+
+/** True for a number with the letters of a tracker or of another order: "Story ACC-7", "Story A.1". */
+function isForeign(type: ItemType, written: string): boolean {
+  const letters = /^([A-Za-z]+)[-_.]?\d/.exec(written)?.[1]
+  return letters !== undefined && LETTERS[letters.toLowerCase()] !== type
+}
+
+/** The code of the type that a line in a collection starts with: "E1 Monitoring" under "Epics". */
+export function memberCode(text: string, type: ItemType): { keys: string[]; title: string } | undefined {
+  const code = codeIn(text)
+  if (code?.type !== type || code.letters !== code.letters.toUpperCase()) return undefined
+  const { title } = titleAfter(text.slice(code.length), LOOSE_MARK)
+  return title === '' ? undefined : { title, keys: [code.key, `${type}${normalNumber(code.numbers)}`] }
 }
 
 /** The digits of a number as written, dotted and without leading zeros: `1.2` of `E01-2`; empty for a letter. */
-const dotted = (written: string): string => normalNumber(written.replace(/^[A-Za-z]+[-_]?(?=\d)/, ''))
+const dotted = (written: string): string => normalNumber(written.replace(/^[A-Za-z]+[-_.]?(?=\d)/, ''))
 
 const normalNumber = (number: string): string =>
   /^\d/.test(number)

@@ -85,7 +85,7 @@ function byOpening(name: string, { openings }: Names): Draft[] | undefined {
 }
 
 const LEADING =
-  /^(?:user[ -])?(epic|feature|story|stories|enabler|spike)s?\s*#?\s*([A-Z]{0,5}-?\d+(?:\.\d+)*)(?![\p{L}\p{N}])/iu
+  /^(?:user[ -])?(epic|feature|story|stories|enabler|spike)s?\s*#?\s*([A-Z]{0,5}[-.]?\d+(?:\.\d+)*)(?![\p{L}\p{N}])/iu
 
 /** The keys that a reference asks for, the most telling first. */
 export function referenceKeys(name: string): string[] {
@@ -111,57 +111,60 @@ export interface Mentioned {
   ambiguous: string[]
 }
 
-const SEPARATOR = /\s*(?:[,;\n&+]|\/(?=\s)|\band\b|\bplus\b)\s*/i
+/** What stands between names, kept when they are split: a title may itself have commas and "and" in it. */
+const SEPARATOR = /(\s*(?:[,;\n&+]|\/(?=\s)|\band\b|\bplus\b)\s*)/i
 const MOST_NAMES = 60
+const LONGEST_TITLE_PARTS = 6
 
 /** The items that a list of names means: "Stories 1.2 and 1.3, Payment gateway". */
 export function mentioned(text: string, names: Names, nearest: (found: Draft[]) => Draft | undefined): Mentioned {
   const result: Mentioned = { found: [], missing: [], ambiguous: [] }
-  const parts = text.replace(/\([^()]*\)/g, (note) => note.replace(/[,;&+]|\band\b/gi, ' ')).split(SEPARATOR)
+  const quiet = text.replace(/\([^()]*\)/g, (note) => note.replace(/[,;&+]|\band\b/gi, ' '))
+  const pieces = quiet.split(SEPARATOR).slice(0, 2 * MOST_NAMES - 1)
   let word = ''
-  for (let index = 0; index < Math.min(parts.length, MOST_NAMES); ) {
-    const { drafts, used, name } = longestName(parts, index, word, names)
+  for (let index = 0; index < pieces.length; ) {
+    const { drafts, end, name } = longestName(pieces, index, word, names)
     word = LEADING.exec(name)?.[1] ?? (/^#?\d/.test(name) ? word : '')
     const one = nearest(drafts)
     if (one !== undefined) result.found.push(one)
     else if (drafts.length > 0) result.ambiguous.push(name)
     else if (name !== '' && !saysNothing(name)) result.missing.push(name)
-    index += used
+    index = end + 1
   }
   return result
 }
 
 interface Named {
   drafts: Draft[]
-  used: number
+  /** The index behind the last piece of the name. */
+  end: number
   name: string
 }
 
-/** A title may itself have commas and "and" in it, so the longest run of parts that is one counts. */
-function longestName(parts: readonly string[], index: number, word: string, names: Names): Named {
-  for (let end = Math.min(index + 6, parts.length); end > index + 1; end--) {
-    const name = parts.slice(index, end).join(' ')
+/** The longest run of pieces from `index` on that is one title; a single piece otherwise. Odd pieces are separators. */
+function longestName(pieces: readonly string[], index: number, word: string, names: Names): Named {
+  const furthest = Math.min(index + 2 * LONGEST_TITLE_PARTS - 1, pieces.length)
+  for (let end = furthest; end > index + 1; end -= 2) {
+    const name = pieces.slice(index, end).join('')
     const drafts = titled(name, names)
-    if (drafts !== undefined) return { drafts, used: end - index, name }
+    if (drafts !== undefined) return { drafts, end, name }
   }
-  const name = (parts[index] ?? '').trim()
+  const name = (pieces[index] ?? '').trim()
   const spoken = word !== '' && /^#?\d/.test(name) ? `${word} ${name}` : name
-  return { drafts: namesake(spoken, names), used: 1, name: spoken }
+  return { drafts: namesake(spoken, names), end: index + 1, name: spoken }
 }
 
-/** A run of parts that is a title, or a marker followed by the title of what it marks. */
+/** A text that is a title, or a marker followed by the title of what it marks. */
 function titled(name: string, names: Names): Draft[] | undefined {
-  const comparable = (title: string): string => plainTitle(title.replace(SEPARATORS, ' '))
   const exact = names.titles.get(plainTitle(name))
   if (exact !== undefined) return exact
   const marker = markerIn(name, { form: 'bullet', lettersCount: true })
   if (marker === undefined || marker.title === '') return undefined
-  const found = marker.keys.flatMap((key) => names.keys.get(key) ?? [])
-  const same = found.filter((draft) => comparable(titleFor(draft)) === comparable(marker.title))
-  return same.length > 0 ? same : undefined
+  const same = names.titles
+    .get(plainTitle(marker.title))
+    ?.filter((draft) => marker.keys.some((key) => draft.keys.includes(key)))
+  return same === undefined || same.length === 0 ? undefined : same
 }
-
-const SEPARATORS = new RegExp(SEPARATOR.source, 'gi')
 
 const MENTION =
   /\b(?:epic|feature|(?:user )?story|enabler|spike)\s*#?[A-Z]{0,4}-?\d+(?:\.\d+)*|\b[A-Z]{1,7}-\d+(?:\.\d+)*\b|\b[EFS]\d+(?:\.\d+)*\b/gi

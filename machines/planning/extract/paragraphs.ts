@@ -6,7 +6,7 @@ import type { Block, Line, Paragraph } from '../blocks.js'
 import { isNumberedCriterion, isScenarioStep, opensScenario } from './criteria.js'
 import { above, type Cursor, keep, ownerAt, rest, start } from './cursor.js'
 import { type Draft, drafted, isLeaf, lineOf, takeField, tell } from './drafts.js'
-import { type Field, fieldsIn } from './fields.js'
+import { type Field, fieldsAmong, fieldsIn } from './fields.js'
 import type { Form } from './markers.js'
 import { headOf, isNamed, markerOf, namesParent, type Reading } from './reading.js'
 import { type Sentence, sentenceIn } from './sentences.js'
@@ -118,7 +118,11 @@ function readFields({ line, following, cursor }: Place): number {
   const owner = ownerAt(cursor)
   const grouped = cursor.place.grouping && owner === cursor.place.owner
   const [first, ...more] = owner === undefined || grouped ? [] : fieldsIn(line.text, line.strong)
-  if (owner === undefined || first === undefined) return 0
+  if (owner === undefined) return 0
+  if (first === undefined) {
+    for (const field of grouped ? [] : fieldsAmong(line.text)) takeField(owner, field, [])
+    return 0 // the rest of such a line is prose
+  }
   if (first.value === '') {
     if (first.kind === 'sentence') return 1
     if (first.kind === 'title' || first.kind === 'type') return 0
@@ -181,8 +185,9 @@ export const holdsStories = (blocks: readonly Block[]): boolean =>
   })
 
 /** "**User stories**" or "Stories:" before a list. */
-function readAnnouncement({ line, cursor }: Place): number {
-  const label = /[:：]$/.test(line.text) || (line.strong === line.text && line.text.length < 60)
+function readAnnouncement({ line, following, cursor }: Place): number {
+  const alone = following.length === 0 && cursor.following?.type === 'list' && ownerAt(cursor) !== undefined
+  const label = /[:：]$/.test(line.text) || (line.text.length < 60 && (line.strong === line.text || alone))
   const collection = label ? collectionIn(line.text) : undefined
   if (collection === undefined) return 0
   const { types, strong, enablerType } = collection

@@ -6,7 +6,7 @@ import type { Table } from '../blocks.js'
 import type { ItemType } from '../document.js'
 import { type Draft, drafted, isLeaf, lineOf, rankOf, takeField } from './drafts.js'
 import { type Field, type FieldKind, labelKind } from './fields.js'
-import { markerIn, plainKey, saysNothing, trackerCode } from './markers.js'
+import { markerIn, plainKey, saysNothing, trackerCode, typeNamed } from './markers.js'
 import { add, type Place, type Reading } from './reading.js'
 import { sentenceIn } from './sentences.js'
 
@@ -118,12 +118,6 @@ const codedRows = (table: Table, columns: readonly Column[]): boolean =>
   table.rows.every((row) => typeOfCode(row[columns.indexOf('id')] ?? '') !== undefined)
 
 const typeOfCode = (cell: string): ItemType | undefined => markerIn(cell, { form: 'heading', lettersCount: true })?.type
-
-function typeNamed(cell: string): ItemType | undefined {
-  const word = /^(?:\w+ )?(epic|feature|story|enabler|spike)$/i.exec(cell.trim())?.[1]?.toLowerCase()
-  if (word === undefined) return undefined
-  return word === 'spike' || /enabler|technical/i.test(cell) ? 'enabler' : (word as ItemType)
-}
 
 interface Row {
   table: Table

@@ -22,7 +22,7 @@ export type SourceErrorCode =
   /** a kind of source that cannot be read yet */
   | 'SOURCE_NOT_SUPPORTED'
 
-export class SourceError extends Error {
+class SourceError extends Error {
   override readonly name = 'SourceError'
   readonly code: SourceErrorCode
   readonly details: Readonly<Record<string, string | number>>

@@ -23,13 +23,14 @@ const quiet = { info() {}, warn() {}, error() {}, debug() {} }
 
 let dir: string
 let runtime: Runtime
-const open = (): Promise<Runtime> =>
+/** The steps from their sources: there is no built module beside them. */
+const sources = (): Promise<Record<string, unknown>> => import('../../../machines/planning/steps.js')
+const open = (load = sources): Promise<Runtime> =>
   openRuntime({
     dir: join(dir, 'data'),
     kinds: [planning],
     logger: quiet,
-    // The steps from their sources: there is no built module beside them.
-    pool: createInlinePool({ clock: systemClock, load: () => import('../../../machines/planning/steps.js') }),
+    pool: createInlinePool({ clock: systemClock, load }),
   })
 const use = (): void => usePlanningRuntime(runtime, { baseDir: dir, trackerFile: join(dir, 'tracker.json') })
 
@@ -161,6 +162,17 @@ describe('a session', () => {
     expect(Math.abs(Date.now() - (errors[0]?.timestamp.getTime() ?? 0))).toBeLessThan(60_000)
   })
 
+  test('whose step could not even run fails with the reason, at the time of the record', async () => {
+    await runtime.close()
+    runtime = await open(async () => ({}))
+    use()
+    const { id } = await createPlanningSession(organizationId, 'checkout.md', title)
+    await startPlanningProcess(id)
+    await settled(id)
+    const { errors, updatedAt } = await planningSessionStateStore.getState(id)
+    expect(errors).toMatchObject([{ code: 'STEP_NOT_FOUND', details: { step: 'fetch' }, timestamp: updatedAt }])
+  })
+
   test('can be started in pending only', async () => {
     const { id } = await createPlanningSession(organizationId, 'nowhere.md', title)
     await startPlanningProcess(id)
@@ -247,8 +259,14 @@ describe('a state manager', () => {
       ...invalid,
       message: expect.stringContaining('warnings.0.message'),
     })
+    const session = runtime.session(id)
+    await expect(session.send({ type: 'addWarning', message: 'hm', at: 'yesterday' } as never)).rejects.toMatchObject(
+      invalid,
+    )
+    await expect(session.send({ type: 'setProgress' })).rejects.toMatchObject(invalid)
+    await expect(manager.setProgress(1, 'x'.repeat(10_001))).rejects.toMatchObject(invalid)
     expect(manager.getState()).toMatchObject({ status: 'pending', progress: 0, errors: [], warnings: [] })
-    expect(runtime.session(id).entry().seq).toBe(1)
+    expect(session.entry().seq).toBe(1)
   })
 
   test('an update sets the fields that it has, together, and keeps the times that notes bring', async () => {

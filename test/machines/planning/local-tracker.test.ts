@@ -12,6 +12,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,7 +20,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { fc, test as property } from '@fast-check/vitest'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { openLocalTracker } from '../../../machines/planning/steps/local-tracker.js'
 import { STAGES, type Stage } from '../../../machines/planning/steps/tracker-file.js'
 import type { Issue, NewIssue, Tracker } from '../../../machines/planning/tracker.js'
@@ -120,6 +121,22 @@ describe('a tracker', () => {
     await Promise.all(Array.from({ length: 100 }, (_, number) => tracker.create(issue(`${number}`))))
     expect(written).toBeLessThan(4)
     expectConsistent(content().issues)
+  })
+
+  test('syncs the file before it takes its name, the folder after, and new folders too, before it says a word', async () => {
+    const happened: string[] = []
+    const handle = await open(join(dir, 'probe'), 'w')
+    const sync = vi.spyOn(Object.getPrototypeOf(handle) as FileHandle, 'sync').mockImplementation(async () => {
+      happened.push('sync')
+    })
+    const deep = join(dir, 'a', 'b', 'tracker.json')
+    await openLocalTracker(deep, { reached: (stage) => void happened.push(stage) }).create(issue('a'))
+    happened.push('acknowledged')
+    sync.mockRestore()
+    await handle.close()
+    const folders = ['sync', 'sync']
+    const file = ['locked', 'read', 'written', 'sync', 'synced', 'renamed', 'sync', 'durable', 'acknowledged']
+    expect(happened).toEqual([...folders, ...file])
   })
 
   test('a number is not given again when its issue was removed by hand', async () => {

@@ -1,0 +1,78 @@
+// Every TypeScript snippet of the README compiles under strict settings against the built package, and runs.
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+// Inside the project, so that the package finds itself by its own name, as a user's does in node_modules.
+const PLACE = join(ROOT, '.readme')
+const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc')
+
+interface Snippet {
+  readonly group: string
+  readonly file: string
+  readonly code: string
+}
+
+/** Snippets, by the comment in front of them; the first line of one may name its file. */
+function snippets(): Snippet[] {
+  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8')
+  return [...readme.matchAll(/(?:<!-- test: ([\w ]+) -->\n)?```ts\n([\s\S]*?)```/g)].map(([, group, code]) => ({
+    group: (group ?? '').replaceAll(' ', '-'),
+    file: /^\/\/ ([\w-]+\.ts)$/m.exec((code as string).split('\n')[0] as string)?.[1] ?? 'index.ts',
+    code: code as string,
+  }))
+}
+
+/** Runs what a user would write around the snippets that do nothing by themselves. */
+const drivers: Record<string, string> = {
+  steps: `
+    import { openRuntime } from 'holdfast'
+    import { note } from './kind.js'
+    await using runtime = await openRuntime({ kinds: [note] })
+    const session = await runtime.create(note, { text: 'First. Second.' })
+    await session.result()
+    console.log(session.snapshot().context.summary)`,
+}
+
+beforeAll(() => {
+  rmSync(PLACE, { recursive: true, force: true })
+  const written: string[] = []
+  const write = (group: string, file: string, code: string): void => {
+    mkdirSync(join(PLACE, group), { recursive: true })
+    writeFileSync(join(PLACE, group, file), code)
+    written.push(join(group, file))
+  }
+  for (const { group, file, code } of snippets()) write(group, file, code)
+  for (const [group, driver] of Object.entries(drivers)) write(group, 'index.ts', driver)
+  const compilerOptions = {
+    target: 'es2022',
+    lib: ['es2023', 'esnext.disposable'],
+    module: 'nodenext',
+    strict: true,
+    types: ['node'],
+  }
+  writeFileSync(join(PLACE, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: written }))
+  execFileSync(process.execPath, [tsc, '-p', PLACE], { stdio: 'pipe', encoding: 'utf8' })
+})
+afterAll(() => rmSync(PLACE, { recursive: true, force: true }))
+
+const run = (group: string): string =>
+  execFileSync(process.execPath, ['index.js'], { cwd: join(PLACE, group), encoding: 'utf8', timeout: 30_000 })
+
+test('every TypeScript snippet belongs to a group that is run', () => {
+  expect(new Set(snippets().map(({ group }) => group))).toEqual(new Set(['quick-start', 'steps']))
+})
+
+test('the quick start prints what its comments say', () => {
+  const printed = run('quick-start')
+  expect(printed).toContain("{ approvals: [ 'ada', 'grace' ] }")
+  expect(printed.split('\n')[0]).toBe('1 xstate.init waiting → waiting')
+})
+
+test('the step runs in a worker thread and gives its result', () => {
+  expect(run('steps').trim()).toBe('First')
+})
