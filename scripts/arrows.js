@@ -21,7 +21,7 @@ const packages = {
   rxjs: { values: ['src/stream.ts', 'src/observer.ts'], types: ['src/session.ts', 'src/runtime.ts'] },
   '@xstate/store': { values: ['src/registry.ts'] },
   lowdb: { values: ['src/files/'] },
-  'fs-native-extensions': { values: ['src/files/'] },
+  'fs-native-extensions': { values: ['src/files/', 'machines/planning/steps/tracker-file.ts'] },
   uuidv7: { values: ['src/system/'] },
   piscina: { values: ['src/piscina/'] },
   commander: { values: ['src/cli/'] },

@@ -72,7 +72,13 @@ export async function openRuntime(options: OpenOptions): Promise<Runtime> {
     logger,
     () => poolOf(options, clock),
   )
-  return createRuntime(ports, { ...common, damage })
+  try {
+    return await createRuntime(ports, { ...common, damage })
+  } catch (error) {
+    await Promise.all([ports.pool.close(), ports.journal.close()])
+    ports.release?.()
+    throw error
+  }
 }
 
 /**
@@ -90,11 +96,11 @@ export async function openFiles(
   logger: Logger,
   pool: () => Pool,
 ): Promise<{ ports: Ports; damage: readonly Damage[] }> {
-  const directory = readDirectoryFile(disk)
+  const directory = readFormat(disk)
   const lock = takeLock(disk, clock)
   try {
-    await writeDirectoryFile(disk, directory, kinds)
     const { journal, damage } = openFileJournal(disk, clock)
+    await writeDirectoryFile(disk, directory, kinds)
     for (const { kind, file, offset, bytes, kept } of damage) {
       logger.warn(
         { file, offset, bytes, kept },
@@ -110,6 +116,14 @@ export async function openFiles(
     return { ports: { journal, snapshots, pool: pool(), clock, chance, release: () => lock.release() }, damage }
   } catch (error) {
     lock.release()
+    throw unwritable(disk, error)
+  }
+}
+
+function readFormat(disk: Disk): DirectoryFile | undefined {
+  try {
+    return readDirectoryFile(disk)
+  } catch (error) {
     throw unwritable(disk, error)
   }
 }

@@ -48,7 +48,8 @@ export function recover(recovery: Recovery): void {
 function loadIndex({ journal, snapshots, registry }: Recovery): { from: Position; lost: readonly IndexEntry[] } {
   const index = snapshots.readIndex()
   if (!index) return { from: 0, lost: [] }
-  if (index.through > journal.end) return { from: 0, lost: index.entries.filter(({ position }) => position >= journal.end) }
+  if (index.through > journal.end)
+    return { from: 0, lost: index.entries.filter(({ position }) => position >= journal.end) }
   registry.load(index.entries)
   return { from: index.through, lost: [] }
 }

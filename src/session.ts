@@ -279,7 +279,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     if (outcome.kind === 'failed') {
       const failures = child.failures + 1
       const { policy } = run.declaration
-      if (outcome.retry && failures < policy.attempts) {
+      if (outcome.retry && outcome.error.retry !== false && failures < policy.attempts) {
         const notBefore = isoTime(this.#host.clock.now() + backoff(policy, failures, this.#host.chance.random()))
         return this.#attempt(run.id, { ...child, attempt: child.attempt + 1, failures, notBefore }, outcome.error)
       }

@@ -7,7 +7,10 @@ import type { StepContext } from './pool.js'
 
 /** How a step is tried again and how long it may take. Times are in milliseconds. */
 export interface StepOptions {
-  /** Attempts in all, the first included; default 1. A crash of the process is not a failed attempt. */
+  /**
+   * Attempts in all, the first included; default 1. A crash of the process is not a failed attempt, and an error thrown
+   * with a field `retry: false` is final.
+   */
   readonly attempts?: number
   /** Pause before the second attempt; doubles with each, with jitter. Default 200. */
   readonly backoffMs?: number

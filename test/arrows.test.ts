@@ -119,14 +119,24 @@ describe('the rule of the rooms', () => {
     ['rxjs elsewhere', 'src/registry.ts', `import { map } from 'rxjs/operators'`, 'rxjs is imported by src/stream.ts'],
     ['a value of rxjs', 'src/session.ts', `import { Observable } from 'rxjs'`, 'only its types'],
     ['lowdb elsewhere', 'src/memory/a.ts', `import { Low } from 'lowdb'`, 'lowdb is imported by src/files/'],
-    ['the lock elsewhere', 'src/open.ts', `import { tryLock } from 'fs-native-extensions'`, 'by src/files/ only'],
+    [
+      'the lock elsewhere',
+      'src/open.ts',
+      `import { tryLock } from 'fs-native-extensions'`,
+      'fs-native-extensions is imported by src/files/',
+    ],
     [
       'piscina elsewhere',
       'src/pool.ts',
       `import Piscina, { move } from 'piscina'`,
       'piscina is imported by src/piscina/',
     ],
-    ['by require', 'src/open.ts', `createRequire(import.meta.url)('fs-native-extensions')`, 'by src/files/ only'],
+    [
+      'by require',
+      'src/open.ts',
+      `createRequire(import.meta.url)('fs-native-extensions')`,
+      'fs-native-extensions is imported by src/files/',
+    ],
     ['the store elsewhere', 'src/session.ts', `import { createAtom } from '@xstate/store'`, 'by src/registry.ts only'],
     [
       'commander elsewhere',

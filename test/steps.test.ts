@@ -82,6 +82,19 @@ test('when the attempts are used up, the machine gets the last error with its fi
   expect(session.snapshot()).toMatchObject({ value: 'failed', context: { error: 'never' } })
 })
 
+test('an error that says that trying again cannot help is not tried again', async () => {
+  let calls = 0
+  const work: Work = async () => {
+    calls++
+    throw Object.assign(new Error('bad input'), { retry: false })
+  }
+  const kind = kindOf({ attempts: 5, backoffMs: 1 })
+  await using runtime = await house([kind], { work }).open()
+  const session = await runtime.create(kind)
+  await session.result()
+  expect(calls).toBe(1)
+})
+
 test('a step error that the machine does not handle ends the session in error, durably', async () => {
   const machine = setup({ actors: { work: step<Work>('work') } }).createMachine({
     initial: 'a',

@@ -33,8 +33,8 @@ export class CommandError extends Error {
   readonly exitCode: number
   readonly hint: string | undefined
 
-  constructor(code: string, exitCode: number, message: string, hint?: string) {
-    super(message)
+  constructor(code: string, exitCode: number, message: string, hint?: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause })
     this.code = code
     this.exitCode = exitCode
     this.hint = hint
@@ -44,6 +44,12 @@ export class CommandError extends Error {
 /** For an argument that makes no sense. */
 export const usage = (message: string, hint?: string): CommandError =>
   new CommandError('INVALID_ARGUMENT', exitCodeOf('INVALID_ARGUMENT'), message, hint)
+
+/** The same failure, with another word on what to do next. */
+export function withHint(error: unknown, hint: string): CommandError {
+  const { failure, exitCode } = failureOf(error)
+  return new CommandError(failure.code, exitCode, failure.message, hint, error)
+}
 
 const RETRYABLE = new Set<string>([
   'DIRECTORY_LOCKED',

@@ -63,8 +63,8 @@ function select(reader: Reader, { kind, status, all = false, limit, cursor }: Ls
 function listingText(sessions: readonly SessionEntry[], style: Style): string {
   if (sessions.length === 0) return ''
   const rows = sessions.map((session) => [
-    session.id,
-    session.kind,
+    printable(session.id),
+    printable(session.kind),
     style.cyan(printable(stateText(session.value))),
     statusText(session.status, style),
     timeText(session.updatedAt),

@@ -31,8 +31,11 @@ export class Output {
 
   constructor(format: Format, out: Channel, err: Channel, env: Environment) {
     this.format = format
-    this.#out = quiet(out)
-    this.err = quiet(err)
+    this.err = quiet(err, () => {}) // there is nowhere left to tell it
+    this.#out = quiet(out, (error) => {
+      this.note(`holdfast: the result could not be written (${error.message})`)
+      process.exit(1)
+    })
     this.env = env
     this.style = styleOf(wantsColour(out.isTTY === true, env))
     this.noteStyle = styleOf(wantsColour(err.isTTY === true, env))
@@ -81,10 +84,10 @@ export class Output {
   }
 }
 
-/** A reader that has left is nobody's error; any other failure to write is. */
-function quiet(channel: Channel): Channel {
+/** A reader that has left is nobody's error. Data that could not be written for another reason is: nobody has it. */
+function quiet(channel: Channel, onError: (error: Error) => void): Channel {
   channel.on('error', (error) => {
-    if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error
+    if ((error as NodeJS.ErrnoException).code !== 'EPIPE') onError(error)
   })
   return channel
 }

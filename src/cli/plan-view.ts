@@ -66,8 +66,7 @@ export function planOf(session: SessionState, history: Iterable<Transition>): Pl
 }
 
 /** `pending`, `processing`, `completed` or `failed`. */
-const phaseOf = (value: StateValue): string =>
-  typeof value === 'string' ? value : (Object.keys(value)[0] ?? '')
+const phaseOf = (value: StateValue): string => (typeof value === 'string' ? value : (Object.keys(value)[0] ?? ''))
 
 /** The document that the steps found last; empty when they have not come so far. */
 function documentIn(history: Iterable<Transition>): Fields {

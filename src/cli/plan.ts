@@ -6,7 +6,7 @@ import { basename, extname, join, resolve } from 'node:path'
 import { cwd } from 'node:process'
 import type { SessionState } from '../state.js'
 import { readDirectory } from './directory.js'
-import { CommandError, usage } from './failure.js'
+import { CommandError, usage, withHint } from './failure.js'
 import { interrupted, listenForInterrupts } from './interrupt.js'
 import { isDrivenPlan, isUnfinishedPlan } from './kinds.js'
 import type { Output } from './output.js'
@@ -117,8 +117,9 @@ async function run(
     const { runPlan } = await import('./plan-run.js')
     return await runPlan({ dir, target, signal, onSession }, output)
   } catch (error) {
-    if (!signal.aborted) throw error
-    throw interrupted(id === undefined ? 'nothing was begun' : `${resumeCommand(id, dir, output)} goes on with it`)
+    const resume = id === undefined ? undefined : resumeCommand(id, dir, output)
+    if (signal.aborted) throw interrupted(resume ? `${resume} goes on with it` : 'nothing was begun')
+    throw resume ? withHint(error, `once that is mended, ${resume} goes on`) : error
   }
 }
 

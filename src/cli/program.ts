@@ -146,6 +146,7 @@ ${EXIT_CODES.map(([code, meaning]) => `  ${String(code).padStart(3)}  ${meaning}
 Environment:
   HOLDFAST_DIR, HOLDFAST_OUTPUT    defaults of --dir and --output
   NO_COLOR, FORCE_COLOR, CI        colours and progress bar, as everywhere; TERM=dumb means neither
+  HOLDFAST_DEBUG                   where an error comes from
 
 Data goes to stdout, everything else to stderr. With -o json the result, or the error, is one object;
 with -o jsonl a list is one object for each of its items:

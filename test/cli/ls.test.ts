@@ -57,6 +57,12 @@ describe('what it lists', () => {
     expect(stderr).toMatch(/^more: add --cursor \d+$/m)
   })
 
+  test('a cursor that is none: INVALID_ARGUMENT, exit 2', async () => {
+    const ended = await holdfast(['ls', '--dir', dir, '--cursor', 'abc', '-o', 'json'])
+    expect(ended.code).toBe(2)
+    expect(envelopeIn(ended).error.code).toBe('INVALID_ARGUMENT')
+  })
+
   test('planning sessions that have come to rest are not in flight, though they are active', async () => {
     const cwd = newFolder()
     writeFileSync(join(cwd, 'doc.md'), '# Epic: Checkout\n\n## Story: Pay by card\n')
@@ -106,6 +112,13 @@ describe('how it prints', () => {
       expect(stderr).toBe('exit 0\n')
     }
   })
+})
+
+test('a result that cannot be written is an error: holdfast ls > /dev/full', () => {
+  const script = '"$0" "$1" ls --dir "$2" > /dev/full'
+  const { status, stderr } = spawnSync('bash', ['-c', script, process.execPath, MAIN, dir], { encoding: 'utf8' })
+  expect(status).toBe(1)
+  expect(stderr).toMatch(/^holdfast: the result could not be written \(ENOSPC.*\)\n$/)
 })
 
 describe('what it leaves alone', () => {

@@ -1,10 +1,11 @@
 // `holdfast plan`: from a document to issues on the real command line, and everything that can be wrong with it.
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openRuntime } from 'holdfast'
 import { planning } from 'holdfast/machines/planning'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { DOCUMENTS, envelopeIn, holdfast, newFolder, start } from './command.js'
+import { DOCUMENTS, envelopeIn, holdfast, MAIN, newFolder, start } from './command.js'
 
 const OUTLINE = readFileSync(join(DOCUMENTS, 'outline.md'), 'utf8')
 
@@ -144,6 +145,39 @@ describe('directories that cannot be used', () => {
     expect(ended.code).toBe(1)
     expect(envelopeIn(ended).error).toMatchObject({ code: 'FORMAT_NEWER', retryable: false })
     expect(readdirSync(join(cwd, '.holdfast'))).toEqual(['holdfast.json'])
+  })
+
+  test('one whose disk fails meanwhile: READ_ONLY, exit 1, and --resume goes on from there', async () => {
+    // No file may grow beyond 8 KiB: the journal fails in the middle of the plan.
+    const limited = spawnSync(
+      'bash',
+      ['-c', `ulimit -f 8; exec "$0" "$1" plan doc.md -o json`, process.execPath, MAIN],
+      {
+        cwd,
+        encoding: 'utf8',
+      },
+    )
+    expect(limited.status).toBe(1)
+    const { error } = envelopeIn({ code: 1, stdout: limited.stdout, stderr: limited.stderr })
+    expect(error).toMatchObject({ code: 'READ_ONLY', retryable: true })
+    const id = /--resume ([0-9a-f-]+)/.exec(error.hint)?.[1] as string
+    expect((await holdfast(['plan', '--resume', id], { cwd })).code).toBe(0)
+    expect(issues()).toHaveLength(12)
+  })
+
+  test('one whose journal is damaged: what is told and kept, and the others go on', async () => {
+    const { data } = envelopeIn(await holdfast(['plan', 'doc.md', '-o', 'json'], { cwd }))
+    const journal = join(cwd, '.holdfast', 'journal', '00000001.jsonl')
+    const bytes = readFileSync(journal)
+    bytes.fill('x', bytes.indexOf('"text":"') + 20, bytes.indexOf('"text":"') + 21)
+    writeFileSync(journal, bytes)
+    rmSync(join(cwd, '.holdfast', 'index.jsonl'))
+    const next = await holdfast(['plan', 'doc.md', '-o', 'json'], { cwd })
+    expect(next.code).toBe(0)
+    expect(next.stderr).toMatch(/journal\/00000001\.jsonl is corrupt at offset \d+.*kept in quarantine\//)
+    const lost = await holdfast(['plan', '--resume', data.sessionId, '-o', 'json'], { cwd })
+    expect(lost.code).toBe(1)
+    expect(envelopeIn(lost).error).toMatchObject({ code: 'JOURNAL_CORRUPT', hint: expect.any(String) })
   })
 
   test('one that another process has: DIRECTORY_LOCKED, exit 6, naming it; reading goes on', async () => {

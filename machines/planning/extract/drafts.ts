@@ -90,17 +90,11 @@ export function drafted(news: Announcement): Draft {
   }
   if (sentence !== undefined) tell(draft, sentence, [])
   for (const field of fields) takeField(draft, field, [])
-  if (draft.type === 'enabler') takeTypeNote(draft)
   return draft
 }
 
 /** "Event bus (architecture)" */
-function takeTypeNote(draft: Draft): void {
-  const note = /\s*[([](architecture|infrastructure|technical debt|tech debt|research)[)\]]$/i.exec(draft.title)
-  if (note === null) return
-  draft.enablerType ??= enablerTypeIn(note[0]) as EnablerType
-  draft.title = draft.title.slice(0, note.index)
-}
+const TYPE_NOTE = /\s*[([](architecture|infrastructure|technical debt|tech debt|research)[)\]](?=\s*(?:[([–—|·,-]|$))/i
 
 interface Heading extends Titled {
   sentence?: Sentence
@@ -113,14 +107,16 @@ const TITLE_AND_SENTENCE = /^(.{3,120}?)\s*[–—:.-]+\s+(?=(?:As (?:an?|the)|I
 
 /** A line taken apart: title, story sentence, notes, names, and what is prose. */
 function headingOf({ type, title: line, form, marker }: Announcement): Heading {
-  const noted = titled(line)
+  const note = type === 'enabler' ? TYPE_NOTE.exec(line) : null
+  const noted = titled(note === null ? line : line.replace(TYPE_NOTE, ''))
   const code = marker === undefined ? (memberCode(noted.title, type) ?? trackerCode(noted.title)) : undefined
   const whole = code === undefined ? noted : { ...noted, title: code.title, keys: [...noted.keys, ...code.keys] }
+  const typed: Field[] = note === null ? [] : [{ kind: 'type', value: note[1] ?? '' }]
   const before = TITLE_AND_SENTENCE.exec(whole.title)
   const text = before === null ? whole.title : whole.title.slice(before[0].length)
   const sentence = sentenceIn(text)
   if (sentence !== undefined) {
-    const fields = [...whole.fields, ...fieldsIn(sentence.rest)]
+    const fields = [...typed, ...whole.fields, ...fieldsIn(sentence.rest)]
     return { title: before?.[1] ?? '', sentence, fields, keys: whole.keys, prose: text }
   }
   const { title } = whole
@@ -128,7 +124,7 @@ function headingOf({ type, title: line, form, marker }: Announcement): Heading {
   const short = titled(first)
   return {
     title: short.title,
-    fields: [...whole.fields, ...short.fields],
+    fields: [...typed, ...whole.fields, ...short.fields],
     keys: whole.keys,
     prose: first.length < title.length || first.length > TITLE_CHARS ? title : '',
   }

@@ -214,6 +214,7 @@ function takeNote(found: Titled): boolean {
   }
   const tag = /\s+#(\p{L}[\w-]{1,40})$/u.exec(found.title)
   if (tag !== null) return cut(found, tag.index, [{ kind: 'labels', value: tag[1] ?? '' }])
+  if (takeDotted(found)) return true
   const trailing = TRAILING.exec(found.title)
   const fields = trailing === null ? [] : trailingFields(trailing[1] ?? '')
   if (trailing !== null && fields.length > 0) return cut(found, trailing.index, fields)
@@ -240,6 +241,16 @@ function isReadable({ kind, value }: Field): boolean {
   if (kind === 'points') return pointsIn(value) !== undefined
   if (kind === 'priority' || kind === 'moscow') return priorityIn(value) !== undefined
   return kind === 'labels' || kind === 'depends' || kind === 'blocks'
+}
+
+/** "Push on mention · 5 pts · mobile": what follows the first dot or bar is notes and labels, if any of it is a note. */
+function takeDotted(found: Titled): boolean {
+  const [title = '', ...parts] = found.title.split(/\s+[·•|]\s+/)
+  const notes = parts.map(noteOf)
+  const known = parts.every((part, index) => notes[index] !== undefined || /^[\p{L}\d_-]{2,20}$/u.test(part))
+  if (!known || notes.every((note) => note === undefined)) return false
+  const fields = notes.map((note, index): Field => note ?? { kind: 'labels', value: parts[index] ?? '' })
+  return cut(found, title.length, fields)
 }
 
 /** Behind a dash only what no title says: "Search — 5 points", "Search | P1". */

@@ -8,11 +8,13 @@ import { readBody, readCriteria } from './body.js'
 import { type Draft, drafted, isLeaf, lineOf, rankOf, takeField } from './drafts.js'
 import { type Field, fieldsIn, headingFieldsIn } from './fields.js'
 import { type Marker, outlineNumber, typeNamed, withoutOutline } from './markers.js'
+import { parentTypes } from './names.js'
 import { holdsStories } from './paragraphs.js'
 import {
   add,
   headOf,
   holdsItems,
+  isNamed,
   itemsWithin,
   markerOf,
   NOWHERE,
@@ -176,10 +178,16 @@ function isGroup(outline: Outline, type: ItemType, reading: Reading): boolean {
     if (marker !== undefined) return rankOf(marker.type) <= rankOf(type)
     return type === 'story' && isCandidate(child) && looksLikeStory(child, place, reading)
   })
-  if (below.length > 0) return true
+  if (below.length > 0 || isNameOfOneAbove(outline, type, reading)) return true
   const sentences = type === 'story' ? sentencesIn(outline.blocks).length : 0
   const bullets = type === 'story' ? itemsWithin(outline.blocks, reading) : 0
   return sentences + bullets > 1 || markedBullets(outline.blocks, type, reading)
+}
+
+/** "### Checkout" under "Stories", where Checkout is an epic or a feature, and a list or headings stand under it. */
+function isNameOfOneAbove({ title, blocks, children }: Outline, type: ItemType, reading: Reading): boolean {
+  const holds = children.some(isCandidate) || blocks.some((block) => block.type === 'list')
+  return holds && parentTypes(type).some((above) => isNamed(reading, { type: above, title: withoutOutline(title) }))
 }
 
 const markedBullets = (blocks: readonly Block[], type: ItemType, reading: Reading): boolean =>

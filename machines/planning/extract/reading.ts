@@ -49,8 +49,8 @@ export function add({ drafts, named }: Reading, draft: Draft): void {
 
 const nameOf = ({ type, title }: Pick<Draft, 'type' | 'title'>): string => `${type} ${title.toLowerCase()}`
 
-/** True when an item of the marker's type and title was found before. */
-export const isNamed = ({ named }: Reading, marker: Marker): boolean => named.has(nameOf(marker))
+/** True when an item of this type and title was found before. */
+export const isNamed = ({ named }: Reading, name: Pick<Draft, 'type' | 'title'>): boolean => named.has(nameOf(name))
 
 /** "Epic: Accounts" in a story says what the story belongs to. */
 export const namesParent = (marker: Marker, owner: Draft | undefined): owner is Draft =>
@@ -119,14 +119,18 @@ export function restOf(item: ListItem): Block[] {
 /** The marker of a line; first of the part that leads in bold, since the rest of such a line is often prose. */
 export function markerOf(line: Line, form: Form, { survey }: Reading): (Marker & { tail: string }) | undefined {
   const options = { form, lettersCount: survey.lettersCount }
-  const strong = line.strong === line.text ? undefined : markerIn(line.strong, options)
+  const led = line.strong !== '' && line.strong !== line.text && line.text.startsWith(line.strong)
+  const strong = led ? markerIn(line.strong, options) : undefined
   const tail = line.text.slice(line.strong.length).trim()
-  if (strong !== undefined && strong.title !== '' && line.strong !== '' && line.text.startsWith(line.strong)) {
+  if (strong !== undefined && strong.title !== '') {
     // "**Story 3: Sign up** (5 points)" is one title; "**Story 3: Sign up** — buyers need …" is title and prose.
-    if (/^[([]/.test(tail)) return { ...strong, title: `${strong.title} ${tail}`, tail: '' }
+    if (/^[([|·•,]/.test(tail)) return { ...strong, title: `${strong.title} ${tail}`, tail: '' }
     return { ...strong, tail: tail.replace(/^[\s:：–—-]+/, '') }
   }
-  const marker = markerIn(line.text, options)
+  // "**US-12** Pay by card": that the marker alone is bold sets it off as a colon would.
+  const text =
+    strong === undefined || /^[:：–—.-]/.test(tail) ? line.text : `${line.strong.replace(/[:：]$/, '')}: ${tail}`
+  const marker = markerIn(text, options)
   return marker && { ...marker, tail: '' }
 }
 

@@ -6,7 +6,7 @@ import type { Table } from '../blocks.js'
 import type { ItemType } from '../document.js'
 import { type Draft, drafted, isLeaf, lineOf, rankOf, takeField } from './drafts.js'
 import { type Field, type FieldKind, labelKind } from './fields.js'
-import { markerIn, plainKey, saysNothing, trackerCode, typeNamed } from './markers.js'
+import { keysOf, markerIn, plainKey, saysNothing, trackerCode, typeNamed } from './markers.js'
 import { add, type Place, type Reading } from './reading.js'
 import { sentenceIn } from './sentences.js'
 
@@ -88,16 +88,8 @@ function rowType(table: Table, columns: readonly Column[], { collection, owner }
   const has = (...wanted: Column[]): boolean => wanted.some((column) => columns.includes(column))
   const planned = columns.some((column) => PLANNED.includes(column))
   const titles = (column: Column): boolean => has(column) && holdsTitles(table, columns.indexOf(column))
-  const named =
-    titles('story') || has('asA')
-      ? 'story'
-      : titles('enabler')
-        ? 'enabler'
-        : titles('feature')
-          ? 'feature'
-          : titles('epic')
-            ? 'epic'
-            : undefined
+  const told = has('asA') ? 'story' : (['story', 'enabler', 'feature', 'epic'] as const).find(titles)
+  const named = told ?? (has('name', 'description') ? idType(table, columns) : undefined)
   if (isLeaf(owner)) return undefined
   if (has('type') && has('name', 'story', 'feature', 'description') && typedRows(table, columns)) return 'own'
   const [first] = collection
@@ -109,6 +101,12 @@ function rowType(table: Table, columns: readonly Column[], { collection, owner }
   }
   if (!has('name', 'description')) return undefined
   return has('id') && codedRows(table, columns) ? 'own' : first
+}
+
+/** "Story ID" says what the rows are. */
+function idType(table: Table, columns: readonly Column[]): ItemType | undefined {
+  const heading = table.header[columns.indexOf('id')] ?? ''
+  return typeNamed(/^(.+) (?:id|key|no\.?|#)$/i.exec(heading)?.[1] ?? '')
 }
 
 const typedRows = (table: Table, columns: readonly Column[]): boolean =>
@@ -168,7 +166,8 @@ function takeCell(draft: Draft, column: Column, text: string, heading: string, t
   if (text === '' || saysNothing(text) || text.replace(/\s+/g, ' ') === title) return
   if (column === 'id') {
     const marker = markerIn(text, { form: 'heading', lettersCount: true })
-    const keys = marker?.type === draft.type ? marker.keys : (trackerCode(text)?.keys ?? [plainKey(text)])
+    const numbered = /^\d+(?:\.\d+)*$/.test(text) ? keysOf(draft.type, text) : undefined
+    const keys = marker?.type === draft.type ? marker.keys : (numbered ?? trackerCode(text)?.keys ?? [plainKey(text)])
     draft.keys.push(...keys)
     draft.number ||= marker?.number ?? ''
   } else if (namesItems(column)) takeName(draft, column as ItemType, text)
