@@ -13,7 +13,7 @@ import {
   ownerOf,
   readDirectoryFile,
 } from './directory.js'
-import { type Disk, readAll, replaceFile } from './disk.js'
+import { type Disk, type DiskLock, readAll, replaceFile } from './disk.js'
 import { HoldfastError } from './errors.js'
 import { createFileDisk } from './files/disk.js'
 import { openFileJournal } from './files/journal.js'
@@ -113,11 +113,17 @@ export async function openFiles(
         `${file} cannot be read (${reason}); it is kept in ${kept}, the journal has everything`,
       ),
     )
-    return { ports: { journal, snapshots, pool: pool(), clock, chance, release: () => lock.release() }, damage }
+    return { ports: { journal, snapshots, pool: pool(), clock, chance, release: () => freeLock(lock) }, damage }
   } catch (error) {
-    lock.release()
+    freeLock(lock)
     throw unwritable(disk, error)
   }
+}
+
+/** Whoever reads the lock file later is not told of an owner that has gone. */
+function freeLock(lock: DiskLock): void {
+  lock.describe('')
+  lock.release()
 }
 
 function readFormat(disk: Disk): DirectoryFile | undefined {
@@ -128,7 +134,7 @@ function readFormat(disk: Disk): DirectoryFile | undefined {
   }
 }
 
-function takeLock(disk: Disk, clock: Clock): NonNullable<ReturnType<Disk['lock']>> {
+function takeLock(disk: Disk, clock: Clock): DiskLock {
   try {
     disk.makeFolder('')
     const lock = disk.lock(LOCK_FILE)

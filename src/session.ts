@@ -34,7 +34,7 @@ type Delivery =
   | { readonly kind: 'delete'; readonly sender: Sender }
 
 export class LiveSession implements EngineHost, Committer, EffectsOwner {
-  readonly identity: Identity
+  #identity: Identity
   readonly #host: SessionHost
   /** Undefined for a parked session, whose kind may not be known. */
   readonly #kind: AnySessionKind | undefined
@@ -54,7 +54,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
   private constructor(host: SessionHost, kind: AnySessionKind | undefined, identity: Identity, point: Point) {
     this.#host = host
     this.#kind = kind
-    this.identity = identity
+    this.#identity = identity
     this.#effects = kind && new SessionEffects(this, host, kind)
     this.#decided = point
     this.#durable = point
@@ -69,8 +69,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     created: CreationKey | undefined,
     sender: Sender,
   ): LiveSession {
-    const createdAt = isoTime(host.clock.now())
-    const identity: Identity = { id, kind: kind.kind, version: kind.version, createdAt, created }
+    const identity: Identity = { id, kind: kind.kind, version: kind.version, createdAt: '', created }
     const session = new LiveSession(host, kind, identity, NOTHING)
     const event: RecordedEvent = input === undefined ? { type: 'xstate.init' } : { type: 'xstate.init', input }
     session.#engine = Engine.begin(kind.machine, id, input, session, (decision) =>
@@ -80,6 +79,8 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
         if (created) record.created = created
       }),
     )
+    // Its first record says when; the clock is read once.
+    session.#identity = { ...identity, createdAt: session.#decided.at }
     session.#drain()
     return session
   }
@@ -102,8 +103,12 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     return session
   }
 
+  get identity(): Identity {
+    return this.#identity
+  }
+
   get id(): string {
-    return this.identity.id
+    return this.#identity.id
   }
 
   /** The last durable point: what may be shown. */
@@ -124,7 +129,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
   /** The durable state, to be stored as a snapshot. */
   state(): SessionState {
     this.#bytesSinceSnapshot = 0
-    return stateOf(this.identity, this.#durable)
+    return stateOf(this.#identity, this.#durable)
   }
 
   /** Decides an event from outside. Rejects with NOT_ACCEPTED, SESSION_ENDED, MAILBOX_FULL or what the machine threw. */
@@ -152,7 +157,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
 
   /** Builds the actor anew from the last durable point, then takes what has waited. Steps and timers go on as they are. */
   restart(): void {
-    this.#resume(stateOf(this.identity, this.#durable))
+    this.#resume(stateOf(this.#identity, this.#durable))
     this.#paused = false
     this.#drain()
   }

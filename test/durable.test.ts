@@ -384,6 +384,18 @@ describe('what is accepted', () => {
     expect(thrownBy(() => session.send('pay'))).toMatchObject({ code: 'NOT_ACCEPTED', details: { event: 'pay' } })
   })
 
+  test('an event that no transition takes is accepted when it lets an always through: the machine has moved', () => {
+    const session = new Session(
+      machineOf({
+        initial: 'a',
+        states: { a: { always: { guard: ({ event }: Loose) => event.type === 'key', target: 'b' } }, b: {} },
+      }),
+    )
+    expect(session.engine.snapshot.can({ type: 'key' } as Loose)).toBe(false)
+    expect(session.send('key').value).toBe('b')
+    expect(thrownBy(() => session.send('key')).code).toBe('NOT_ACCEPTED')
+  })
+
   test('a state that takes nothing from outside says so', () => {
     const session = new Session(machineOf({ initial: 'a', states: { a: { after: { 10: {} } } } }))
     expect(thrownBy(() => session.send('x')).message).toBe(

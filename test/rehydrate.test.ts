@@ -296,23 +296,24 @@ interface Placed {
 /** A live session in as much as it decides and records; nothing waits for a disk. */
 class Live implements EngineHost {
   readonly placed: Placed[] = []
+  readonly index = ({ context }: Loose): Loose => ({ n: context.n ?? 0, some: context.log?.length > 0 })
   point: Point
   #engine: Engine
   #now = 1000
   #position = 0
 
-  constructor(from?: { readonly state: SessionState; readonly now: number }) {
+  constructor(from?: { readonly state: SessionState; readonly now: number }, machine: AnyMachine = rich) {
     if (!from) {
       this.point = NOTHING
       const event = { type: 'xstate.init', input: { n: 1 } }
-      this.#engine = Engine.begin(rich, 's', event.input, this, (decision) =>
+      this.#engine = Engine.begin(machine, 's', event.input, this, (decision) =>
         this.#record(event, decision, { kind: 'rich', version: 3 }),
       )
       return
     }
     this.#now = from.now
     this.#position = from.state.position
-    this.#engine = Engine.resume(rich, 's', from.state, this)
+    this.#engine = Engine.resume(machine, 's', from.state, this)
     const { updatedAt: at, id: _, kind: __, version: ___, createdAt: ____, ...rest } = from.state
     this.point = { ...NOTHING, ...rest, at, snapshot: this.#engine.snapshot }
   }
@@ -323,6 +324,18 @@ class Live implements EngineHost {
 
   get state(): SessionState {
     return stateOf(identity, this.point)
+  }
+
+  /** An event from outside; gives its record. */
+  send(type: string, fields: Record<string, unknown> = {}): TransitionRecord {
+    this.#decide({ type, ...fields }, true, {})
+    return (this.placed.at(-1) as Placed).record
+  }
+
+  /** The event of a timer. */
+  fire({ key, event }: Timer): TransitionRecord {
+    this.#decide(event, false, {}, key)
+    return (this.placed.at(-1) as Placed).record
   }
 
   /** Lets something happen that can happen in this state; numbers choose what. Returns the records of it. */
@@ -340,7 +353,7 @@ class Live implements EngineHost {
     const active = Object.entries(this.point.children).filter(([, child]) => child.status === 'active')
     const [id, child] = active[a % Math.max(active.length, 1)] ?? []
     const timer = this.point.timers[a % Math.max(this.point.timers.length, 1)]
-    if (kind % 6 === 1 && timer) this.#decide(timer.event, false, {}, timer.key)
+    if (kind % 6 === 1 && timer) this.fire(timer)
     else if (kind % 6 === 2 && id !== undefined) this.#decide(resultOf(id, b), false, { finished: id })
     else if (kind % 6 === 3 && id !== undefined) this.#tryAgain(id, child as Child, b)
     else {
@@ -360,8 +373,7 @@ class Live implements EngineHost {
   }
 
   #record(event: RecordedEvent, decision: Decision, more: Partial<TransitionRecord>, fired?: string): void {
-    const index = ({ context }: Loose): Loose => ({ n: context.n, some: context.log.length > 0 })
-    const about = { id: 's', event, before: this.point, decision, fired, now: this.#now, index }
+    const about = { id: 's', event, before: this.point, decision, fired, now: this.#now, index: this.index }
     this.#append(Object.assign(recordOf(about), more), decision.after)
   }
 
@@ -482,5 +494,101 @@ describe('a live machine', () => {
         ],
       ],
     )
+  })
+})
+
+describe('the record of a decision', () => {
+  const machine = setup({ types: {} as { context: Loose; events: Loose } }).createMachine({
+    context: { n: 0, log: [] },
+    on: {
+      set: { actions: raise({ type: 'tick' }, { delay: ({ event }: Loose) => event.ms, id: 'tick' }) },
+      cancel: { actions: cancel('tick') },
+      brief: { actions: [raise({ type: 'tick' }, { delay: 5, id: 'tick' }), cancel('tick')] },
+      swap: { actions: [cancel('tick'), raise({ type: 'tick' }, { delay: 5, id: 'tick' })] },
+      tick: { actions: cancel('tick') },
+      tell: {
+        actions: sendTo(
+          ({ self }: Loose) => self,
+          ({ event }: Loose) => ({ type: 'x', what: event.what }),
+        ),
+      },
+      put: { actions: assign(({ event }: Loose) => ({ put: event.what })) },
+      nothing: { actions: assign({}) },
+    },
+  } as Loose) as AnyMachine
+  const live = (): Live => new Live(undefined, machine)
+  const keysOf = (timers: readonly Timer[]): string[] => timers.map(({ key }) => key)
+
+  test('has nothing that did not change', () => {
+    const { record } = (() => {
+      const session = live()
+      session.send('nothing')
+      return session.placed.at(-1) as Placed
+    })()
+    expect(Object.keys(record).sort()).toEqual(['at', 'event', 'prev', 'seq', 'session', 'value'])
+  })
+
+  test('cancels the latest timer of an id; an earlier one of the same id still fires, as in plain XState', () => {
+    const session = live()
+    const [first] = keysOf(session.send('set', { ms: 10 }).timers ?? [])
+    const [second] = keysOf(session.send('set', { ms: 20 }).timers ?? [])
+    expect(session.send('cancel').cleared).toEqual([second])
+    expect(keysOf(session.point.timers)).toEqual([first])
+    expect(session.send('cancel').cleared).toEqual([first])
+    expect(session.send('cancel').cleared).toBeUndefined()
+  })
+
+  test('has no trace of a timer that is set and cancelled at once, and both sides of one that is replaced', () => {
+    const session = live()
+    expect(session.send('brief')).not.toHaveProperty('timers')
+    const [old] = keysOf(session.send('set', { ms: 10 }).timers ?? [])
+    const { timers = [], cleared } = session.send('swap')
+    expect(cleared).toEqual([old])
+    expect(timers).toHaveLength(1)
+    expect(keysOf(session.point.timers)).toEqual(keysOf(timers))
+  })
+
+  test('clears the timer whose event it is, and no other of the same id when that event cancels the id', () => {
+    const session = live()
+    session.send('set', { ms: 10 })
+    session.send('set', { ms: 20 })
+    const [first, second] = session.point.timers as [Timer, Timer]
+    expect(session.fire(second).cleared).toEqual([second.key, first.key])
+    expect(session.point.timers).toEqual([])
+  })
+
+  test('has the time when a timer is due: now and the delay, never before now, at most the last time there is', () => {
+    const due = (ms: number): string | undefined => live().send('set', { ms }).timers?.[0]?.at
+    expect(due(500)).toBe(isoTime(1500))
+    expect(due(-500)).toBe(isoTime(1000))
+    expect(due(Number.NaN)).toBe(isoTime(1000))
+    expect(due(Number.POSITIVE_INFINITY)).toBe(isoTime(8.64e15))
+    expect(due(8.64e15)).toBe(isoTime(8.64e15))
+  })
+
+  test.each<[string, string, unknown, string]>([
+    ['a context', 'put', new Date(0), 'context.put'],
+    ['a message', 'tell', new Map(), 'message.what'],
+  ])('is refused, with the decision, when %s is not JSON', (_, type, what, path) => {
+    const session = live()
+    const before = session.point
+    expect(() => session.send(type, { what })).toThrow(expect.objectContaining({ code: 'NOT_JSON', details: { path } }))
+    expect(session.point).toBe(before)
+    expect(session.send('put', { what: 1 }).patch).toEqual([[['put'], 1]])
+  })
+
+  test('is refused, with the decision, when the index throws or gives what is no attribute', () => {
+    const session = live()
+    const index = (result: () => unknown): Live => Object.assign(session, { index: result })
+    const boom = (): never => {
+      throw new Error('boom')
+    }
+    expect(() => index(boom).send('nothing')).toThrow('boom')
+    for (const value of [{}, [], undefined, () => 1, 1n]) {
+      expect(() => index(() => ({ a: value })).send('nothing')).toThrow('index.a must be')
+    }
+    expect(() => index(() => ({ a: Number.NaN })).send('nothing')).toThrow('index.a is NaN')
+    expect(index(() => ({ a: null, b: 'x' })).send('nothing').attributes).toEqual({ a: null, b: 'x' })
+    expect(session.placed).toHaveLength(2)
   })
 })

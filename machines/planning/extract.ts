@@ -7,6 +7,7 @@ import { emptyDocument, PlanningError } from './errors.js'
 import { dependenciesOf } from './extract/dependencies.js'
 import { type Draft, titleFor } from './extract/drafts.js'
 import { withoutMentions } from './extract/duplicates.js'
+import { readHabits } from './extract/habits.js'
 import { readHeadings } from './extract/headings.js'
 import { hierarchyOf, withImplied } from './extract/hierarchy.js'
 import { namesOf, plainTitle } from './extract/names.js'
@@ -46,6 +47,7 @@ function readDocument(document: ParsedDocument): Reading {
   if (document.sections.every(({ title, blocks }) => title === '' && blocks.length === 0)) throw emptyDocument()
   const reading: Reading = { drafts: [], named: new Set(), links: [], survey: surveyOf(document) }
   readHeadings(outlineOf(document.sections), NOWHERE, reading)
+  readHabits(reading.drafts)
   return reading
 }
 

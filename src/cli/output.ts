@@ -3,7 +3,7 @@
 // is no error. It never asks anything.
 
 import { type Failure, failureOf } from './failure.js'
-import { type Environment, type Style, styleOf, wantsColour } from './style.js'
+import { type Environment, printable, type Style, styleOf, wantsColour } from './style.js'
 
 export type Format = 'text' | 'json' | 'jsonl'
 
@@ -31,11 +31,8 @@ export class Output {
 
   constructor(format: Format, out: Channel, err: Channel, env: Environment) {
     this.format = format
-    this.err = quiet(err, () => {}) // there is nowhere left to tell it
-    this.#out = quiet(out, (error) => {
-      this.note(`holdfast: the result could not be written (${error.message})`)
-      process.exit(1)
-    })
+    this.#out = out
+    this.err = err
     this.env = env
     this.style = styleOf(wantsColour(out.isTTY === true, env))
     this.noteStyle = styleOf(wantsColour(err.isTTY === true, env))
@@ -75,7 +72,7 @@ export class Output {
 
   #explain({ code, message, hint }: Failure): void {
     const { red, dim } = this.noteStyle
-    this.note(`${red('holdfast:')} ${message} ${dim(`(${code})`)}`)
+    this.note(`${red('holdfast:')} ${printable(message)} ${dim(`(${code})`)}`)
     if (hint !== undefined) this.note(`  ${hint}`)
   }
 
@@ -84,10 +81,15 @@ export class Output {
   }
 }
 
-/** A reader that has left is nobody's error. Data that could not be written for another reason is: nobody has it. */
-function quiet(channel: Channel, onError: (error: Error) => void): Channel {
-  channel.on('error', (error) => {
-    if ((error as NodeJS.ErrnoException).code !== 'EPIPE') onError(error)
+/**
+ * A reader that has left is nobody's error. Data that could not be written for another reason is: then the process ends
+ * at once, since nobody has it.
+ */
+export function watchChannels(out: Channel, err: Channel): void {
+  err.on('error', () => {}) // there is nowhere left to tell it
+  out.on('error', (error) => {
+    if ((error as NodeJS.ErrnoException).code === 'EPIPE') return
+    err.write(`holdfast: the result could not be written (${error.message})\n`)
+    process.exit(1)
   })
-  return channel
 }

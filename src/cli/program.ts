@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { EXIT_CODES, usage } from './failure.js'
-import { type Channel, type Format, Output } from './output.js'
+import { type Channel, type Format, Output, watchChannels } from './output.js'
 import type { Environment } from './style.js'
 
 export interface World {
@@ -17,6 +17,7 @@ type Run = (output: Output) => Promise<number>
 
 /** Runs a command line; resolves with its exit code. Never rejects. */
 export async function run(args: readonly string[], world: World): Promise<number> {
+  watchChannels(world.out, world.err)
   let chosen: { readonly format: Format; readonly run: Run } | undefined
   const program = programOf(world, (format, run) => {
     chosen = { format, run }

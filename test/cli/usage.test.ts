@@ -1,9 +1,10 @@
 // The door of the command line: help, version, wrong usage. Each wrong usage has its code, its exit code, and an envelope.
+import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { EXIT_CODES, failureOf } from '../../src/cli/failure.js'
 import { type ErrorCode, exitCodeOf, HoldfastError } from '../../src/errors.js'
-import { envelopeIn, holdfast } from './command.js'
+import { envelopeIn, holdfast, MAIN, newFolder } from './command.js'
 
 describe('help', () => {
   test('goes to stdout and tells the commands, every exit code and the environment', async () => {
@@ -23,6 +24,12 @@ describe('help', () => {
     expect(code).toBe(0)
     expect(stdout).toContain('--dir <dir>')
     expect(stdout).toContain('-o, --output <format>')
+  })
+
+  test('it may be left early, too: holdfast --help | true', () => {
+    const script = '(sleep 0.3; exec "$0" "$1" --help) | true'
+    const { stderr } = spawnSync('bash', ['-c', script, process.execPath, MAIN], { encoding: 'utf8' })
+    expect(stderr).toBe('')
   })
 
   test('the exit code of every error is one that the help tells', () => {
@@ -91,4 +98,15 @@ describe('wrong usage', () => {
     expect(stdout).toBe('')
     expect(stderr).toContain('--frobnicate')
   })
+})
+
+test('reading commands load neither the runtime nor the planning: a cold start stays quick', async () => {
+  const hooks = `export async function load(url, context, next) { process._rawDebug(url); return next(url, context) }`
+  const register = `import { register } from 'node:module'; register('data:text/javascript,${encodeURIComponent(hooks)}')`
+  const env = { NODE_OPTIONS: `--import "data:text/javascript,${encodeURIComponent(register).replaceAll("'", '%27')}"` }
+  for (const args of [['ls'], ['show', 'a'], ['--help'], ['plan', 'nothing.md']]) {
+    const { stderr } = await holdfast(args, { env, cwd: newFolder() })
+    expect(stderr).toContain('/cli/program.js')
+    expect(stderr).not.toMatch(/node_modules\/(xstate|rxjs|piscina)|src\/runtime\.js|machines\/planning/)
+  }
 })

@@ -679,6 +679,27 @@ describe('a disk that fails', () => {
     expect(found.map(({ seq }) => seq - 1)).not.toContain(2)
   })
 
+  test('what was appended while a flush was failing is not written by the flush that was to come', async () => {
+    const disk = createCrashDisk()
+    const { journal } = open(disk)
+    const appender = new Appender(journal)
+    disk.onCall = failing('sync', 'EIO')
+    const flushed = journal.flush()
+    appender.append(recordOf(0))
+    const failed = journal.flush()
+    appender.append(recordOf(1))
+    await flushed
+    await expect(failed).rejects.toMatchObject({ code: 'DISK_FAILED' })
+    disk.onCall = undefined
+    const from = disk.callCount
+    for (let turn = 0; turn < 5; turn++) await nextTurn()
+    expect(disk.calls.slice(from)).toEqual([])
+    const outcomes = appender.heard.map((heard) => (heard.kind === 'failed' ? `${heard.n} ${heard.code}` : heard.n))
+    expect(outcomes).toEqual(['0 OUTCOME_UNKNOWN', '1 JOURNAL_FAILED'])
+    await journal.close()
+    expect((await look(disk)).records).toEqual(records(1))
+  })
+
   test('short writes are gone on with, and a disk that takes not a byte is full', async () => {
     const disk = createCrashDisk()
     const { journal } = open(disk)

@@ -4,9 +4,10 @@
 
 import type { Block, Line } from '../blocks.js'
 import type { EnablerType, ItemType, Priority } from '../document.js'
+import { memberCode, plainKey, trackerCode } from './codes.js'
 import { criteriaIn, itemText } from './criteria.js'
 import { type Field, fieldsIn, type Titled, titled } from './fields.js'
-import { type Form, type Marker, memberCode, plainKey, saysNothing, trackerCode } from './markers.js'
+import { type Form, type Marker, saysNothing } from './markers.js'
 import { type Sentence, sentenceIn, shortened, TITLE_CHARS, titleOf } from './sentences.js'
 import { enablerTypeIn, labelsIn, pointsIn, priorityIn } from './values.js'
 

@@ -3,7 +3,7 @@
 // What a field's value means is read elsewhere; a line that merely contains such a word is prose.
 
 import type { ItemType } from '../document.js'
-import { trackerCode } from './markers.js'
+import { trackerCode } from './codes.js'
 import { pointsIn, priorityIn, unitPointsIn } from './values.js'
 
 export type FieldKind =
@@ -36,19 +36,19 @@ const LABELS: readonly [FieldKind, string][] = [
   ],
   [
     'points',
-    String.raw`story[ -]?points?(?: estimate)?|points?|pts|sp|(?:effort )?estimat(?:e|es|ion)|estimated (?:effort|points|complexity|size)|effort|size|complexity|weight`,
+    `story[ -]?points?(?: estimate)?|points?|pts|sp|(?:effort )?estimat(?:e|es|ion)|estimated (?:effort|points|complexity|size)|effort|size|complexity|weight`,
   ],
   ['moscow', 'moscow(?: priority)?|priority \\(moscow\\)'],
   ['priority', 'priority|prio|importance|urgency'],
   ['labels', 'labels?|tags?'],
   [
     'depends',
-    String.raw`depend(?:s|ent|ing)? (?:up)?on|dependenc(?:y|ies)|depends|is blocked by|blocked (?:by|on)|pre-?requisites?|requires`,
+    `depend(?:s|ent|ing)? (?:up)?on|dependenc(?:y|ies)|depends|is blocked by|blocked (?:by|on)|pre-?requisites?|requires`,
   ],
   ['blocks', 'blocks|blocking|is required by|required by'],
   [
     'parent',
-    String.raw`(?:parent|part of|belongs to)(?: (?:epic|feature|item|issue|story))?|(?:epic|feature)(?: (?:link|id|key|ref))?`,
+    `(?:parent|part of|belongs to)(?: (?:epic|feature|item|issue|story))?|(?:epic|feature)(?: (?:link|id|key|ref))?`,
   ],
   ['type', '(?:issue |item |work item |enabler )?type|category'],
   ['title', '(?:(?:epic|feature|story|enabler) )?(?:title|name)|summary'],
@@ -160,7 +160,7 @@ function wholeNote(line: string): Field[] {
 }
 
 /** The fields that a note means, or none when any part of it means nothing. */
-export function notesIn(note: string): Field[] {
+function notesIn(note: string): Field[] {
   const listed = LABELLED.exec(note)
   const kind = labelKind(listed?.[1] ?? '')
   if (listed !== null && (kind === 'labels' || kind === 'depends')) return split(fieldOf(kind, '', listed[2] ?? ''))

@@ -3,6 +3,18 @@
 // It is judged by the line alone and by the form it stands in; it never decides that a document is a plan.
 
 import type { EnablerType, ItemType } from '../document.js'
+import {
+  codeIn,
+  codeKeys,
+  dotted,
+  isForeign,
+  keysOf,
+  LOOSE_MARK,
+  MARK,
+  normalNumber,
+  titleAfter,
+  trackerCode,
+} from './codes.js'
 import { enablerTypeIn } from './values.js'
 
 /** Where a line stands: a heading, a paragraph that leads in bold, any other paragraph, or a list item. */
@@ -18,6 +30,8 @@ export interface Marker {
   title: string
   labels: string[]
   enablerType?: EnablerType
+  /** What follows a title in quotes. */
+  tail?: string
   /** The item above, when the marker says it too: "Epic 3, Story 4". */
   parent?: string
   /** False for what also occurs in ordinary prose, and counts only when the document is a plan by other signs. */
@@ -66,9 +80,8 @@ const DEBT = /^tech(?:nical)?[ -]debt(?: item)?(?!\p{L})/iu
 const NUMBER =
   /^\s*(?:#|[Nn][or]\.?\s?|-)?\s*((?:[A-Za-z]{1,6}[-_.]?)?\d{1,6}(?:[.\-_]\d{1,4}){0,5}[a-z]?)(?![\p{L}\p{N}])/u
 const LETTER = /^\s+([IVX]{1,5}|[A-Z])(?=\s*[:.)–—|([]|\s+--?\s)/
-const NOTE = /^\s*(\([^()]{1,60}\)|\[[^[\]]{1,60}\])(?=\s*(?:[:–—|→]|--?\s))/
-const MARK = /^\s*(?:[:：–—|→]|--?(?=\s|$)|=>)\s*/
-const LOOSE_MARK = /^\s*(?:[:：–—|→.)\]]|--?(?=\s|$)|=>)+\s*/
+/** 'Epic "Checkout" — owner Lea' */
+const QUOTED = /^\s+["“„«](.{2,120}?)["”“»](?:$|\s*[—–:(-]\s*(.*)$)/
 
 function wordMarker(text: string, options: MarkerOptions): Marker | undefined {
   const word = (WORD.exec(text) ?? DEBT.exec(text))?.[0]
@@ -100,8 +113,8 @@ function secondWord(word: string, number: string, rest: string, options: MarkerO
 }
 
 function plainWord(word: string, rest: string, { form }: MarkerOptions): Marker | undefined {
-  const quoted = form === 'plain' ? undefined : /^\s+["“„«](.{2,120})["”“»]$/.exec(rest)?.[1]
-  if (quoted !== undefined) return built(word, '', quoted, form === 'heading')
+  const quoted = QUOTED.exec(rest)
+  if (quoted !== null) return { ...built(word, '', quoted[1] ?? '', form === 'heading'), tail: quoted[2] ?? '' }
   const { marked, title } = titleAfter(rest, MARK)
   if (!marked || title === '' || saysNothing(title) || isPlaceholder(title)) return undefined
   if (form !== 'heading' && isDefinition(title)) return undefined
@@ -134,14 +147,6 @@ export const saysNothing = (text: string): boolean =>
 /** The blank of a template: "[Name]", "<title>", "{large feature group} (Priority: P1)". */
 const isPlaceholder = (title: string): boolean =>
   /^(?:\[(?!(?:p|high|medium|low|must|should|could)\b)[^\]\d]*\]|<[^>\d]*>|\{[^}\d]*\})\s*(?:\([^()]*\))?$/i.test(title)
-
-function titleAfter(rest: string, mark: RegExp): { marked: boolean; title: string } {
-  const note = NOTE.exec(rest)
-  const body = note === null ? rest : rest.slice(note[0].length)
-  const found = mark.exec(body)
-  const title = (found === null ? body : body.slice(found[0].length)).trim()
-  return { marked: found !== null, title: note === null ? title : `${title} ${note[1]}`.trim() }
-}
 
 function typeOfWord(word: string): ItemType {
   const last = /epic|feature/i.exec(word)?.[0]?.toLowerCase()
@@ -185,27 +190,6 @@ function suffixMarker(text: string, options: MarkerOptions): Marker | undefined 
   return built(word, number.replace('#', ''), title, options.form === 'heading')
 }
 
-const LETTERS: Readonly<Record<string, ItemType>> = {
-  e: 'epic',
-  ep: 'epic',
-  epic: 'epic',
-  f: 'feature',
-  ft: 'feature',
-  fe: 'feature',
-  feat: 'feature',
-  feature: 'feature',
-  s: 'story',
-  us: 'story',
-  st: 'story',
-  story: 'story',
-  en: 'enabler',
-  enb: 'enabler',
-  enabler: 'enabler',
-  spike: 'enabler',
-}
-const SEGMENT = /^([A-Za-z]{1,7})([-_]?|(?<=US) )(\d{1,6}(?:\.\d{1,4}){0,5}[a-z]?)(?![\p{L}\p{N}])/u
-const CHAINED = /^([A-Z]{1,7})([-_]?)(\d{1,6}(?:\.\d{1,4}){0,5})(?=[-._/]?[A-Z]{1,7}[-_]?\d)[-._/]?/
-
 function codeMarker(text: string, { form, lettersCount }: MarkerOptions): Marker | undefined {
   const code = codeIn(text)
   if (code === undefined) return undefined
@@ -216,42 +200,14 @@ function codeMarker(text: string, { form, lettersCount }: MarkerOptions): Marker
   const full = code.numbers.includes('.')
   if (isPlaceholder(title)) return undefined
   const stands = full || !single || (title === '' && lettersCount && form === 'heading')
-  if (!marked && !(stands && form !== 'plain' && /^(?:$|["“'‘([]|\p{Lu})/u.test(title))) return undefined
+  const titled = form === 'heading' && !single ? true : /^(?:$|["“'‘([]|\p{Lu}|\p{Ll}\p{Lu})/u.test(title)
+  if (!marked && !(stands && form !== 'plain' && titled)) return undefined
   if (single && !full && !lettersCount && !(form === 'heading' && code.type !== 'story')) return undefined
   const sure = /^(?:e|epic|us|feat|feature|story|enabler|spike)$/i.test(code.letters)
   if (!marked && title !== '' && !full && form !== 'heading' && !(sure && !single)) return undefined
   const strong =
     form === 'heading' ? sure || full || (marked && !single) : (sure && !single) || (full && form !== 'plain')
-  const keys = [...new Set([code.key, `${code.type}${normalNumber(code.numbers)}`])]
-  return { type: code.type, number: normalNumber(code.numbers), keys, title, labels: [], strong }
-}
-
-interface Code {
-  type: ItemType
-  letters: string
-  /** The numbers of all segments, dotted: `1.2.3` for `E1-F2-S3`. */
-  numbers: string
-  key: string
-  length: number
-}
-
-/** A code such as `US-12`, `F1.2` or `E1-F2-S3` that `text` starts with. */
-function codeIn(text: string): Code | undefined {
-  let length = 0
-  const numbers: string[] = []
-  for (let chained = CHAINED.exec(text); chained !== null && numbers.length < 3; ) {
-    if (LETTERS[(chained[1] ?? '').toLowerCase()] === undefined) return undefined
-    numbers.push(chained[3] ?? '')
-    length += chained[0].length
-    chained = CHAINED.exec(text.slice(length))
-  }
-  const last = SEGMENT.exec(text.slice(length))
-  const letters = last?.[1] ?? ''
-  const type = LETTERS[letters.toLowerCase()]
-  if (last === null || type === undefined) return undefined
-  numbers.push(last[3] ?? '')
-  length += last[0].length
-  return { type, letters, numbers: numbers.join('.'), key: plainKey(text.slice(0, length)), length }
+  return { type: code.type, number: normalNumber(code.numbers), keys: codeKeys(code), title, labels: [], strong }
 }
 
 /** True when the line starts with a single-letter code: what `lettersCount` is counted from. */
@@ -259,57 +215,3 @@ export function letterCodeIn(text: string): string | undefined {
   const code = codeIn(unbracketed(withoutOutline(text)))
   return code !== undefined && /^[EFS]$/.test(code.letters) ? code.key : undefined
 }
-
-/** A code of any tracker, such as `ACC-12` or `#34`: a name for the item, but no sign of its type. */
-export function trackerCode(text: string): { keys: string[]; title: string } | undefined {
-  const found =
-    /^[[(]?([A-Z][A-Z0-9]{0,9}(?:[-_][A-Z0-9]{1,10}){0,2}[-_.]\d{1,6}(?:\.\d{1,4}){0,3}|#\d{1,6})[\])]?(?![\p{L}\p{N}])/u.exec(
-      text,
-    )
-  const code = found?.[1]
-  if (found === null || code === undefined) return undefined
-  return { keys: [plainKey(code)], title: titleAfter(text.slice(found[0].length), LOOSE_MARK).title }
-}
-
-/** The names that an item of a type with this number answers to. */
-export function keysOf(type: ItemType, written: string): string[] {
-  if (written === '') return []
-  const number = dotted(written)
-  if (isForeign(type, written)) return [plainKey(written)]
-  const lettered = /^[A-Za-z]+[-_.]?\d/.test(written)
-  return [...new Set([...(lettered ? [plainKey(written)] : []), `${type}${number || written.toLowerCase()}`])]
-}
-
-/** True for a number with the letters of a tracker or of another order: "Story ACC-7", "Story A.1". */
-function isForeign(type: ItemType, written: string): boolean {
-  const letters = /^([A-Za-z]+)[-_.]?\d/.exec(written)?.[1]
-  return letters !== undefined && LETTERS[letters.toLowerCase()] !== type
-}
-
-/** The code of the type that a line in a collection starts with: "E1 Monitoring" under "Epics". */
-export function memberCode(text: string, type: ItemType): { keys: string[]; title: string } | undefined {
-  const code = codeIn(text)
-  if (code?.type !== type || code.letters !== code.letters.toUpperCase()) return undefined
-  const { title } = titleAfter(text.slice(code.length), LOOSE_MARK)
-  return title === '' ? undefined : { title, keys: [code.key, `${type}${normalNumber(code.numbers)}`] }
-}
-
-/** The digits of a number as written, dotted and without leading zeros: `1.2` of `E01-2`; empty for a letter. */
-const dotted = (written: string): string => normalNumber(written.replace(/^[A-Za-z]+[-_.]?(?=\d)/, ''))
-
-const normalNumber = (number: string): string =>
-  /^\d/.test(number)
-    ? number
-        .toLowerCase()
-        .replace(/[-_]/g, '.')
-        .split('.')
-        .map((part) => part.replace(/^0+(?=\d)/, ''))
-        .join('.')
-    : ''
-
-/** A code as it is compared: `us12` for "US-012" and "us 12". */
-export const plainKey = (code: string): string =>
-  code
-    .toLowerCase()
-    .replace(/[^a-z0-9.#]+/g, '')
-    .replace(/(^|[^0-9])0+(?=\d)/g, '$1')

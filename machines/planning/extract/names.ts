@@ -3,8 +3,9 @@
 // It only looks up; a name that nothing answers to is the caller's to report.
 
 import type { ItemType } from '../document.js'
+import { trackerCode } from './codes.js'
 import { type Draft, titleFor } from './drafts.js'
-import { markerIn, saysNothing, trackerCode } from './markers.js'
+import { markerIn, saysNothing } from './markers.js'
 
 /** A title as it is compared: letters and digits, in lower case. */
 export const plainTitle = (title: string): string =>
@@ -88,7 +89,7 @@ const LEADING =
   /^(?:user[ -])?(epic|feature|story|stories|enabler|spike)s?\s*#?\s*([A-Z]{0,5}[-.]?\d+(?:\.\d+)*)(?![\p{L}\p{N}])/iu
 
 /** The keys that a reference asks for, the most telling first. */
-export function referenceKeys(name: string): string[] {
+function referenceKeys(name: string): string[] {
   const [, word, number] = LEADING.exec(name) ?? []
   const spoken = word === undefined ? name : `${word.replace(/^stories$/i, 'story')} ${number}`
   const marker =
@@ -167,7 +168,7 @@ function titled(name: string, names: Names): Draft[] | undefined {
 }
 
 const MENTION =
-  /\b(?:epic|feature|(?:user )?story|enabler|spike)\s*#?[A-Z]{0,4}-?\d+(?:\.\d+)*|\b[A-Z]{1,7}-\d+(?:\.\d+)*\b|\b[EFS]\d+(?:\.\d+)*\b/gi
+  /\b(?:epic|feature|(?:user )?story|enabler|spike)\s*#?[A-Z]{0,4}-?\d+(?:\.\d+)*|\b[A-Z]{1,7}-(?:[A-Z]{1,8}-?)?\d+(?:\.\d+)*\b|\b[EFS]\d+(?:\.\d+)*\b/gi
 
 /** The markers that a longer text mentions. */
 export const mentionsIn = (text: string): string[] => [...text.matchAll(MENTION)].map(([mention]) => mention)

@@ -3,11 +3,12 @@
 // A line counts by its beginning; what the middle of a paragraph says is prose.
 
 import type { Block, Line, Paragraph } from '../blocks.js'
+import { keysOf } from './codes.js'
 import { isNumberedCriterion, isScenarioStep, opensScenario } from './criteria.js'
 import { above, type Cursor, keep, ownerAt, rest, start } from './cursor.js'
 import { type Draft, drafted, isLeaf, lineOf, takeField, tell } from './drafts.js'
 import { type Field, fieldsAmong, fieldsIn } from './fields.js'
-import type { Form } from './markers.js'
+import { type Form, outlineNumber, withoutOutline } from './markers.js'
 import { headOf, isNamed, markerOf, namesParent, type Reading } from './reading.js'
 import { type Sentence, sentenceIn } from './sentences.js'
 import { collectionIn, isGeneric } from './titles.js'
@@ -149,7 +150,7 @@ function readTitle({ line, following, cursor, reading, flush }: Place): number {
   const owner = ownerAt(cursor)
   if (isLeaf(owner) && owner === cursor.place.owner) return 0
   const [next] = following
-  const told = next === undefined ? tellsStory(cursor.following) : opensSentence(next)
+  const told = next === undefined ? tellsStory(cursor.following) : sentenceOver(following) !== undefined
   if (!told || isGeneric(line.text) || collectionIn(line.text) !== undefined) return 0
   flush()
   const { text: title } = line
@@ -165,7 +166,7 @@ function readTitle({ line, following, cursor, reading, flush }: Place): number {
 
 /** A block that opens with a story sentence, or a list with one or with acceptance criteria or points. */
 function tellsStory(block: Block | undefined): boolean {
-  if (block?.type === 'paragraph') return block.lines[0] !== undefined && opensSentence(block.lines[0])
+  if (block?.type === 'paragraph') return sentenceOver(block.lines) !== undefined
   if (block?.type !== 'list') return false
   const heads = block.items.flatMap((item) => headOf(item) ?? [])
   const [first, second] = heads
@@ -191,7 +192,8 @@ function readAnnouncement({ line, following, cursor }: Place): number {
   const collection = label ? collectionIn(line.text) : undefined
   if (collection === undefined) return 0
   const { types, strong, enablerType } = collection
-  if (ownerAt(cursor) === undefined && !(strong && line.strong !== '')) return 0
+  const listed = line.strong !== '' || (cursor.following?.type === 'list' && following.length === 0)
+  if (ownerAt(cursor) === undefined && !(strong && listed)) return 0
   cursor.announced = { collection: types, strong, enablerType }
   return 1
 }
@@ -212,7 +214,9 @@ function readSentence({ line, following, cursor, reading, flush }: Place): numbe
   const strong = sentence.soThat !== '' || cursor.place.strong
   const { groups } = cursor.place
   const container = above(cursor, 'story')
-  const draft = drafted({ type: 'story', form: 'plain', strong, title: code, written: line.text, container, groups })
+  const title = withoutOutline(code)
+  const draft = drafted({ type: 'story', form: 'plain', strong, title, written: line.text, container, groups })
+  draft.keys.push(...keysOf('story', outlineNumber(code)))
   start(draft, cursor, reading)
   return tellWhole(draft, sentence, lines.slice(0, count))
 }
@@ -229,15 +233,34 @@ export const opensSentence = (line: Line): boolean => /^(?:as (?:an?|the|any)|in
 const BEFORE_SENTENCE =
   /^(?:(?:user )?story\s*[:：]\s*)?([A-Z][A-Z0-9]*(?:[-_.]?\d+)+)?\s*[:：.)–—-]*\s*(?=(?:as (?:an?|the|any)|in order to)\s)/i
 
-function sentenceOver(lines: readonly Line[]): { sentence: Sentence; code: string; count: number } | undefined {
-  const lead = BEFORE_SENTENCE.exec(lines[0]?.text ?? '')
-  if (lead === null) return undefined
+interface Told {
+  sentence: Sentence
+  /** What stands before the sentence and names it; empty when nothing does. */
+  code: string
+  /** How many lines it takes. */
+  count: number
+}
+
+/** The code or the title before a sentence, and how much of the line that is. */
+function leadOf(line: Line | undefined): { code: string; length: number } | undefined {
+  const text = line?.text ?? ''
+  const coded = BEFORE_SENTENCE.exec(text)
+  if (coded !== null) return { code: coded[1] ?? '', length: coded[0].length }
+  const strong = line?.strong ?? ''
+  // "**1.1 Guest list** – As a host, …"
+  const gap = /^\s*[:：–—-]\s+(?=(?:as (?:an?|the|any)|in order to)\s)/i.exec(text.slice(strong.length))
+  return strong === '' || gap === null ? undefined : { code: strong, length: strong.length + gap[0].length }
+}
+
+function sentenceOver(lines: readonly Line[]): Told | undefined {
+  const lead = leadOf(lines[0])
+  if (lead === undefined) return undefined
   const ends = (line: Line): boolean => fieldsIn(line.text, line.strong).length > 0 || opensSentence(line)
   const end = lines.findIndex((line, index) => index > 0 && ends(line))
   const own = lines.slice(0, end < 0 ? lines.length : end)
   const text = own.map((line) => line.text).join(' ')
-  const sentence = sentenceIn(text.slice(lead[0].length))
-  return sentence && { sentence, code: lead[1] ?? '', count: own.length }
+  const sentence = sentenceIn(text.slice(lead.length))
+  return sentence && { sentence, code: lead.code, count: own.length }
 }
 
 /** "Given …" in a story needs no label. */

@@ -96,7 +96,7 @@ export const titleOf = ({ title, sections }: ParsedDocument): string =>
   title || (sections.find((section) => section.title !== '')?.title ?? '')
 
 /** The first line of every paragraph and list item, however deep. */
-export function firstLines(blocks: readonly Block[]): Line[] {
+function firstLines(blocks: readonly Block[]): Line[] {
   return blocks.flatMap((block) => {
     if (block.type === 'paragraph') return block.lines.slice(0, 1)
     return block.type === 'list' ? block.items.flatMap((item) => firstLines(item.blocks)) : []
@@ -116,6 +116,9 @@ export function restOf(item: ListItem): Block[] {
   return first.lines.length === 1 ? blocks : [{ type: 'paragraph', lines: first.lines.slice(1) }, ...blocks]
 }
 
+/** Notes between a title and what explains it: "(5 points) [P1] #web", or all that follows a bar or a dot. */
+const NOTES = /^(?:\s*(?:\([^()]{1,80}\)|\[[^[\]]{1,80}\]|#\p{L}[\w-]*))+|^[|·•,].*$/su
+
 /** The marker of a line; first of the part that leads in bold, since the rest of such a line is often prose. */
 export function markerOf(line: Line, form: Form, { survey }: Reading): (Marker & { tail: string }) | undefined {
   const options = { form, lettersCount: survey.lettersCount }
@@ -124,14 +127,15 @@ export function markerOf(line: Line, form: Form, { survey }: Reading): (Marker &
   const tail = line.text.slice(line.strong.length).trim()
   if (strong !== undefined && strong.title !== '') {
     // "**Story 3: Sign up** (5 points)" is one title; "**Story 3: Sign up** — buyers need …" is title and prose.
-    if (/^[([|·•,]/.test(tail)) return { ...strong, title: `${strong.title} ${tail}`, tail: '' }
-    return { ...strong, tail: tail.replace(/^[\s:：–—-]+/, '') }
+    const notes = NOTES.exec(tail)?.[0] ?? ''
+    const prose = tail.slice(notes.length).replace(/^[\s:：–—.;-]+/, '')
+    return { ...strong, title: `${strong.title} ${notes}`.trim(), tail: prose }
   }
   // "**US-12** Pay by card": that the marker alone is bold sets it off as a colon would.
   const text =
     strong === undefined || /^[:：–—.-]/.test(tail) ? line.text : `${line.strong.replace(/[:：]$/, '')}: ${tail}`
   const marker = markerIn(text, options)
-  return marker && { ...marker, tail: '' }
+  return marker && { ...marker, tail: marker.tail ?? '' }
 }
 
 /** A heading with the headings under it. */
@@ -167,7 +171,7 @@ function itemsInBlock(block: Block, reading: Reading): number {
 }
 
 /** True for a line that is an item by itself. */
-export const announces = (line: Line, form: Form, reading: Reading): boolean =>
+const announces = (line: Line, form: Form, reading: Reading): boolean =>
   (markerOf(line, form, reading)?.title ?? '') !== '' || sentenceIn(line.text) !== undefined
 
 /** True when any heading in the tree, or any bullet under one, is an item. */

@@ -4,9 +4,10 @@
 
 import type { Table } from '../blocks.js'
 import type { ItemType } from '../document.js'
+import { keysOf, plainKey, trackerCode } from './codes.js'
 import { type Draft, drafted, isLeaf, lineOf, rankOf, takeField } from './drafts.js'
 import { type Field, type FieldKind, labelKind } from './fields.js'
-import { keysOf, markerIn, plainKey, saysNothing, trackerCode, typeNamed } from './markers.js'
+import { markerIn, saysNothing, typeNamed } from './markers.js'
 import { add, type Place, type Reading } from './reading.js'
 import { sentenceIn } from './sentences.js'
 
@@ -43,7 +44,7 @@ function columnsOf(table: Table): Column[] {
 function columnOf(heading: string): Column {
   const words = heading
     .toLowerCase()
-    .replace(/[*:：?]/g, '')
+    .replace(/[*:：?…]|\.{2,}/g, '')
     .replace(/\s+/g, ' ')
     .trim()
   const known = HEADINGS.find(([, pattern]) => pattern.test(words))?.[0]

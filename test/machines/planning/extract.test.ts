@@ -14,8 +14,8 @@ import { parseMarkdown } from '../../../machines/planning/parse.js'
 const read = (path: string): string => readFileSync(new URL(path, import.meta.url), 'utf8')
 const named = (folder: string): string[] =>
   readdirSync(new URL(folder, import.meta.url))
-    .filter((name) => name.endsWith('.md'))
-    .map((name) => name.slice(0, -'.md'.length))
+    .filter((name) => name.endsWith('.txt'))
+    .map((name) => name.slice(0, -'.txt'.length))
 
 const plan = (markdown: string): PlanningDocument => extractPlan(parseMarkdown(markdown))
 
@@ -56,7 +56,7 @@ interface Score {
 
 const scoreOf = (name: string): Score => {
   const wanted = labelled(read(`documents/${name}.items`))
-  const found = claims(plan(read(`documents/${name}.md`)))
+  const found = claims(plan(read(`documents/${name}.txt`)))
   return { wanted: wanted.length, found: found.length, right: wanted.filter((claim) => found.includes(claim)).length }
 }
 
@@ -79,7 +79,7 @@ describe('labelled documents', () => {
   })
 
   test.each(named('documents/prose'))('%s is no plan: it gives no item, but an error that shows what works', (name) => {
-    const error = failure(() => plan(read(`documents/prose/${name}.md`)))
+    const error = failure(() => plan(read(`documents/prose/${name}.txt`)))
     expect(error.code).toBe('NO_ITEMS_FOUND')
     expect(error.message).toContain('"## Epic: Checkout"')
     expect(plan('## Epic: Checkout').epics).toHaveLength(1)
