@@ -11,6 +11,12 @@ function renderBlock(block: Block): string {
   return block.type === 'list' ? renderList(block) : block.markdown
 }
 
+/** A list directly under the line that introduces it; anything else after a blank line. */
+const joined = (blocks: readonly Block[]): string =>
+  blocks
+    .map((block, index) => `${index === 0 ? '' : block.type === 'list' ? '\n' : '\n\n'}${renderBlock(block)}`)
+    .join('')
+
 function renderList(list: List): string {
   return list.items
     .map((item, index) => {

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll } from 'vitest'
 
 export const MAIN = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url))
-export const DOCUMENTS = fileURLToPath(new URL('../machines/planning/documents/', import.meta.url))
+export const DOCUMENTS = fileURLToPath(new URL('../fixtures/documents/', import.meta.url))
 
 if (!existsSync(MAIN)) throw new Error('dist/src/cli/main.js is absent: run npm run build first')
 

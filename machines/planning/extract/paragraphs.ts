@@ -150,8 +150,10 @@ function readTitle({ line, following, cursor, reading, flush }: Place): number {
   const owner = ownerAt(cursor)
   if (isLeaf(owner) && owner === cursor.place.owner) return 0
   const [next] = following
-  const told = next === undefined ? tellsStory(cursor.following) : sentenceOver(following) !== undefined
-  if (!told || isGeneric(line.text) || collectionIn(line.text) !== undefined) return 0
+  const told = next === undefined ? tellsStory(cursor.following) : sentenceOver(following)?.code === ''
+  const names =
+    !isGeneric(line.text) && collectionIn(line.text) === undefined && fieldsIn(line.text, line.strong).length === 0
+  if (!told || !names) return 0
   flush()
   const { text: title } = line
   const { groups } = cursor.place
@@ -166,7 +168,7 @@ function readTitle({ line, following, cursor, reading, flush }: Place): number {
 
 /** A block that opens with a story sentence, or a list with one or with acceptance criteria or points. */
 function tellsStory(block: Block | undefined): boolean {
-  if (block?.type === 'paragraph') return sentenceOver(block.lines) !== undefined
+  if (block?.type === 'paragraph') return sentenceOver(block.lines)?.code === ''
   if (block?.type !== 'list') return false
   const heads = block.items.flatMap((item) => headOf(item) ?? [])
   const [first, second] = heads
