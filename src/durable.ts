@@ -48,6 +48,7 @@ export interface Resumable {
   readonly value: StateValue
   readonly context: unknown
   readonly history: { readonly [node: string]: readonly string[] }
+  readonly order?: readonly string[]
   readonly children: { readonly [id: string]: ResumableChild }
 }
 
@@ -124,6 +125,7 @@ export class Engine {
   decide(event: RecordedEvent, refusable: boolean, commit: Commit): void {
     this.#commit = commit
     this.#refusable = refusable
+    this.#freeSystemId(event)
     this.#actor?.send(event)
     this.#rethrow()
   }
@@ -158,6 +160,7 @@ export class Engine {
       // Without its context: XState would walk all of it, and write to what looks like one of its actor references.
       const restored: Loose = this.#machine.restoreSnapshot({ ...snapshot, context: {} }, this.#scopeFor(actorScope))
       restored.context = snapshot.context
+      if (snapshot.order) putInOrder(restored, snapshot.order)
       this.#snapshot = restored
     } catch (error) {
       // XState would take it for the state of the actor, and throw it from a timer.
@@ -280,6 +283,15 @@ export class Engine {
     }
   }
 
+  /** A child that has ended gives its systemId back, as in plain XState, before anybody decides on its result. */
+  #freeSystemId({ type, actorId }: RecordedEvent): void {
+    if (!type.startsWith('xstate.done.actor.') && !type.startsWith('xstate.error.actor.')) return
+    const ref: Loose = childrenOf(this.#snapshot)[actorId as string]
+    if (ref?.systemId === undefined) return
+    this.#scope.system._unregister(ref)
+    ref.systemId = undefined
+  }
+
   /** Registers exactly the children of `snapshot` again: what the undone decision stopped, not what it created. */
   #restoreSystemIds(snapshot: AnyMachineSnapshot | undefined): void {
     const system = this.#scope?.system
@@ -300,6 +312,15 @@ export function acceptedEvents(snapshot: AnyMachineSnapshot): string[] {
 export const childrenOf = (snapshot: AnyMachineSnapshot | undefined): { readonly [id: string]: ChildRef } =>
   (snapshot?.children ?? {}) as Loose
 
+/** The tags of a state value, for a session that has no machine running; none when the machine has no such state. */
+export function tagsOf(machine: AnyStateMachine | undefined, value: StateValue): string[] {
+  try {
+    return [...(machine?.resolveState({ value: value as Loose, context: {} as Loose }).tags ?? [])] as string[]
+  } catch {
+    return []
+  }
+}
+
 /** What a snapshot's history states remember: history node id -> ids of states. */
 export function historyOf(snapshot: AnyMachineSnapshot): { [node: string]: string[] } {
   const history: { [node: string]: string[] } = {}
@@ -307,6 +328,40 @@ export function historyOf(snapshot: AnyMachineSnapshot): { [node: string]: strin
     history[node] = states.map((state) => state.id)
   }
   return history
+}
+
+/**
+ * The ids of a snapshot's active states, when XState would put them in another order on restoring its value. Of parallel
+ * regions it takes eventless transitions in that order, so it is looked at only where a machine has both.
+ */
+export function orderOf(snapshot: AnyMachineSnapshot): readonly string[] | undefined {
+  const { machine, value } = snapshot
+  if (!orderMatters(machine)) return undefined
+  const nodes = nodesOf(snapshot)
+  const restored = nodesOf(machine.resolveState({ value: value as Loose, context: {} as Loose }))
+  return nodes.every((node, index) => node === restored[index]) ? undefined : nodes.map(({ id }) => id)
+}
+
+interface ActiveNode {
+  readonly id: string
+}
+
+const nodesOf = (snapshot: AnyMachineSnapshot): ActiveNode[] => (snapshot as Loose)._nodes
+
+function putInOrder(snapshot: AnyMachineSnapshot, order: readonly string[]): void {
+  nodesOf(snapshot).sort((a, b) => order.indexOf(a.id) - order.indexOf(b.id))
+}
+
+const ordered: WeakMap<AnyStateMachine, boolean> = new WeakMap()
+
+function orderMatters(machine: AnyStateMachine): boolean {
+  let matters = ordered.get(machine)
+  if (matters === undefined) {
+    const nodes = [...((machine as Loose).idMap as Map<string, Loose>).values()]
+    matters = nodes.some(({ type }) => type === 'parallel') && nodes.some(({ always }) => always?.length > 0)
+    ordered.set(machine, matters)
+  }
+  return matters
 }
 
 const NONE: readonly never[] = []
@@ -354,13 +409,15 @@ function persisted(machine: AnyStateMachine, state: Resumable): Loose {
   const { status, value, context } = state
   const children: Record<string, unknown> = {}
   for (const [id, child] of Object.entries(state.children)) {
-    children[id] = { src: child.src, systemId: child.systemId, snapshot: { status: child.status, input: child.input } }
+    const { src, status, input } = child
+    const systemId = status === 'active' ? child.systemId : undefined
+    children[id] = { src, systemId, snapshot: { status, input } }
   }
   // The states themselves, which `checkFits` has found: XState does not find an id that has a dot in a name.
   const nodes = (machine as Loose).idMap as Map<string, unknown>
   const historyValue: Record<string, unknown[]> = {}
   for (const [node, states] of Object.entries(state.history)) historyValue[node] = states.map((id) => nodes.get(id))
-  return { status, value, context, children, historyValue }
+  return { status, value, context, children, historyValue, order: state.order }
 }
 
 /** XState drops what it does not find, or enters states nobody asked for; a session must not be restored like that. */

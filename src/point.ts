@@ -1,7 +1,7 @@
 // A point: a session right after a transition, decided or durable. Immutable; one small object per transition.
 // The live session holds two: the last decided, which runs ahead of the disk, and the last durable, which may be shown.
 
-import { historyOf, type MachineSnapshot } from './durable.js'
+import { historyOf, type MachineSnapshot, orderOf } from './durable.js'
 import { NOWHERE, type Position, type TransitionRecord } from './record.js'
 import { childrenAfter, messagesAfter, timersAfter } from './rehydrate.js'
 import type { Attributes, CreationKey, SessionState, SessionStatus, StateValue } from './state.js'
@@ -91,11 +91,13 @@ export function stateOf(identity: Identity, point: Point): SessionState {
   const { seq, position, at, status, value, context, output, error, children, timers, messages, attributes } = point
   const { id, kind, version, createdAt, created } = identity
   const history = point.snapshot ? historyOf(point.snapshot) : (point.history ?? {})
+  const order = point.snapshot && orderOf(point.snapshot)
   return {
     ...{ id, kind, version, seq, position, createdAt, updatedAt: at, status, value, context },
     ...(output !== undefined && { output }),
     ...(error !== undefined && { error }),
     ...{ history, children, timers, messages, attributes },
+    ...(order && { order }),
     ...(created && { created }),
   }
 }

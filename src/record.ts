@@ -60,6 +60,8 @@ export interface TransitionRecord {
   readonly patch?: Patch
   /** The history nodes that changed: node id -> ids of the states it remembers. */
   readonly history?: { readonly [node: string]: readonly string[] }
+  /** The order of the active states, when it changed: see `SessionState`. Empty: the natural one again. */
+  readonly order?: readonly string[]
   /** Only when it is no longer active. */
   readonly status?: SessionStatus
   readonly output?: unknown

@@ -49,6 +49,7 @@ function apply(state: Folding, record: TransitionRecord): void {
   state.value = record.value
   if (record.patch) state.context = applyPatch(state.context, record.patch)
   if (record.history) state.history = { ...state.history, ...record.history }
+  if (record.order) setOrder(state, record.order)
   if (record.attributes) state.attributes = record.attributes
   state.children = childrenAfter(state.children, record)
   state.timers = timersAfter(state.timers, record)
@@ -58,6 +59,11 @@ function apply(state: Folding, record: TransitionRecord): void {
     if ('output' in record) state.output = record.output
     if ('error' in record) state.error = record.error
   }
+}
+
+function setOrder(state: Folding, order: readonly string[]): void {
+  if (order.length > 0) state.order = order
+  else delete state.order
 }
 
 /** The children after a record: shared with the live session, so that both tell the same. */

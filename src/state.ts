@@ -53,6 +53,8 @@ export interface SessionState {
   readonly error?: unknown
   /** History node id -> ids of the states it remembers. */
   readonly history: { readonly [node: string]: readonly string[] }
+  /** Ids of the active states in XState's own order, when `value` alone does not tell it; see `orderOf`. */
+  readonly order?: readonly string[]
   readonly children: { readonly [id: string]: Child }
   readonly timers: readonly Timer[]
   /** Events that the session has sent to itself and not yet taken. */

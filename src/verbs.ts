@@ -4,6 +4,7 @@
 import { abortable } from './abort.js'
 import type { AnySessionKind } from './define.js'
 import { admitEvent } from './door.js'
+import { tagsOf } from './durable.js'
 import { decodeError, type ErrorEnvelope } from './envelope.js'
 import { HoldfastError, isHoldfastError } from './errors.js'
 import type { Feeds } from './feeds.js'
@@ -64,7 +65,10 @@ export class Verbs implements SessionVerbs {
   snapshot(id: string): SessionSnapshot {
     const entry = this.#entry(id)
     const live = this.#host.supervisor.peek(id)
-    return shown(entry, live ? live.durable : this.#passivePoint(entry))
+    const point = live ? live.durable : this.#passivePoint(entry)
+    // One that has ended has no machine running any more, and its tags all the same.
+    const tags = point.snapshot?.tags ?? tagsOf(this.#host.kinds.get(entry.kind)?.machine, point.value)
+    return shown(entry, point, [...tags] as string[])
   }
 
   can(id: string, event: unknown): boolean {
@@ -170,11 +174,10 @@ export class Verbs implements SessionVerbs {
   }
 }
 
-function shown(entry: IndexEntry, point: Point): SessionSnapshot {
+function shown(entry: IndexEntry, point: Point, tags: readonly string[]): SessionSnapshot {
   const { id, kind, version, createdAt } = entry
-  const { seq, status, value, context, output, error, attributes, at, children, snapshot } = point
+  const { seq, status, value, context, output, error, attributes, at, children } = point
   const steps = Object.keys(children).filter((child) => children[child]?.status === 'active')
-  const tags = [...(snapshot?.tags ?? [])] as string[]
   const common = { id, kind, version, seq, status, value, context, output, error, tags, steps, attributes }
   return Object.freeze({ ...common, createdAt, updatedAt: at }) as SessionSnapshot
 }

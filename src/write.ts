@@ -1,7 +1,7 @@
 // From a decision to its record: pure but for freezing what is new.
 // Everything that a session must remember is found here by comparing it with the point before, and nothing else is kept.
 
-import { childrenOf, type Decision, historyOf, type TimerRequest } from './durable.js'
+import { childrenOf, type Decision, historyOf, orderOf, type TimerRequest } from './durable.js'
 import { encodeError } from './envelope.js'
 import { HoldfastError } from './errors.js'
 import { copyJson, sealJson } from './json.js'
@@ -35,6 +35,7 @@ export function recordOf({ id, event, before, decision, fired, now, index }: Dec
   const patch = diffAndSeal(before.context, after.context, 'context')
   if (patch) record.patch = patch
   if (after.historyValue !== decision.before?.historyValue) writeHistory(record, decision)
+  if (after !== decision.before) writeOrder(record, decision)
   if (after.children !== decision.before?.children) writeChildren(record, decision)
   if (fired !== undefined) record.cleared = [fired]
   if (decision.timers.length > 0) writeTimers(record, before, decision.timers, now)
@@ -51,6 +52,12 @@ function writeHistory(record: Writable<TransitionRecord>, { before, after }: Dec
   const old = before ? historyOf(before) : {}
   const changed = Object.entries(historyOf(after)).filter(([node, states]) => String(old[node]) !== String(states))
   if (changed.length > 0) record.history = Object.fromEntries(changed)
+}
+
+function writeOrder(record: Writable<TransitionRecord>, { before, after }: Decision): void {
+  const old = before && orderOf(before)
+  const order = orderOf(after)
+  if (String(old) !== String(order)) record.order = order ?? []
 }
 
 function writeChildren(record: Writable<TransitionRecord>, { before, after }: Decision): void {

@@ -388,10 +388,19 @@ describe('what is accepted', () => {
     const session = new Session(
       machineOf({
         initial: 'a',
-        states: { a: { always: { guard: ({ event }: Loose) => event.type === 'key', target: 'b' } }, b: {} },
+        states: {
+          a: {
+            always: [
+              { guard: ({ event }: Loose) => event.type === 'key', target: 'b' },
+              { guard: ({ event }: Loose) => event.type === 'bell', actions: emit({ type: 'rang' }) },
+            ],
+          },
+          b: {},
+        },
       }),
     )
-    expect(session.engine.snapshot.can({ type: 'key' } as Loose)).toBe(false)
+    for (const type of ['key', 'bell']) expect(session.engine.snapshot.can({ type } as Loose)).toBe(false)
+    expect(session.send('bell').last).toMatchObject({ emitted: [{ type: 'rang' }] })
     expect(session.send('key').value).toBe('b')
     expect(thrownBy(() => session.send('key')).code).toBe('NOT_ACCEPTED')
   })
@@ -815,6 +824,27 @@ describe('children', () => {
     expect(systemOf(session, 'first').get('same')).toBe(session.engine.snapshot.children.first)
   })
 
+  test('a systemId is free as soon as its child has ended, for whoever the machine starts on its result', () => {
+    const machine = machineOf({
+      initial: 'a',
+      invoke: { src: 'work', id: 'first', systemId: 'same', onDone: '.b', onError: '.b' },
+      states: { a: {}, b: { invoke: { src: 'work', id: 'second', systemId: 'same' } } },
+    })
+    for (const kind of ['done', 'error']) {
+      const session = new Session(machine)
+      session.tell({ type: `xstate.${kind}.actor.first`, output: 1, error: 'no', actorId: 'first' })
+      expect(session.value).toBe('b')
+      expect(systemOf(session, 'second').get('same')).toBe(session.engine.snapshot.children.second)
+    }
+    const stored = { status: 'active', value: 'b', context: {}, history: {} } as const
+    const ended = { src: 'work', systemId: 'same', status: 'done' } as const
+    const resumed = new Session(machine, undefined, {
+      ...stored,
+      children: { first: ended, second: { ...ended, status: 'active' } },
+    })
+    expect(systemOf(resumed, 'second').get('same')).toBe(resumed.engine.snapshot.children.second)
+  })
+
   test.each<[string, Loose]>([
     ['in an assign', assign(({ spawn }: Loose) => ({ ref: spawn('work') && null }))],
     ['by spawnChild', spawnChild('work')],
@@ -1140,7 +1170,7 @@ describe('resuming', () => {
     expect(session.engine.snapshot).toMatchObject({ value: { work: 'two' }, context: { n: 1 }, status: 'active' })
     session.tell({ type: 'xstate.done.actor.w', output: 1, actorId: 'w' })
     expect(session.value).toBe('idle')
-    expect(childrenOf(session.last.before).w).toMatchObject({ src: 'work', systemId: 'worker' })
+    expect(childrenOf(session.last.before).w).toMatchObject({ src: 'work' })
     expect(session.last.after.children).toEqual({})
   })
 

@@ -49,8 +49,10 @@ class Story {
     const kind = kinds[at(choices, 0) % kinds.length] as string
     const key = at(choices, 1) % 3 === 0 ? `key of ${id}` : undefined
     const attributes = attributesOf(at(choices, 2))
+    const nothing = { children: {}, timers: [], messages: [] }
     const record: Writable<TransitionRecord> = {
       ...this.#bare({ id, seq: 0, position: NOWHERE, value: 'idle' }),
+      ...workOf(nothing, choices),
       kind,
       version: 1 + (at(choices, 3) % 2),
     }
@@ -61,7 +63,8 @@ class Story {
     const { seq, at: createdAt, value, version = 1 } = record
     const times = { createdAt, updatedAt: createdAt }
     const entry = { id, kind, version, seq, position, status: 'active' as const, value, attributes, ...times }
-    this.sessions.push({ entry, key, children: {}, timers: [], messages: [] })
+    const children = childrenAfter({}, record)
+    this.sessions.push({ entry, key, children, timers: timersAfter([], record), messages: messagesAfter([], record) })
   }
 
   #advance(session: Naive, choices: readonly number[]): void {
@@ -113,7 +116,7 @@ function attributesOf(choice: number): Attributes {
 
 /** Steps, timers and messages that begin and end in a transition. */
 function workOf(
-  { children, timers, messages }: Naive,
+  { children, timers, messages }: Pick<Naive, 'children' | 'timers' | 'messages'>,
   choices: readonly number[],
 ): Partial<Writable<TransitionRecord>> {
   const active = Object.keys(children).filter((id) => children[id]?.status === 'active')

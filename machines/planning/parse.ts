@@ -46,7 +46,7 @@ export function parseMarkdown(markdown: string): ParsedDocument {
   return document
 }
 
-const PIECE_CHARS = 8_000
+const PIECE_CHARS = 2_000
 const FRONT_MATTER = /^---[ \t]*\n[\s\S]*?\n---[ \t]*(?:\n|$)/
 
 interface Piece {
@@ -55,7 +55,7 @@ interface Piece {
   end: number
 }
 
-/** The next few thousand characters that can be parsed on their own; more when a fence or comment is open at the end. */
+/** The next piece that can be parsed on its own: longer when a fence or a comment is still open at its end. */
 function nextPiece(text: string, start: number): Piece {
   const least = start === 0 ? (FRONT_MATTER.exec(text)?.[0].length ?? 0) : 0
   for (let size = PIECE_CHARS; ; size *= 4) {

@@ -128,7 +128,7 @@ export function journalContract(name: string, open: () => JournalUnderTest): voi
     test('append says where a record will be, its waiter where it is, and both are the same and grow', async () => {
       const { appender } = create()
       await appender.batch(...records(3))
-      await appender.batch(...records(4, 3))
+      await appender.batch(recordOf(3, { value: 'ä 😀' }), ...records(3, 4))
       const heard = appender.heard as Extract<Heard, { kind: 'durable' }>[]
       expect(heard.map(({ position }) => position)).toEqual(appender.positions)
       expect(appender.positions.toSorted((a, b) => a - b)).toEqual(appender.positions)

@@ -158,6 +158,23 @@ describe('segments', () => {
     expect(disk.list('journal').length).toBeGreaterThan(3)
   })
 
+  test('what comes while a batch is on its way off the main thread is written next, without anybody asking', async () => {
+    const disk = createCrashDisk({ settle: nextTurn })
+    const { journal } = open(disk, OFF_THREAD)
+    const appender = new Appender(journal)
+    await appender.batch(recordOf(0))
+    let syncs = 0
+    disk.onCall = (_, { op }) => {
+      if (op === 'sync' && ++syncs < 4) appender.append(recordOf(syncs + 1))
+      return undefined
+    }
+    appender.append(recordOf(1))
+    await turnsUntil(() => appender.heard.length === 5)
+    expect(appender.heard.map(({ n }) => n)).toEqual([0, 1, 2, 3, 4])
+    expect(journal.stats().flushes).toBe(5)
+    await journal.close()
+  })
+
   test('positions stay the same, and new records come behind the old ones, over reopenings with other segment sizes', async () => {
     const disk = newDisk()
     const positions: Position[] = []

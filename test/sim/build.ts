@@ -27,7 +27,7 @@ import {
   type WorkSpec,
 } from './machines.js'
 
-const FUEL = 12
+const FUEL = 6
 
 /** What a step is asked to do. */
 export interface WorkInput {
@@ -151,28 +151,34 @@ class Builder {
     }
   }
 
-  #work({ ms, failures, onDone, onError }: WorkSpec, id: string): Config {
+  #work({ ms, failures, named, onDone, onError }: WorkSpec, id: string): Config {
     const input = ({ context }: Arguments): WorkInput => ({ ms, failures, count: context.count })
     return {
-      ...{ id: `${id}work`, src: 'work', systemId: `${id}system`, input },
+      ...{ id: `${id}work`, src: 'work', input },
+      ...(named && { systemId: `${id}system` }),
       onDone: this.#transition(onDone),
       ...(onError && { onError: this.#transition(onError) }),
     }
   }
 
   #transition({ target, reenter, guard, actions }: TransitionSpec, eventless = false): Config {
+    const to = target === undefined ? undefined : (this.#targets[target % this.#targets.length] as string)
     return {
-      ...(target !== undefined && { target: `#${this.#targets[target % this.#targets.length]}` }),
-      reenter,
+      ...(to && { target: `#${to}` }),
+      // From inside its own region a history state leads back to where the machine is: XState then enters a state that
+      // it has not left, and may end up in two at once.
+      reenter: reenter || to?.endsWith('back') === true,
       guard: this.#guard(guard, eventless),
+      // So that whoever watches can tell the guards of the machine from the fuel.
+      description: guard ? 'guarded' : '',
       actions: [eventless ? burn : spend, ...actions.flatMap((action) => this.#action(action))],
     }
   }
 
   #guard(spec: GuardSpec | undefined, eventless: boolean): any {
-    const hasFuel = ({ context, event }: Arguments): boolean =>
-      context.fuel > 0 || (!eventless && isOutside(event))
-    if (spec?.kind === 'in') return and([hasFuel as any, stateIn(`#${this.#targets[spec.state % this.#targets.length]}`)])
+    const hasFuel = ({ context, event }: Arguments): boolean => context.fuel > 0 || (!eventless && isOutside(event))
+    if (spec?.kind === 'in')
+      return and([hasFuel as any, stateIn(`#${this.#targets[spec.state % this.#targets.length]}`)])
     return (args: Arguments): boolean => hasFuel(args) && holds(spec, args)
   }
 
@@ -180,22 +186,30 @@ class Builder {
     switch (spec.do) {
       case 'note':
         return (({ context }: Arguments) => this.#host.note(spec.n, context.count)) as unknown as ActionFunction<
-          any, any, any, any, any, any, any, any, any
+          any,
+          any,
+          any,
+          any,
+          any,
+          any,
+          any,
+          any,
+          any
         >
       case 'emit':
         return emit({ type: 'said', n: spec.n } as never)
       case 'raise':
         return raise({ type: EVENTS[spec.event], via: 'raise' } as never)
       case 'raiseLater':
-        return alone(spec, raise({ type: EVENTS[spec.event], via: 'later' } as never, later(spec) as never))
+        return alone(spec, raise({ type: EVENTS[spec.event], via: 'delayed raise' } as never, later(spec) as never))
       case 'tell':
-        return sendTo((({ self }: any) => self) as never, { type: EVENTS[spec.event], via: 'self' } as never)
+        return sendTo((({ self }: any) => self) as never, { type: EVENTS[spec.event], via: 'sendTo self' } as never)
       case 'tellLater':
         return alone(
           spec,
           sendTo(
             (({ self }: any) => self) as never,
-            { type: EVENTS[spec.event], via: 'later' } as never,
+            { type: EVENTS[spec.event], via: 'delayed sendTo' } as never,
             later(spec) as never,
           ),
         )
@@ -230,7 +244,7 @@ function change(spec: ActionSpec): any {
       case 'put':
         return { bag: { ...bag, [`k${spec.n % 3}`]: spec.n } }
       case 'drop':
-        return { bag: Object.fromEntries(Object.entries(bag).slice(1)) }
+        return { bag: Object.fromEntries(Object.entries(bag).sort().slice(1)) }
       default:
         if ((event as AnyEvent).boom) throw new Error('boom')
         return {}
@@ -259,6 +273,6 @@ function holds(guard: GuardSpec | undefined, { context, event }: Arguments): boo
 /** Several transitions may share a key; the first that is enabled is taken. */
 function grouped(entries: readonly (readonly [string, Config])[]): Config {
   const groups: Record<string, Config[]> = {}
-  for (const [key, transition] of entries) (groups[key] ??= []).push(transition)
+  for (const [key, transition] of entries) groups[key] = [...(groups[key] ?? []), transition]
   return groups
 }

@@ -7,7 +7,8 @@ import type { Position, TransitionRecord } from '../../src/record.js'
 import { type Folding, fold } from '../../src/rehydrate.js'
 import type { SessionState } from '../../src/state.js'
 import { type AnyEvent, isOutside } from './build.js'
-import type { Observation, Reference } from './reference.js'
+import { IDS } from './machines.js'
+import { messageOf, type Observation, type Reference } from './reference.js'
 
 /** The first difference is an error that names the place and shows both sides. */
 export function mustEqual(session: unknown, xstate: unknown, what: string): void {
@@ -41,9 +42,10 @@ export class Comparison {
     const before = this.#state
     const due = before?.timers.find(({ key }) => key === record.cleared?.[0])
     const waiting = before?.messages.length ?? 0
-    const state = fold(before, record, position)
+    const state = fold(before && { ...before }, record, position)
     this.#state = state
     this.#lastRecord = record
+    if (cancelled(before, record)) this.#reference.features.add('cancel')
     const place = `record ${record.seq} (${record.event.type})`
     if (record.attempt) return mustEqual(seen(state), seenOf(this.#reference.look()), place)
     if (record.taken) must(waiting > 0, `${place} takes a message that nobody sent`)
@@ -68,10 +70,17 @@ export class Comparison {
   }
 }
 
+/** Whether an event that the machine had named and delayed was taken back. */
+function cancelled(before: SessionState | undefined, { cleared = [], event }: TransitionRecord): boolean {
+  const gone = before?.timers.filter(({ key, id }) => cleared.includes(key) && (IDS as readonly string[]).includes(id))
+  const fired = String(event.via).startsWith('delayed') ? 1 : 0
+  return (gone?.length ?? 0) > fired
+}
+
 /** What the fold of the records knows; tags are the machine's, see `Twin`. */
 const seen = (state: SessionState): Omit<Observation, 'tags'> => ({
   ...{ value: state.value, context: state.context, status: state.status },
-  ...{ output: state.output, error: state.error },
+  ...{ output: state.output, error: messageOf(state.error) },
   deadlines: state.timers.map(({ at }) => Date.parse(at)).sort((a, b) => a - b),
   history: Object.fromEntries(Object.entries(state.history).map(([node, ids]) => [node, [...ids].sort()])),
   steps: Object.keys(state.children)

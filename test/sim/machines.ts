@@ -35,6 +35,8 @@ export interface WorkSpec {
   readonly ms: number
   /** How many attempts fail; there are two. */
   readonly failures: number
+  /** Whether it has a systemId. */
+  readonly named: boolean
   readonly onDone: TransitionSpec
   readonly onError?: TransitionSpec
 }
@@ -67,9 +69,9 @@ const ms = fc.constantFrom(...DELAYS_MS)
 const timerId = fc.nat({ max: IDS.length - 1 })
 const target = fc.nat({ max: 30 })
 
-const withN = fc.constantFrom('add', 'push', 'push', 'put', 'note', 'emit').chain((name) =>
-  small.map((n) => ({ do: name as 'add', n })),
-)
+const withN = fc
+  .constantFrom('add', 'push', 'push', 'put', 'note', 'emit')
+  .chain((name) => small.map((n) => ({ do: name as 'add', n })))
 const later = (name: 'raiseLater' | 'tellLater'): fc.Arbitrary<ActionSpec> =>
   fc.record({ do: fc.constant(name), event, ms, id: timerId }, { requiredKeys: ['do', 'event', 'ms'] })
 
@@ -78,8 +80,8 @@ const action: fc.Arbitrary<ActionSpec> = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom<ActionSpec>({ do: 'shift' }, { do: 'drop' }) },
   { weight: 2, arbitrary: event.map((to): ActionSpec => ({ do: 'raise', event: to })) },
   { weight: 3, arbitrary: event.map((to): ActionSpec => ({ do: 'tell', event: to })) },
-  { weight: 3, arbitrary: later('raiseLater') },
-  { weight: 2, arbitrary: later('tellLater') },
+  { weight: 4, arbitrary: later('raiseLater') },
+  { weight: 4, arbitrary: later('tellLater') },
   { weight: 3, arbitrary: timerId.map((id): ActionSpec => ({ do: 'cancel', id })) },
 )
 
@@ -112,10 +114,16 @@ const transition = (withTarget: number, guards = sometimes(guard)): fc.Arbitrary
 /** An assign that throws when the event asks for it: the only way in which a generated machine fails. */
 const explosive = transition(4).map((to): TransitionSpec => ({ ...to, actions: [{ do: 'boom' }, ...to.actions] }))
 
-const eventTransition = fc.oneof({ weight: 5, arbitrary: transition(5) }, { weight: 1, arbitrary: explosive })
+const eventTransition = fc.oneof({ weight: 2, arbitrary: transition(5) }, { weight: 1, arbitrary: explosive })
 
 const work: fc.Arbitrary<WorkSpec> = fc
-  .record({ ms, failures: fc.constantFrom(0, 0, 1, 2), onDone: transition(3), onError: sometimes(transition(3), 3) })
+  .record({
+    ms: fc.constantFrom(0, 5, 20),
+    failures: fc.constantFrom(0, 0, 1, 9, 9),
+    named: fc.constantFrom(false, false, true),
+    onDone: transition(3),
+    onError: sometimes(transition(3, fc.constant(undefined)), 5),
+  })
   .map(present)
 
 /** What every state may have. */
@@ -128,7 +136,7 @@ const behaviour = {
   after: fc.array(fc.record({ ms, to: transition(4) }), { maxLength: 2 }),
   always: fc.array(transition(2, count), { maxLength: 1 }),
   onDone: sometimes(transition(5), 2),
-  work: sometimes(work, 1, 3),
+  work: sometimes(work),
 }
 
 const few = <T>(arbitrary: fc.Arbitrary<T[]>): fc.Arbitrary<T[]> =>
@@ -139,7 +147,7 @@ const { node } = fc.letrec<{ node: NodeSpec; compound: NodeSpec }>((tie) => {
   const make = (kind: NodeSpec['kind'], children: fc.Arbitrary<NodeSpec[]>, final: fc.Arbitrary<boolean>) =>
     fc.record({ ...calm, kind: fc.constant(kind), children, final }).map(present) as fc.Arbitrary<NodeSpec>
   const atomic = make('atomic', fc.constant([]), fc.constant(false))
-  const compound = make('compound', fc.array(tie('node'), { minLength: 1, maxLength: 3 }), fc.boolean())
+  const compound = make('compound', fc.array(tie('node'), { minLength: 1, maxLength: 2 }), fc.boolean())
   const regions = fc.array(tie('compound'), { minLength: 2, maxLength: 2 })
   return {
     node: fc.oneof(
@@ -155,7 +163,7 @@ const { node } = fc.letrec<{ node: NodeSpec; compound: NodeSpec }>((tie) => {
 const root: fc.Arbitrary<NodeSpec> = fc.record({
   ...behaviour,
   kind: fc.constant('compound' as const),
-  children: fc.array(node, { minLength: 2, maxLength: 4 }),
+  children: fc.array(node, { minLength: 2, maxLength: 3 }),
   final: fc.boolean(),
   history: fc.constant('none' as const),
   after: few(behaviour.after),

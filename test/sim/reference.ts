@@ -13,7 +13,8 @@ export interface Observation {
   readonly context: unknown
   readonly status: string
   readonly output: unknown
-  readonly error: unknown
+  /** Its message: a session keeps an error as data. */
+  readonly error: string | undefined
   readonly tags: readonly string[]
   /** When the pending timers are due, in ms since the epoch, sorted. */
   readonly deadlines: readonly number[]
@@ -69,8 +70,8 @@ const work = {
   getPersistedSnapshot: (snapshot: WorkSnapshot) => snapshot,
 }
 
-/** Plain XState fails at the start, where a session does not. */
-export class CannotBegin extends Error {}
+/** Plain XState itself goes wrong: there is nothing to compare with. */
+export class XStateFault extends Error {}
 
 export class Reference {
   /** What the machine has shown of itself, by name. */
@@ -81,6 +82,7 @@ export class Reference {
   readonly #machine: AnyStateMachine
   readonly #observations: Observation[] = []
   #actor: Actor<AnyStateMachine> | undefined
+  #fault: XStateFault | undefined
 
   constructor(spec: MachineSpec) {
     this.#machine = buildMachine(spec, {
@@ -91,6 +93,7 @@ export class Reference {
 
   /** The next observation that no record has been compared with. */
   take(): Observation | undefined {
+    if (this.#fault) throw this.#fault
     return this.#observations.shift()
   }
 
@@ -102,11 +105,16 @@ export class Reference {
     this.#clock.nowMs = atMs
     const inspect = (event: InspectionEvent): void => this.#notice(event)
     this.#actor = createActor(this.#machine, { clock: this.#clock as never, input, inspect } as never)
-    const observe = (): void => void this.#observations.push(this.#observe())
+    const observe = (): void => {
+      if (!isLegal((this.#live.getSnapshot() as any)._nodes))
+        this.#fault ??= new XStateFault('it is in two states at once')
+      this.#observations.push(this.#observe())
+    }
+    this.#watchIds(this.#actor.system)
     this.#actor.subscribe({ next: observe, error: observe })
     this.#actor.start()
     // XState frees the systemId of a stopped child only in an actor that runs: such a machine cannot begin at all.
-    if (/already exists/.test(String(this.#actor.getSnapshot().error))) throw new CannotBegin()
+    if (/already exists/.test(String(this.#actor.getSnapshot().error))) throw new XStateFault('it cannot begin')
   }
 
   send(event: AnyEvent, atMs: number): void {
@@ -156,10 +164,22 @@ export class Reference {
     const active = Object.keys(children).filter((id) => children[id].getSnapshot().status === 'active')
     const ended = status !== 'active'
     return {
-      ...{ value, context, status, output, error, history },
+      ...{ value, context, status, output, history },
+      error: messageOf(error),
       tags: [...tags].sort(),
       deadlines: ended ? [] : this.#clock.deadlines,
       steps: ended ? [] : active.sort(),
+    }
+  }
+
+  /** Of two pending timers with one id XState can cancel one, or none once one has fired: the session can cancel both. */
+  #watchIds(system: any): void {
+    const schedule = system.scheduler.schedule
+    system.scheduler.schedule = (source: any, target: any, event: any, delay: number, id?: string): void => {
+      if (`${source.sessionId}.${id}` in system._snapshot._scheduledEvents) {
+        this.#fault ??= new XStateFault('two timers have one id')
+      }
+      schedule(source, target, event, delay, id)
     }
   }
 
@@ -168,20 +188,38 @@ export class Reference {
     if (inspected.type !== '@xstate.microstep') return
     const { event, _transitions: transitions } = inspected as any
     const remembered = (this.#actor?.getSnapshot() as any)?.historyValue ?? {}
-    for (const { eventType, target, actions } of transitions) {
+    for (const { eventType, target, description } of transitions) {
       this.features.add(featureOf(eventType ?? '', event))
+      if (description === 'guarded') this.features.add('guard')
       for (const node of target ?? []) {
         if (node.type === 'history' && remembered[node.id]) this.features.add(`${node.history} history`)
       }
-      for (const action of actions) if (action.type) this.features.add(action.type)
     }
   }
 }
 
+/** Of a compound state exactly one child is active, of a parallel one all. */
+function isLegal(nodes: readonly any[]): boolean {
+  const active = new Set(nodes)
+  return nodes.every(({ type, states }) => {
+    const children = Object.values<any>(states).filter((child) => child.type !== 'history')
+    const count = children.filter((child) => active.has(child)).length
+    return type === 'compound' ? count === 1 : count === children.length
+  })
+}
+
+const BY_EVENT: { readonly [prefix: string]: string } = {
+  'xstate.after': 'after',
+  'xstate.done.state': 'nested final',
+  'xstate.done.actor': 'step done',
+  'xstate.error.actor': 'step failed',
+}
+
 function featureOf(eventType: string, event: AnyEvent): string {
   if (eventType === '') return 'always'
-  for (const part of ['after', 'done.state', 'done.actor', 'error.actor']) {
-    if (eventType.startsWith(`xstate.${part}`)) return part
-  }
-  return event.via ?? 'outside'
+  const prefix = Object.keys(BY_EVENT).find((start) => eventType.startsWith(start))
+  return prefix ? (BY_EVENT[prefix] as string) : (event.via ?? 'event')
 }
+
+export const messageOf = (error: unknown): string | undefined =>
+  error === undefined ? undefined : (error as Error).message

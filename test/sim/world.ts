@@ -113,7 +113,9 @@ function followed(inner: Journal, onAppend: (appended: Appended) => void): Journ
       return inner.pending
     },
     append(record, waiter) {
-      const settled = (): void => void (entry.settled = true)
+      const settled = (): void => {
+        entry.settled = true
+      }
       const position = inner.append(record, {
         durable(at, bytes) {
           settled()

@@ -1,0 +1,49 @@
+// Plants faults in the sources, one at a time, and runs the tests that must catch each; a fault that stays green is a hole.
+// `node scripts/plant.js` plants all of test/planted.json, `node scripts/plant.js <name>…` some. Works on a copy of the tree.
+import { spawnSync } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const root = join(import.meta.dirname, '..')
+const planted = JSON.parse(readFileSync(join(root, 'test', 'planted.json'), 'utf8'))
+const names = process.argv.slice(2)
+const chosen = names.length === 0 ? planted : planted.filter(({ name }) => names.includes(name))
+const copy = mkdtempSync(join(tmpdir(), 'holdfast-plant-'))
+
+for (const name of ['src', 'machines', 'test', 'examples', 'package.json', 'tsconfig.json', 'vitest.config.ts']) {
+  cpSync(join(root, name), join(copy, name), { recursive: true })
+}
+symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
+
+let missed = 0
+try {
+  for (const fault of chosen) {
+    const outcome = plant(fault)
+    if (outcome !== 'caught') missed++
+    console.log(`${outcome.padEnd(8)} ${fault.name}  (${fault.tests.join(', ')})`)
+  }
+} finally {
+  rmSync(copy, { recursive: true, force: true })
+}
+console.log(`${chosen.length - missed} of ${chosen.length} planted faults caught`)
+process.exitCode = missed === 0 ? 0 : 1
+
+/** Caught when a named test fails; missed when all pass; unplanted when the text to replace is not there exactly once. */
+function plant({ file, find, replace, tests }) {
+  const path = join(copy, file)
+  const source = readFileSync(path, 'utf8')
+  if (source.split(find).length !== 2) return 'unplanted'
+  writeFileSync(
+    path,
+    source.replace(find, () => replace),
+  )
+  try {
+    const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs')
+    const args = [vitest, 'run', '--bail=1', ...tests]
+    const { status } = spawnSync(process.execPath, args, { cwd: copy, stdio: 'ignore', timeout: 300_000 })
+    return status === 0 ? 'MISSED' : 'caught'
+  } finally {
+    writeFileSync(path, source)
+  }
+}

@@ -1,0 +1,232 @@
+// R8: nothing leaves a session before the record that caused it is durable.
+// At every exit (acknowledgement, refusal, step, retry, custom action, emitted event, observer of one session and of all,
+// result, an event that a timer brings) the power is cut in a copy of the world, at its worst: all that is unsynced is lost.
+// The record that the exit comes from must be found there.
+
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { assign, emit, raise, setup } from 'xstate'
+import { defineSession } from '../../src/define.js'
+import { isHoldfastError } from '../../src/errors.js'
+import { openFileJournal } from '../../src/files/journal.js'
+import type { Session } from '../../src/handle.js'
+import type { Pool } from '../../src/pool.js'
+import { NOWHERE, type Position, type TransitionRecord } from '../../src/record.js'
+import { step } from '../../src/steps.js'
+import { createVirtualClock } from '../../src/testing/clock.js'
+import { createCrashDisk } from '../../src/testing/disk.js'
+import { openWorld, settle, type World } from './world.js'
+
+const RUNS = Number(process.env.HOLDFAST_RUNS ?? 600)
+
+/** Exits so far, by what they are, and those whose record was not durable. */
+class Watch {
+  readonly counts: Map<string, number> = new Map()
+  readonly leaks: string[] = []
+  world: World | undefined
+  #durable: Position = 0
+  #calls = -1
+
+  out(what: string, cause: Position): void {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + 1)
+    if (cause >= this.#durableEnd())
+      this.leaks.push(`${what}, of the record at ${cause}, with ${this.#durable} durable`)
+  }
+
+  /** Position of the last record of a session that passes. */
+  cause(session: string, passes: (record: TransitionRecord) => boolean): Position {
+    const found = this.world?.appended.findLast(({ record }) => record.session === session && passes(record))
+    return found?.position ?? Number.POSITIVE_INFINITY
+  }
+
+  #durableEnd(): Position {
+    const { disk } = this.world as World
+    if (disk.callCount !== this.#calls) {
+      this.#calls = disk.callCount
+      this.#durable = openFileJournal(disk.crash(), createVirtualClock()).journal.end
+    }
+    return this.#durable
+  }
+}
+
+/** The watch of the life that is being lived; the machine's custom action speaks to it. */
+let watch = new Watch()
+
+type Work = (input: { text: string }) => Promise<string>
+
+const kind = defineSession({
+  kind: 'watched',
+  version: 1,
+  steps: 'sim:steps',
+  machine: setup({
+    types: {
+      context: {} as { id: string; count: number },
+      input: {} as { id: string },
+      events: {} as { type: 'act'; n: number } | { type: 'work' | 'wait' | 'ring' | 'close' | 'open' | 'finish' },
+      emitted: {} as { type: 'acted'; n: number },
+    },
+    actors: { work: step<Work>('work', { attempts: 3, backoffMs: 5 }) },
+  }).createMachine({
+    id: 'watched',
+    context: ({ input }) => ({ id: input.id, count: 0 }),
+    initial: 'open',
+    states: {
+      open: {
+        on: {
+          act: {
+            actions: [
+              assign({ count: ({ context }) => context.count + 1 }),
+              ({ context, event }) =>
+                watch.out(
+                  'action',
+                  watch.cause(context.id, (record) => record.event.n === event.n),
+                ),
+              emit(({ event }) => ({ type: 'acted', n: event.n })),
+            ],
+          },
+          wait: { actions: raise({ type: 'ring' }, { delay: 20 }) },
+          // The timer was armed by the record that set it; that record must have been durable.
+          ring: {
+            actions: ({ context }) =>
+              watch.out(
+                'timer',
+                watch.cause(context.id, ({ event }) => event.type === 'wait'),
+              ),
+          },
+          work: 'working',
+          close: 'closed',
+          finish: 'end',
+        },
+      },
+      working: {
+        invoke: { id: 'work', src: 'work', input: { text: 'x' }, onDone: 'open', onError: 'open' },
+        on: { close: 'closed' },
+      },
+      closed: { on: { open: 'open' } },
+      end: { type: 'final' },
+    },
+  }),
+})
+
+/** Each start of a step comes from the record that has the attempt. */
+function watched(inner: Pool): Pool {
+  return {
+    run(task, listener) {
+      const [session, child, incarnation] = task.idempotencyKey.split('.') as [string, string, string]
+      const first = task.attempt === 1
+      const isCause = ({ seq, attempt }: TransitionRecord): boolean =>
+        first ? seq === Number(incarnation) : attempt?.child === child && attempt.number === task.attempt
+      watch.out(first ? 'step' : 'retry', watch.cause(session, isCause))
+      return inner.run(task, listener)
+    },
+    stats: () => inner.stats(),
+    close: () => inner.close(),
+  }
+}
+
+const life = fc.record({
+  acts: fc.array(
+    fc.record({
+      what: fc.oneof(
+        { weight: 4, arbitrary: fc.constant('act') },
+        { weight: 7, arbitrary: fc.constantFrom('work', 'wait', 'close', 'open', 'finish', 'turn', 'time') },
+      ),
+      who: fc.nat({ max: 2 }),
+    }),
+    { minLength: 5, maxLength: 40 },
+  ),
+  offThread: fc.boolean(),
+})
+
+/** Watches everything that a session lets out. */
+function follow(session: Session): void {
+  const { id } = session
+  session.transitions$({ from: 1 }).subscribe(({ position }) => watch.out('observer', position))
+  session.emitted$().subscribe(({ n }) =>
+    watch.out(
+      'emitted',
+      watch.cause(id, ({ event }) => event.n === n),
+    ),
+  )
+  const ended = (): void =>
+    watch.out(
+      'result',
+      watch.cause(id, ({ status }) => status === 'done'),
+    )
+  session.result().then(ended, () => {})
+}
+
+function send(session: Session, what: string, n: number): void {
+  const sent = session.send({ type: what, ...(what === 'act' && { n }) })
+  // A refusal tells what had been decided by then.
+  const decided = watch.world?.appended.findLast(({ record }) => record.session === session.id)?.position ?? NOWHERE
+  sent.then(
+    ({ position }) => watch.out('acknowledged', position),
+    (error: unknown) => {
+      if (isHoldfastError(error, 'NOT_ACCEPTED', 'SESSION_ENDED')) watch.out('refused', decided)
+    },
+  )
+}
+
+/** Lives one life; gives what leaked. */
+async function live({ acts, offThread }: { acts: readonly { what: string; who: number }[]; offThread: boolean }) {
+  watch = new Watch()
+  let calls = 0
+  const work = async (): Promise<string> => {
+    if (++calls % 2 === 1) throw new Error('once more')
+    return 'done'
+  }
+  const world = await openWorld({
+    disk: createCrashDisk(),
+    kinds: [kind],
+    steps: () => ({ work }),
+    // A limit below zero makes every blocking flush a stall, so that flushing moves off the main thread.
+    journal: { stallMs: offThread ? -1 : 1, segmentBytes: 3000 },
+    wrapPool: watched,
+  })
+  watch.world = world
+  world.runtime.transitions$({ from: 0 }).subscribe(({ position }) => watch.out('observer of all', position))
+  const sessions = await Promise.all([0, 1, 2].map((n) => world.runtime.create(kind, { id: `s${n}` }, { id: `s${n}` })))
+  for (const session of sessions) {
+    watch.out(
+      'created',
+      watch.cause(session.id, ({ seq }) => seq === 1),
+    )
+    follow(session as unknown as Session)
+  }
+  for (const [n, { what, who }] of acts.entries()) {
+    if (what === 'turn') await settle(world)
+    else if (what === 'time') await world.clock.advance(25)
+    else send(sessions[who] as unknown as Session, what, n)
+  }
+  await settle(world)
+  await world.clock.advance(200)
+  await settle(world)
+  await world.runtime.close()
+  return watch
+}
+
+test(`in ${RUNS} lives nothing leaves a session before its record is durable`, async () => {
+  const totals = new Map<string, number>()
+  const property = fc.asyncProperty(life, async (told) => {
+    const { leaks, counts } = await live(told)
+    for (const [what, count] of counts) totals.set(what, (totals.get(what) ?? 0) + count)
+    expect(leaks).toEqual([])
+  })
+  await fc.assert(property, { numRuns: RUNS, seed: Number(process.env.HOLDFAST_SEED ?? 8) })
+  console.log(`exits: ${[...totals].map(([what, count]) => `${what} ${count}`).join(', ')}`)
+  const kinds = [
+    'acknowledged',
+    'refused',
+    'created',
+    'step',
+    'retry',
+    'timer',
+    'action',
+    'emitted',
+    'observer',
+    'observer of all',
+    'result',
+  ]
+  for (const what of kinds) expect(totals.get(what) ?? 0, what).toBeGreaterThan(RUNS / 10)
+}, 200_000)
