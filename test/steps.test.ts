@@ -174,6 +174,23 @@ test('re-entering the state starts a new incarnation; the result of the old one 
   expect(session.snapshot().context.result).toBe('from 2')
 })
 
+test('a result that comes while the re-entry is on its way to the disk is fenced off too', async () => {
+  const release: (() => void)[] = []
+  const work: Work = (_, { idempotencyKey }) =>
+    new Promise((resolve) => release.push(() => resolve(`from ${idempotencyKey.split('.').at(-1)}`)))
+  const kind = kindOf()
+  await using runtime = await house([kind], { work }).open()
+  const session = await runtime.create(kind)
+  await expect.poll(() => release.length).toBe(1)
+  const again = session.send({ type: 'again' })
+  release[0]?.()
+  await again
+  await expect.poll(() => release.length).toBe(2)
+  release[1]?.()
+  await session.result()
+  expect(session.snapshot().context.result).toBe('from 2')
+})
+
 test('progress and chunks are shown while a step runs, and its last progress is kept with the result', async () => {
   const work: Work = async (_, { progress, emit }) => {
     progress(50, 'half')
