@@ -101,15 +101,39 @@ function compareArrays(
   while (head < shorter && before[head] === after[head]) head++
   let tail = 0
   while (tail < shorter - head && before[before.length - 1 - tail] === after[after.length - 1 - tail]) tail++
-  if (before.length === after.length) {
+  const slid = head + tail === 0 ? slide(before, after) : 0
+  if (slid > 0) {
+    const kept = before.length - slid
+    operations.push([path, 0, slid])
+    spliceIn(after.slice(kept), kept, 0, name, path, operations)
+  } else if (before.length === after.length) {
     for (let index = head; index < after.length - tail; index++) {
       if (before[index] !== after[index]) compare(before[index], after[index], name, [...path, index], operations)
     }
   } else {
-    const items = after.slice(head, after.length - tail)
-    for (let index = 0; index < items.length; index++) sealJson(items[index], name, [...path, head + index])
-    operations.push([path, head, before.length - head - tail, ...items])
+    const removed = before.length - head - tail
+    spliceIn(after.slice(head, after.length - tail), head, removed, name, path, operations)
   }
+}
+
+function spliceIn(
+  items: readonly unknown[],
+  index: number,
+  removed: number,
+  name: string,
+  path: JsonPath,
+  operations: Operation[],
+): void {
+  for (const [at, item] of items.entries()) sealJson(item, name, [...path, index + at])
+  if (items.length + removed > 0) operations.push([path, index, removed, ...items])
+}
+
+/** How many items have left at the head of a window that slid, such as `[...old.slice(1), item]`; 0 when it did not. */
+function slide(before: readonly unknown[], after: readonly unknown[]): number {
+  const slid = after.length > 1 ? before.indexOf(after[0]) : -1
+  if (slid <= 0 || before.length - slid > after.length) return 0
+  for (let index = slid + 1; index < before.length; index++) if (before[index] !== after[index - slid]) return 0
+  return slid
 }
 
 const isObject = (value: unknown): value is Fields =>

@@ -285,3 +285,12 @@ function json(): fc.Arbitrary<Changeable> {
     ),
   })).value
 }
+
+test('a window that slides gives a patch of what has left and what has come, whatever its length', () => {
+  const before = Object.freeze(Array.from({ length: 1000 }, (_, index) => Object.freeze({ index })))
+  const after = [...before.slice(2), { index: 1000 }, { index: 1001 }]
+  expect(diffAndSeal(before, after, 'context')).toEqual([
+    [[], 0, 2],
+    [[], 998, 0, { index: 1000 }, { index: 1001 }],
+  ])
+})
