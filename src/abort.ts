@@ -6,12 +6,17 @@ import { HoldfastError } from './errors.js'
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise
   return new Promise((resolve, reject) => {
-    const abort = (): void =>
-      reject(
-        new HoldfastError('ABORTED', 'the call was given up; what was sent may still happen', { cause: signal.reason }),
-      )
+    const abort = (): void => reject(aborted(signal, 'the call was given up; what was sent may still happen'))
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
     if (signal.aborted) return abort()
     signal.addEventListener('abort', abort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
   })
 }
+
+/** Throws ABORTED when the signal has been aborted already: then nothing has been sent. */
+export function refuseAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw aborted(signal, 'the call was given up before it was made; nothing was sent')
+}
+
+const aborted = (signal: AbortSignal, message: string): HoldfastError =>
+  new HoldfastError('ABORTED', message, { cause: signal.reason })

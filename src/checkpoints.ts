@@ -26,6 +26,7 @@ export class Checkpoints {
   readonly #sizes: WeakMap<LiveSession, number> = new WeakMap()
   #indexed: Position
   #indexing: Promise<void> | undefined
+  #indexKept = false
 
   constructor(journal: Journal, snapshots: Snapshots, registry: Registry, onError: (error: unknown) => void) {
     this.#journal = journal
@@ -74,16 +75,21 @@ export class Checkpoints {
   }
 
   async #write(session: LiveSession): Promise<void> {
-    this.#sizes.set(session, session.bytesSinceSnapshot)
     try {
-      await this.#snapshots.write(session.state())
+      this.#sizes.set(session, await this.#snapshots.write(session.state()))
       if (!this.#registry.get(session.id)) this.#snapshots.remove(session.id)
     } catch (error) {
       this.#onError(error)
     }
   }
 
+  /** Leaves the index as it is: it alone proves that records are lost, as long as their sessions are parked. */
+  keepIndex(): void {
+    this.#indexKept = true
+  }
+
   async #writeIndex(): Promise<void> {
+    if (this.#indexKept) return
     this.#indexed = this.#journal.end
     try {
       await this.#snapshots.writeIndex({ through: this.#indexed, entries: [...this.#registry.entries()] })

@@ -127,6 +127,10 @@ export class Engine {
     this.#refusable = refusable
     this.#freeSystemId(event)
     this.#actor?.send(event)
+    if ((this.#commit as Commit | undefined) !== undefined) {
+      this.#commit = undefined
+      throw new Error('a decision was asked for inside another')
+    }
     this.#rethrow()
   }
 

@@ -26,16 +26,16 @@ export class Feeds {
   }
 
   /** The session is over: its observers have seen everything. */
-  end(id: string): void {
-    this.#transitions.end(id)
-    this.#emitted.end(id)
+  end(id: string, error?: Error): void {
+    this.#transitions.end(id, error)
+    this.#emitted.end(id, error)
   }
 
-  endAll(): void {
-    this.all.end()
-    this.updates.end()
-    this.#transitions.endAll()
-    this.#emitted.endAll()
+  endAll(error?: Error): void {
+    this.all.end(error)
+    this.updates.end(error)
+    this.#transitions.endAll(error)
+    this.#emitted.endAll(error)
   }
 
   transitions(id: string): Broadcast<Transition>['listen'] {
@@ -73,12 +73,12 @@ class Topics<T> {
     }
   }
 
-  end(id: string): void {
-    this.#broadcasts.get(id)?.end()
+  end(id: string, error?: Error): void {
+    this.#broadcasts.get(id)?.end(error)
     this.#broadcasts.delete(id)
   }
 
-  endAll(): void {
-    for (const id of [...this.#broadcasts.keys()]) this.end(id)
+  endAll(error?: Error): void {
+    for (const id of [...this.#broadcasts.keys()]) this.end(id, error)
   }
 }

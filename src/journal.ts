@@ -33,8 +33,8 @@ export interface ReadableJournal {
   /** The durable record at a position that `append` or `scan` gave. Throws JOURNAL_CORRUPT naming file and offset. */
   read(position: Position): TransitionRecord
   /** The durable records from a position on, in order, up to where the durable part ended when the scan began. What is
-   * damaged is skipped and reported when the journal is opened. */
-  scan(from: Position): IterableIterator<JournalEntry>
+   * damaged is skipped, and `onDamage` hears of it. */
+  scan(from: Position, onDamage?: (damage: Damage) => void): IterableIterator<JournalEntry>
 }
 
 export interface Journal extends ReadableJournal {

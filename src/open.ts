@@ -173,7 +173,7 @@ async function writeDirectoryFile(
 function unwritable(disk: Disk, cause: unknown): unknown {
   const code = (cause as { code?: string }).code ?? ''
   if (cause instanceof HoldfastError) return cause
-  if (['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST'].includes(code)) {
+  if (['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ENOENT'].includes(code)) {
     return new HoldfastError(
       'DIRECTORY_NOT_WRITABLE',
       `${disk.location} cannot be written (${code}); make it writable or choose another directory`,

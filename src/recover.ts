@@ -18,11 +18,19 @@ export interface Recovery {
   readonly damage: readonly Damage[]
 }
 
+export interface Recovered {
+  /** What is known to be damaged, in the last segment and in what was scanned of the others. */
+  readonly damage: readonly Damage[]
+  /** True when the index knows of records that the journal has lost. */
+  readonly lost: boolean
+}
+
 /** Fills the registry; parks what cannot be trusted. */
-export function recover(recovery: Recovery): void {
-  const { journal, registry, supervisor, damage } = recovery
+export function recover(recovery: Recovery): Recovered {
+  const { journal, registry, supervisor } = recovery
+  const damage = [...recovery.damage]
   const { from, lost } = loadIndex(recovery)
-  for (const { position, record } of journal.scan(from)) {
+  for (const { position, record } of journal.scan(from, (found) => noteOnce(damage, found))) {
     try {
       registry.follow(record, position)
     } catch (error) {
@@ -39,6 +47,12 @@ export function recover(recovery: Recovery): void {
       if (entry) supervisor.park(entry, new HoldfastError('JOURNAL_CORRUPT', message, { details: { file, offset } }))
     }
   }
+  return { damage, lost: lost.length > 0 }
+}
+
+/** The last segment is looked at twice: when it is opened, and by the scan. */
+function noteOnce(damage: Damage[], found: Damage): void {
+  if (!damage.some(({ file, offset }) => file === found.file && offset === found.offset)) damage.push(found)
 }
 
 /**

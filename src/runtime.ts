@@ -2,7 +2,7 @@
 // Every call to a session goes through here to the session that is live, or is restored for it. After the journal has
 // failed it serves reads and refuses writes, until it is opened again.
 
-import { abortable } from './abort.js'
+import { abortable, refuseAborted } from './abort.js'
 import type { Chance } from './chance.js'
 import { Checkpoints } from './checkpoints.js'
 import type { Clock } from './clock.js'
@@ -110,7 +110,6 @@ export class Runtime implements AsyncDisposable {
     this.#ports = ports
     this.#kinds = byName(options.kinds)
     this.#logger = options.logger ?? consoleLogger
-    this.#damage = options.damage ?? []
     this.#timers = new Timers(ports.clock)
     this.#sessionHost = this.#makeSessionHost(options.mailboxLimit ?? 10_000)
     this.#streamHost = {
@@ -119,17 +118,22 @@ export class Runtime implements AsyncDisposable {
     }
     const { snapshots } = ports
     const [registry, kinds, logger] = [this.#registry, this.#kinds, this.#logger]
-    this.#supervisor = new Supervisor({ session: this.#sessionHost, snapshots, registry, kinds, logger })
-    recover({
+    this.#supervisor = new Supervisor({
+      ...{ session: this.#sessionHost, snapshots, registry, kinds, logger },
+      parked: (id, reason) => this.#feeds.end(id, reason),
+    })
+    const recovered = recover({
       ...{ snapshots, registry },
       journal: ports.journal,
       supervisor: this.#supervisor,
-      damage: this.#damage,
+      damage: options.damage ?? [],
     })
+    this.#damage = recovered.damage
     this.#verbs = this.#makeVerbs()
     this.#checkpoints = new Checkpoints(ports.journal, snapshots, registry, (err) =>
       this.#logger.warn({ err }, 'a snapshot could not be written; the journal has everything'),
     )
+    if (recovered.lost) this.#checkpoints.keepIndex()
     this.sessions = this.#makeSessions()
     this.#supervisor.start()
   }
@@ -143,6 +147,7 @@ export class Runtime implements AsyncDisposable {
     ...[input, options = {}]: CreateArguments<TMachine>
   ): Promise<Session<TMachine>> {
     this.#assertWritable()
+    refuseAborted(options.signal)
     if (this.#kinds.get(kind.kind) !== kind) throw unknownKind(kind.kind)
     const admitted = admitInput(kind, input)
     const created = options.idempotencyKey === undefined ? undefined : creationKey(options.idempotencyKey, admitted)
@@ -153,6 +158,7 @@ export class Runtime implements AsyncDisposable {
       const existing = this.#createdBefore(kind, created)
       if (existing) return existing as unknown as Session<TMachine>
     }
+    this.#assertWritable() // again: waiting for another call may have taken a while
     const id = options.id === undefined ? this.#ports.chance.id() : admitId(options.id)
     if (this.#registry.get(id) || this.#creating.has(id)) {
       throw new HoldfastError('SESSION_EXISTS', `there is a session ${id} already; choose another id or leave it out`)
@@ -266,7 +272,7 @@ export class Runtime implements AsyncDisposable {
       session: this.#sessionHost,
       stream: this.#streamHost,
       assertWritable: () => this.#assertWritable(),
-      closed: () => this.#closing !== undefined,
+      over: () => (this.#closing ? closed() : this.#failure),
     })
   }
 
@@ -337,6 +343,7 @@ export class Runtime implements AsyncDisposable {
     })
     this.#logger.error({ err: cause }, this.#failure.message)
     this.#supervisor.stop(this.#failure)
+    this.#feeds.endAll(this.#failure)
   }
 
   #assertWritable(): void {

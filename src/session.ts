@@ -173,7 +173,9 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
 
   post(event: RecordedEvent): void {
     try {
-      this.#deliver({ kind: 'send', event: copyJson(event, 'event'), sender: undefined })
+      const copied = copyJson(event, 'event')
+      // XState is still inside the actor's mailbox: there a decision would only be queued.
+      queueMicrotask(() => this.#deliver({ kind: 'send', event: copied, sender: undefined }))
     } catch (error) {
       this.#host.report(this, error)
     }
@@ -225,7 +227,17 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
       this.#handle(delivery)
     } catch (error) {
       if ('sender' in delivery) this.#refuse(delivery.sender, error)
-      else this.#halt(error)
+      else if (isStorage(error)) this.#halt(error)
+      else this.#giveUp(error)
+    }
+  }
+
+  /** What happened inside cannot be recorded as it is, and nobody is there to refuse it to: this session ends, no other. */
+  #giveUp(cause: unknown): void {
+    try {
+      this.#end({ type: 'holdfast.failed' }, cause, addNothing)
+    } catch (error) {
+      this.#halt(error)
     }
   }
 
@@ -268,7 +280,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     } catch (error) {
       if (from || isStorage(error)) throw error
       // Plain XState ends in error when a transition throws, and nobody is there to be told otherwise.
-      this.#end(event, error, complete)
+      this.#end(isHoldfastError(error, 'RECORD_TOO_LARGE') ? { type: event.type } : event, error, complete)
     }
   }
 
@@ -289,11 +301,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
         return this.#attempt(run.id, { ...child, attempt: child.attempt + 1, failures, notBefore }, outcome.error)
       }
     }
-    const event =
-      outcome.kind === 'done'
-        ? { type: `xstate.done.actor.${run.id}`, output: outcome.output, actorId: run.id }
-        : { type: `xstate.error.actor.${run.id}`, error: outcome.error, actorId: run.id }
-    this.#decide(copyJson(event, 'event'), undefined, (record) => {
+    this.#decide(resultOf(run.id, outcome), undefined, (record) => {
       record.finished = run.id
       if (progress) record.progress = progress
     })
@@ -428,6 +436,9 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
 
   #finish(): void {
     this.#effects?.stop('the session has ended')
+    // A restart that was waiting is off; whoever waited for it is told that it is over.
+    this.#paused = false
+    this.#drain()
     this.#engine = undefined
     this.#host.ended(this)
   }
@@ -439,6 +450,18 @@ const addNothing: Complete = () => {}
 
 const takeMessage: Complete = (record) => {
   record.taken = true
+}
+
+/** The event of a step's end. An output that is too deep for an event is an error that the machine can handle. */
+function resultOf(id: string, outcome: Exclude<Outcome, { kind: 'cancelled' }>): RecordedEvent {
+  const failed = (error: ErrorEnvelope): RecordedEvent =>
+    copyJson({ type: `xstate.error.actor.${id}`, error, actorId: id }, 'event')
+  if (outcome.kind === 'failed') return failed(outcome.error)
+  try {
+    return copyJson({ type: `xstate.done.actor.${id}`, output: outcome.output, actorId: id }, 'event')
+  } catch (error) {
+    return failed(encodeError(error))
+  }
 }
 
 function attemptTo(action: () => void, errors: unknown[]): void {

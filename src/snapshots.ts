@@ -9,7 +9,7 @@ export interface Snapshots {
    * Replaces the snapshot of a session by `state` as it is now, durably. Writes of the same session take turns.
    * Rejects with DISK_FULL or DISK_FAILED; the old snapshot is then intact (or, if only the last sync failed, the new one).
    */
-  write(state: SessionState): Promise<void>
+  write(state: SessionState): Promise<number>
   /** The last snapshot of a session, or undefined when there is none. A damaged one is moved to quarantine and counts as
    * none; `onDamage` hears of it. Throws FORMAT_NEWER when a newer Holdfast wrote it, DISK_FAILED when it cannot be read. */
   read(id: string): SessionState | undefined

@@ -50,8 +50,6 @@ interface Active {
 export class StepRunner {
   readonly #host: StepRunnerHost
   readonly #active: Map<string, Active> = new Map()
-  /** Steps told to stop whose end is not known yet. */
-  readonly #ending: Set<Promise<unknown>> = new Set()
 
   constructor(host: StepRunnerHost) {
     this.#host = host
@@ -79,11 +77,6 @@ export class StepRunner {
     for (const id of [...this.#active.keys()]) this.stop(id, reason)
   }
 
-  /** Resolves when every step that was told to stop has ended or is gone. */
-  async ended(): Promise<void> {
-    await Promise.all(this.#ending)
-  }
-
   #run(active: Active): void {
     const { run } = active
     delete active.waiting
@@ -99,13 +92,11 @@ export class StepRunner {
       ...(policy.queueTimeoutMs !== undefined && { queueTimeoutMs: policy.queueTimeoutMs }),
     }
     active.task = this.#host.pool.run(task, this.#listen(active))
-    const end = active.task.outcome.then((outcome) => {
-      this.#ending.delete(end)
+    void active.task.outcome.then((outcome) => {
       if (this.#active.get(run.id) !== active) return
       this.#active.delete(run.id)
       this.#host.settled(run, outcome, active.progress)
     })
-    this.#ending.add(end)
   }
 
   #listen(active: Active): TaskListener {

@@ -20,6 +20,8 @@ export interface SupervisorHost {
   readonly registry: Registry
   readonly kinds: ReadonlyMap<string, AnySessionKind>
   readonly logger: Logger
+  /** A session can no longer run: whoever waits for it is told why. */
+  parked(id: string, reason: HoldfastError): void
 }
 
 /** A session that exists but cannot run, and why. */
@@ -41,6 +43,8 @@ export class Supervisor {
   readonly #restarts: Map<string, Cancel> = new Map()
   /** When a session that sleeps must be started: one alarm each, for its next timer. */
   readonly #alarms: Map<string, Cancel> = new Map()
+
+  #stopped = false
 
   constructor(host: SupervisorHost) {
     this.#host = host
@@ -88,6 +92,11 @@ export class Supervisor {
     return this.#restore(entry)
   }
 
+  /** Why a session is parked, if it is. */
+  reasonParked(id: string): HoldfastError | undefined {
+    return this.#parked.get(id)?.reason
+  }
+
   /** Gives up a session until somebody mends the cause. */
   park(entry: { readonly id: string; readonly kind: string }, cause: unknown): HoldfastError {
     const { id, kind } = entry
@@ -102,6 +111,7 @@ export class Supervisor {
     this.#live.get(id)?.halt(reason)
     this.#live.delete(id)
     this.#host.logger.error({ session: id, err: reason }, reason.message)
+    this.#host.parked(id, reason)
     return reason
   }
 
@@ -131,6 +141,7 @@ export class Supervisor {
 
   /** Stops everything; nothing is recorded, so all of it goes on when the runtime is opened again. */
   stop(reason: Error): void {
+    this.#stopped = true
     for (const cancel of [...this.#restarts.values(), ...this.#alarms.values()]) cancel()
     for (const session of this.#live.values()) session.halt(reason)
   }
@@ -149,10 +160,10 @@ export class Supervisor {
       // What was decided before the crash is on its way; the restart goes on from behind it.
       if (!session.quiet) await this.#host.session.journal.flush()
       this.#restarts.delete(session.id)
-      if (this.#live.has(session.id)) session.restart()
+      if (this.#live.has(session.id) && !this.#stopped) session.restart()
     } catch (error) {
       this.#restarts.delete(session.id)
-      this.park(session.identity, error)
+      if (!this.#stopped) this.park(session.identity, error)
     }
   }
 

@@ -1,7 +1,7 @@
 // What a session handle can ask, answered: the way from an id to the session that is live, or is restored for it.
 // It shows durable state only, and refuses writes once nothing can be recorded.
 
-import { abortable } from './abort.js'
+import { abortable, refuseAborted } from './abort.js'
 import type { AnySessionKind } from './define.js'
 import { admitEvent } from './door.js'
 import { tagsOf } from './durable.js'
@@ -32,7 +32,8 @@ export interface VerbsHost {
   readonly stream: StreamHost
   /** Throws when nothing can be recorded. */
   assertWritable(): void
-  closed(): boolean
+  /** Why nothing more can happen: the runtime is closed, or cannot record. */
+  over(): HoldfastError | undefined
 }
 
 export class Verbs implements SessionVerbs {
@@ -45,6 +46,7 @@ export class Verbs implements SessionVerbs {
   send(id: string, event: unknown, { signal }: CallOptions): Promise<Transition> {
     try {
       this.#host.assertWritable()
+      refuseAborted(signal)
       const session = this.#host.supervisor.activate(id)
       const kind = this.#host.kinds.get(session.identity.kind) as AnySessionKind
       return abortable(session.send(admitEvent(kind, event)), signal)
@@ -55,6 +57,7 @@ export class Verbs implements SessionVerbs {
 
   async delete(id: string, { signal }: CallOptions): Promise<void> {
     this.#host.assertWritable()
+    refuseAborted(signal)
     await abortable(this.#deletable(this.#entry(id)).delete(), signal)
   }
 
@@ -92,9 +95,9 @@ export class Verbs implements SessionVerbs {
       replay: (from) => this.#replay(id, from),
       numberOf: (transition) => transition.seq,
       listen: (listener, ended) => {
-        const leave = feeds.transitions(id)(listener, ended)
-        if (registry.get(id)?.status !== 'active') feeds.end(id)
-        return leave
+        if (registry.get(id)?.status === 'active') return feeds.transitions(id)(listener, ended)
+        ended()
+        return () => {}
       },
     }
     return replayThenLive(source, options, stream)
@@ -158,17 +161,22 @@ export class Verbs implements SessionVerbs {
           const snapshot = this.snapshot(id)
           if (test(snapshot)) resolve(snapshot)
           else if (over || snapshot.status !== 'active') throw endedFirst(id, snapshot)
-          else return
+          else {
+            const never = this.#host.over() ?? this.#host.supervisor.reasonParked(id)
+            if (!never) return
+            throw never
+          }
         } catch (error) {
           reject(error)
         }
         leave()
+        signal?.removeEventListener('abort', leave)
       }
       leave = this.#host.feeds.transitions(id)(
         () => look(false),
-        () => (this.#host.closed() ? reject(closed()) : look(true)),
+        (error) => (error ? reject(error) : look(this.#host.over() === undefined)),
       )
-      signal?.addEventListener('abort', () => leave(), { once: true })
+      signal?.addEventListener('abort', leave, { once: true })
       look(false)
     })
   }
@@ -194,5 +202,3 @@ function resultOf(snapshot: SessionSnapshot): unknown {
 
 const endedFirst = (id: string, { status, value }: SessionSnapshot): HoldfastError =>
   new HoldfastError('SESSION_ENDED', `session ${id} ended (${status}, in ${JSON.stringify(value)}) before that came`)
-
-const closed = (): HoldfastError => new HoldfastError('RUNTIME_CLOSED', 'the runtime was closed; open it again')

@@ -349,6 +349,80 @@ test('the transitions of all sessions are replayed from a position in the order 
   await expect.poll(() => seen).toEqual(['a1', 'b1', 'a2', 'b2', 'a3'])
 })
 
+test('what an action sends to its own session is an event of its own; refused, it harms nothing', async () => {
+  const machine = setup({
+    types: { events: {} as { type: 'go' | 'unknown' | 'boom' | 'next' }, context: {} as { seen: number } },
+  }).createMachine({
+    id: 'selfish',
+    context: { seen: 0 },
+    initial: 'a',
+    states: {
+      a: {
+        on: {
+          go: {
+            target: 'b',
+            actions: ({ self }) => {
+              for (const type of ['unknown', 'boom', 'next'] as const) self.send({ type })
+            },
+          },
+        },
+      },
+      b: {
+        on: {
+          boom: {
+            guard: () => {
+              throw new Error('boom')
+            },
+          },
+          next: { actions: assign({ seen: ({ context }) => context.seen + 1 }) },
+        },
+        after: { 30: 'c' },
+      },
+      c: {},
+    },
+  })
+  const selfish = defineSession({ kind: 'selfish', version: 1, machine })
+  const home = house([selfish])
+  await using runtime = await home.open()
+  const session = await runtime.create(selfish)
+  await session.send({ type: 'go' })
+  await session.until(({ value }) => value === 'c')
+  expect(session.snapshot()).toMatchObject({ status: 'active', seq: 4, context: { seen: 1 } })
+  expect(home.log.join()).toContain('an event from within could not be taken')
+})
+
+test('a session that ends while it waits for a restart refuses what waits, and what comes', async () => {
+  await using runtime = await house([counter]).open()
+  const session = await runtime.create(counter, {})
+  const sends = [{ type: 'throwInAction' }, { type: 'finish' }, { type: 'add', by: 1 }] as const
+  expect(await Promise.all(sends.map((event) => codeOf(session.send(event))))).toEqual([
+    'resolved',
+    'resolved',
+    'SESSION_ENDED',
+  ])
+  expect(await codeOf(session.send({ type: 'add', by: 1 }))).toBe('SESSION_ENDED')
+  await session.delete()
+})
+
+test('whoever waits for a session that is parked is told so', async () => {
+  const home = house([counter])
+  const runtime = await home.open()
+  const session = await runtime.create(counter, {})
+  await runtime.close()
+  const next = defineSession({ kind: 'counter', version: 2, machine: counting })
+  await using again = await house([next], {}, home.disk).open()
+  expect(await codeOf(again.session(session.id).result())).toBe('SESSION_PARKED')
+})
+
+test('a call whose signal is aborted already sends nothing', async () => {
+  await using runtime = await house([counter]).open()
+  const session = await runtime.create(counter, {})
+  const signal = AbortSignal.abort()
+  expect(await codeOf(session.send({ type: 'add', by: 1 }, { signal }))).toBe('ABORTED')
+  expect(await codeOf(session.send({ type: 'add', by: 0 }, { signal }))).toBe('ABORTED')
+  expect(session.snapshot().seq).toBe(1)
+})
+
 test('a mailbox that is full refuses, and what is in it still happens', async () => {
   const home = house([counter])
   await using runtime = await home.open()

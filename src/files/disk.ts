@@ -45,7 +45,7 @@ class FileDisk implements Disk {
   }
 
   makeFolder(folder: string): void {
-    const first = fs.mkdirSync(this.#folder(folder), { recursive: true, mode: FOLDER_MODE })
+    const first = makeFolders(this.#folder(folder))
     // The port has no name for what is above the data directory, so its own name is made durable here.
     if (first !== undefined && !isBelow(this.location, first)) {
       for (let above = dirname(this.location); ; above = dirname(above)) {
@@ -196,6 +196,21 @@ function loadLocks(): NativeLocks {
       { cause },
     )
   }
+}
+
+/** As mkdir -p; gives the first folder that it made. Node's own never returns where a folder refuses with ENOENT. */
+function makeFolders(place: string): string | undefined {
+  try {
+    fs.mkdirSync(place, { mode: FOLDER_MODE })
+    return place
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST' && fs.statSync(place).isDirectory()) return undefined
+    if (code !== 'ENOENT' || fs.existsSync(dirname(place))) throw error
+  }
+  const first = makeFolders(dirname(place))
+  fs.mkdirSync(place, { mode: FOLDER_MODE })
+  return first ?? place
 }
 
 function syncFolder(place: string): void {

@@ -147,8 +147,8 @@ export class FileJournal implements Journal {
     return readIn(this.#segments, position, this.#end)
   }
 
-  *scan(from: Position): Generator<JournalEntry> {
-    yield* scanSegments(this.#segments, from, this.#end)
+  *scan(from: Position, onDamage?: (damage: Damage) => void): Generator<JournalEntry> {
+    yield* scanSegments(this.#segments, from, this.#end, onDamage)
   }
 
   stats(): JournalStats {

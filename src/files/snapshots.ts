@@ -41,9 +41,11 @@ class FileSnapshots implements Snapshots {
     this.#onDamage = onDamage
   }
 
-  async write(state: SessionState): Promise<void> {
-    const file = this.#files.file(pathOf(state.id), sessionFormat(state.id))
+  async write(state: SessionState): Promise<number> {
+    const bytes = encodeState(state)
+    const file = this.#files.file(pathOf(state.id), { ...sessionFormat(state.id), encode: () => bytes })
     await new Low(file, state).write()
+    return bytes.length
   }
 
   read(id: string): SessionState | undefined {

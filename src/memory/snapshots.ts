@@ -9,7 +9,9 @@ export function createMemorySnapshots(): Snapshots {
   let index: string | undefined
   return {
     write: async (state) => {
-      states.set(state.id, JSON.stringify(state))
+      const text = JSON.stringify(state)
+      states.set(state.id, text)
+      return text.length
     },
     read: (id) => parsed<SessionState>(states.get(id)),
     remove: (id) => {

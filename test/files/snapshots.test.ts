@@ -185,7 +185,7 @@ describe('a fault of the disk', () => {
   const cases = CODES.flatMap((code) => (['once', 'from then on'] as const).map((when) => [code, when] as const))
   const full = (code: string): boolean => code === 'ENOSPC' || code === 'EDQUOT'
 
-  type Change = (snapshots: Snapshots) => Promise<void>
+  type Change = (snapshots: Snapshots) => Promise<unknown>
   const changes: [string, Change, (disk: Disk) => number | undefined][] = [
     ['a write', (snapshots) => snapshots.write(stateOf('a', 2)), (disk) => reopen(disk).read('a')?.seq],
     [

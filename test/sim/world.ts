@@ -131,7 +131,7 @@ function followed(inner: Journal, onAppend: (appended: Appended) => void): Journ
       return position
     },
     read: (position) => inner.read(position),
-    scan: (from) => inner.scan(from),
+    scan: (from, onDamage) => inner.scan(from, onDamage),
     stats: () => inner.stats(),
     flush: () => inner.flush(),
     close: () => inner.close(),
