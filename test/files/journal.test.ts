@@ -31,7 +31,7 @@ import {
 
 /** Segments of a few records, and a flush that counts as a stall, so that the next ones run off the main thread. */
 const SMALL: FileJournalOptions = { segmentBytes: 500 }
-const OFF_THREAD: FileJournalOptions = { stallMs: -1 }
+const OFF_THREAD: FileJournalOptions = { stallMs: -1, reserveBytes: 0 }
 
 const open = (disk: Disk, options?: FileJournalOptions): ReturnType<typeof openFileJournal> =>
   openFileJournal(disk, createVirtualClock(), options)

@@ -63,7 +63,8 @@ export async function openWorld(options: WorldOptions): Promise<World> {
   const clock = createVirtualClock(options.nowMs ?? START_MS)
   if (onPoint) disk.onCall = (_, call) => void onPoint('before', call)
   const outer = wrapDisk(onPoint ? recordingDisk(disk, (call) => onPoint('after', call)) : disk)
-  const opened = openFileJournal(outer, clock, options.journal)
+  // No reserved space: the states that a cut may leave would only grow by zeros.
+  const opened = openFileJournal(outer, clock, { reserveBytes: 0, ...options.journal })
   const appended: Appended[] = []
   const journal = followed(opened.journal, (entry) => {
     appended.push(entry)
