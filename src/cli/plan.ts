@@ -62,7 +62,10 @@ async function goOn(source: string | undefined, options: PlanOptions, output: Ou
   if (isDrivenPlan(session)) {
     throw new CommandError('NOT_ACCEPTED', 6, `session ${session.id} is driven from outside; there is nothing to run`)
   }
-  if (!isUnfinishedPlan(session)) return session.id
+  if (!isUnfinishedPlan(session)) {
+    output.note(`session ${session.id} was finished already; there was nothing to do`)
+    return session.id
+  }
   return run(session.id, dir, output, (id) => output.note(`session ${id}, going on`))
 }
 

@@ -90,7 +90,7 @@ export class FileJournal implements Journal {
   readonly #epoch: number
   readonly #segmentBytes: number
   readonly #recordBytes: number
-  readonly #reserveBytes: number
+  #reserveBytes: number
   /** How far the segment's space is reserved, as an offset in its file. */
   #reserved: { readonly segment: number; end: number } = { segment: 0, end: 0 }
   readonly #segments: Segment[]
@@ -260,8 +260,12 @@ export class FileJournal implements Journal {
     const end = start + lines.length - segment.base
     if (this.#reserved.segment !== segment.number) this.#reserved = { segment: segment.number, end: 0 }
     if (end <= this.#reserved.end || lines.length > this.#reserveBytes / 16) return
-    writeAllSync(segment.file, new Uint8Array(this.#reserveBytes), end)
-    this.#reserved.end = end + this.#reserveBytes
+    try {
+      writeAllSync(segment.file, new Uint8Array(this.#reserveBytes), end)
+      this.#reserved.end = end + this.#reserveBytes
+    } catch {
+      this.#reserveBytes = 0 // No room to spare is no failure: the batch itself may still find its place.
+    }
   }
 
   #segmentOf(batch: Batch): Segment {

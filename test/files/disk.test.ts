@@ -131,3 +131,12 @@ describe('real files', () => {
     expect(readdirSync('/dev/fd').length).toBe(before)
   })
 })
+
+test.runIf(process.platform === 'linux')(
+  'a folder that cannot be made where its parent refuses is an error, not a hang',
+  () => {
+    expect(() => createFileDisk('/proc/holdfast/data').makeFolder('')).toThrow(
+      expect.objectContaining({ code: 'ENOENT' }),
+    )
+  },
+)

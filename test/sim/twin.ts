@@ -68,7 +68,8 @@ export class Twin {
   #crash: { readonly disk: CrashDisk; readonly nowMs: number } | undefined
   #marks = 0
   readonly #acknowledged = new Map<number, number>()
-  readonly #refused = new Set<number>()
+  /** Refused events: mark -> error code. */
+  readonly #refused = new Map<number, string>()
   readonly #recorded = new Set<number>()
   readonly #notes: string[] = []
 
@@ -199,7 +200,7 @@ export class Twin {
   #refusal(mark: number, error: unknown): void {
     if (!isHoldfastError(error, 'NOT_ACCEPTED', 'DECISION_FAILED', 'SESSION_ENDED')) throw error
     this.features.add(error.code === 'DECISION_FAILED' ? 'rolled back' : 'refused')
-    this.#refused.add(mark)
+    this.#refused.set(mark, error.code)
   }
 
   async #sendAgain(events: readonly MarkedEvent[]): Promise<void> {
@@ -262,7 +263,7 @@ export class Twin {
   /** What the session refused is nothing to plain XState either. */
   #checkRefusal(event: MarkedEvent): void {
     const before = this.#reference.look()
-    if (!this.#refused.has(event.mark) || event.boom || before.status !== 'active') return
+    if (this.#refused.get(event.mark) !== 'NOT_ACCEPTED') return
     this.#reference.send(event, this.#world.clock.now())
     mustEqual(before, this.#reference.take(), `${event.type} was refused`)
   }

@@ -9,9 +9,10 @@ import { createFileSnapshots } from '../../src/files/snapshots.js'
 import { createInlinePool } from '../../src/inline/pool.js'
 import type { Damage, Journal } from '../../src/journal.js'
 import type { Logger } from '../../src/logger.js'
+import { openFiles } from '../../src/open.js'
 import type { Pool } from '../../src/pool.js'
 import type { Position, TransitionRecord } from '../../src/record.js'
-import { createRuntime, type Runtime } from '../../src/runtime.js'
+import { createRuntime, type Ports, type Runtime } from '../../src/runtime.js'
 import type { Snapshots } from '../../src/snapshots.js'
 import { createSeededChance } from '../../src/testing/chance.js'
 import { createVirtualClock, type VirtualClock } from '../../src/testing/clock.js'
@@ -27,6 +28,8 @@ export interface WorldOptions {
   readonly nowMs?: number
   readonly seed?: number
   readonly journal?: FileJournalOptions
+  /** Opens the directory as `openRuntime` does, with its lock and all; the journal then has its own options. */
+  readonly whole?: boolean
   /** The steps, given the clock of this world. */
   readonly steps?: (clock: VirtualClock) => Record<string, unknown>
   /** Called before and after every call to the disk. */
@@ -50,7 +53,6 @@ export interface World {
   readonly journal: Journal
   readonly snapshots: Snapshots
   readonly runtime: Runtime
-  readonly epoch: number
   readonly damage: readonly Damage[]
   /** Every record of this life, in the order of the journal. */
   readonly appended: readonly Appended[]
@@ -63,21 +65,33 @@ export async function openWorld(options: WorldOptions): Promise<World> {
   const clock = createVirtualClock(options.nowMs ?? START_MS)
   if (onPoint) disk.onCall = (_, call) => void onPoint('before', call)
   const outer = wrapDisk(onPoint ? recordingDisk(disk, (call) => onPoint('after', call)) : disk)
-  // No reserved space: the states that a cut may leave would only grow by zeros.
-  const opened = openFileJournal(outer, clock, { reserveBytes: 0, ...options.journal })
+  const complaints: string[] = []
+  const logger = collector(complaints)
+  const modules = options.steps?.(clock) ?? {}
+  const pool = wrapPool(createInlinePool({ clock, load: () => Promise.resolve(modules) }))
+  const chance = createSeededChance(options.seed ?? 1)
+  const { ports, damage } = options.whole
+    ? await openFiles(outer, kinds, clock, chance, logger, () => pool)
+    : openParts(outer, { pool, clock, chance }, complaints, options.journal)
   const appended: Appended[] = []
-  const journal = followed(opened.journal, (entry) => {
+  const journal = followed(ports.journal, (entry) => {
     appended.push(entry)
     options.onAppend?.(entry)
   })
-  const complaints: string[] = []
-  const snapshots = createFileSnapshots(outer, ({ file, reason }) => complaints.push(`${file}: ${reason}`))
-  const modules = options.steps?.(clock) ?? {}
-  const pool = wrapPool(createInlinePool({ clock, load: () => Promise.resolve(modules) }))
-  const ports = { journal, snapshots, pool, clock, chance: createSeededChance(options.seed ?? 1) }
-  const { epoch, damage } = opened
-  const runtime = await createRuntime(ports, { kinds, damage, logger: collector(complaints) })
-  return { disk, clock, journal, snapshots, runtime, epoch, damage, appended, complaints }
+  const runtime = await createRuntime({ ...ports, journal }, { kinds, damage, logger })
+  return { disk, clock, journal, snapshots: ports.snapshots, runtime, damage, appended, complaints }
+}
+
+function openParts(
+  disk: Disk,
+  rest: Pick<Ports, 'pool' | 'clock' | 'chance'>,
+  complaints: string[],
+  options: FileJournalOptions | undefined,
+): { ports: Ports; damage: readonly Damage[] } {
+  // No reserved space: the states that a cut may leave would only grow by zeros.
+  const { journal, damage } = openFileJournal(disk, rest.clock, { reserveBytes: 0, ...options })
+  const snapshots = createFileSnapshots(disk, ({ file, reason }) => complaints.push(`${file}: ${reason}`))
+  return { ports: { ...rest, journal, snapshots }, damage }
 }
 
 /** Whether a record of this life is under way: decided, and nobody knows yet whether it is durable. */
