@@ -1,0 +1,131 @@
+// Opening, failing and opening again: real folders, a disk that fails on demand, files that are damaged or gone.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { defineSession, type HoldfastError, openReader, openRuntime } from 'holdfast'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { assign, setup } from 'xstate'
+import { createCrashDisk, failAt } from '../src/testing/disk.js'
+import { house } from './house.js'
+
+const machine = setup({
+  types: { context: {} as { text: string; n: number }, events: {} as { type: 'set'; text: string } },
+}).createMachine({
+  id: 'text',
+  context: { text: '', n: 0 },
+  on: { set: { actions: assign({ text: ({ event }) => event.text, n: ({ context }) => context.n + 1 }) } },
+})
+const kind = defineSession({ kind: 'text', version: 1, machine })
+const quiet = { info: () => {}, warn: () => {}, error: () => {} }
+const coded = (code: string) => expect.objectContaining({ code })
+
+let dir: string
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'holdfast-open-'))
+})
+afterEach(() => rmSync(dir, { recursive: true, force: true }))
+
+const open = () => openRuntime({ dir, kinds: [kind], pool: 'inline', logger: quiet })
+
+test('a directory has one owner; a second opener is told who, and may open when the first has closed', async () => {
+  const runtime = await open()
+  await expect(open()).rejects.toMatchObject({ code: 'DIRECTORY_LOCKED', details: { owner: { pid: process.pid } } })
+  const session = await runtime.create(kind)
+  expect(openReader({ dir }).state(session.id).context).toEqual({ text: '', n: 0 })
+  await runtime.close()
+  await (await open()).close()
+})
+
+test('an opening that fails frees the directory', async () => {
+  await expect(openRuntime({ dir, kinds: [kind, kind], pool: 'inline' })).rejects.toEqual(coded('INVALID_KIND'))
+  await (await open()).close()
+})
+
+test('a directory that cannot be is an error that says so', async () => {
+  writeFileSync(join(dir, 'file'), '')
+  const impossible = { dir: join(dir, 'file', 'below'), kinds: [kind] }
+  await expect(openRuntime(impossible)).rejects.toEqual(coded('DIRECTORY_NOT_WRITABLE'))
+})
+
+test('what a newer Holdfast wrote is refused, untouched', async () => {
+  await (await open()).close()
+  const file = join(dir, 'holdfast.json')
+  writeFileSync(file, '{"holdfast":2,"kinds":{}}')
+  await expect(open()).rejects.toEqual(coded('FORMAT_NEWER'))
+  expect(readFileSync(file, 'utf8')).toBe('{"holdfast":2,"kinds":{}}')
+})
+
+test('in memory on purpose: nothing is left, and everything else is the same', async () => {
+  await using runtime = await openRuntime({ storage: 'memory', kinds: [kind], pool: 'inline' })
+  const session = await runtime.create(kind)
+  await session.send({ type: 'set', text: 'a' })
+  expect(session.snapshot().context).toEqual({ text: 'a', n: 1 })
+})
+
+test('a large session is snapshotted while it runs, and found whole afterwards', async () => {
+  const runtime = await open()
+  const session = await runtime.create(kind)
+  for (let n = 0; n < 12; n++) await session.send({ type: 'set', text: `${n}`.repeat(40_000) })
+  await runtime.close()
+  await using again = await open()
+  expect(again.session(session.id, kind).snapshot().context).toEqual({ text: '11'.repeat(40_000), n: 12 })
+})
+
+test('when the disk fails, the sender does not know the outcome, writes are refused, reads go on, and waiting ends', async () => {
+  const disk = createCrashDisk()
+  const home = house([kind], {}, disk)
+  const runtime = await home.open()
+  const session = await runtime.create(kind)
+  const waiting = session.until(({ context }) => context.n > 5)
+  const told = expect(waiting).rejects.toEqual(coded('READ_ONLY'))
+  disk.onCall = failAt(disk.callCount, 'ENOSPC', 'from then on')
+  await expect(session.send({ type: 'set', text: 'lost' })).rejects.toEqual(coded('OUTCOME_UNKNOWN'))
+  await told
+  await expect(session.send({ type: 'set', text: 'no' })).rejects.toEqual(coded('READ_ONLY'))
+  await expect(runtime.create(kind)).rejects.toEqual(coded('READ_ONLY'))
+  expect(session.snapshot().context).toEqual({ text: '', n: 0 })
+  const { status, failure } = runtime.health()
+  expect([status, failure?.code]).toEqual(['read-only', 'READ_ONLY'])
+  expect(((failure?.cause as Error).cause as HoldfastError).code).toBe('DISK_FULL')
+  disk.onCall = undefined
+  await runtime.close()
+  await using again = await home.open()
+  await again.session(session.id, kind).send({ type: 'set', text: 'yes' })
+})
+
+test('a journal that ends before its index parks the sessions whose records are gone, at every opening', async () => {
+  const runtime = await open()
+  const session = await runtime.create(kind)
+  const other = await runtime.create(kind)
+  await session.send({ type: 'set', text: 'gone' })
+  await runtime.close()
+  const journal = join(dir, 'journal', '00000001.jsonl')
+  const lines = readFileSync(journal, 'utf8').split('\n')
+  writeFileSync(journal, `${lines.slice(0, 3).join('\n')}\n`)
+  for (let opening = 0; opening < 2; opening++) {
+    await using again = await open()
+    const lost = again.session(session.id, kind).send({ type: 'set', text: 'x' })
+    await expect(lost).rejects.toMatchObject({ code: 'SESSION_PARKED', details: { reason: 'JOURNAL_CORRUPT' } })
+    await again.session(other.id, kind).send({ type: 'set', text: 'fine' })
+  }
+})
+
+test('a corrupt record parks its session by name, is kept and reported; the others run', async () => {
+  const runtime = await open()
+  const session = await runtime.create(kind)
+  await session.send({ type: 'set', text: 'here' })
+  const other = await runtime.create(kind)
+  await runtime.close()
+  rmSync(join(dir, 'index.jsonl'))
+  const journal = join(dir, 'journal', '00000001.jsonl')
+  const text = readFileSync(journal, 'latin1')
+  writeFileSync(journal, text.replace('"here"', '"hexe"'), 'latin1')
+  await using again = await open()
+  expect(again.health().damage).toMatchObject([
+    { file: 'journal/00000001.jsonl', kind: 'corrupt', sessions: [session.id] },
+  ])
+  await expect(again.session(session.id, kind).send({ type: 'set', text: 'x' })).rejects.toEqual(
+    coded('SESSION_PARKED'),
+  )
+  await again.session(other.id, kind).send({ type: 'set', text: 'fine' })
+})
