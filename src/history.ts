@@ -14,7 +14,7 @@ interface Placed {
 }
 
 /** The positions of a session's records with `seq` ≥ `from`, oldest first, following the chain back from its last. */
-export function positionsFrom(journal: ReadableJournal, id: string, last: Position, from: number): Position[] {
+function positionsFrom(journal: ReadableJournal, id: string, last: Position, from: number): Position[] {
   const positions: Position[] = []
   for (let position = last; position !== NOWHERE; ) {
     const record = readOf(journal, id, position)

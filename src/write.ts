@@ -135,7 +135,7 @@ export function isoTime(ms: number): string {
 }
 
 /** Equality of XState state values. */
-export function sameValue(a: StateValue, b: StateValue): boolean {
+function sameValue(a: StateValue, b: StateValue): boolean {
   if (a === b) return true
   if (typeof a === 'string' || typeof b === 'string') return false
   const keys = Object.keys(a)

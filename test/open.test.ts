@@ -86,7 +86,7 @@ test('when the disk fails, the sender does not know the outcome, writes are refu
   expect(session.snapshot().context).toEqual({ text: '', n: 0 })
   const { status, failure } = runtime.health()
   expect([status, failure?.code]).toEqual(['read-only', 'READ_ONLY'])
-  expect(((failure?.cause as Error).cause as HoldfastError).code).toBe('DISK_FULL')
+  expect((((failure as HoldfastError).cause as Error).cause as HoldfastError).code).toBe('DISK_FULL')
   disk.onCall = undefined
   await runtime.close()
   await using again = await home.open()

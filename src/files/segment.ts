@@ -17,7 +17,7 @@ import type { Position, TransitionRecord } from '../record.js'
 export const FORMAT = 1
 export const HEADER_BYTES = 160
 /** Two checksums and the spaces behind them. */
-export const PREFIX_BYTES = 18
+const PREFIX_BYTES = 18
 export const NEWLINE = 0x0a
 const SPACE = 0x20
 
