@@ -118,11 +118,18 @@ async function burst({ runtime }: World, random: () => number): Promise<void> {
     const text = 'x'.repeat(random() < 0.2 ? 3000 : 5)
     if (!runtime.sessions.list().sessions.some((entry) => entry.id === id)) {
       calls.push(runtime.create(busy, undefined, { id }))
-    } else if (random() < 0.04) calls.push(runtime.session(id).delete())
+    } else if (random() < 0.07) calls.push(runtime.session(id).delete())
     else if (random() < 0.03) calls.push(runtime.session(id).send({ type: 'finish' }))
     else calls.push(runtime.session(id).send({ type, ...((type as string) === 'note' && { text }) }))
   }
   await Promise.allSettled(calls)
+}
+
+/** Creates every session that is not there, and sends each of them something. */
+export async function everybody({ runtime }: World): Promise<void> {
+  const there = runtime.sessions.list().sessions.map(({ id }) => id)
+  for (const id of IDS) if (!there.includes(id)) await runtime.create(busy, undefined, { id })
+  await Promise.allSettled(IDS.map((id) => runtime.session(id).send({ type: 'work' })))
 }
 
 /** Sooner than the runtime itself would: its records are never so many here. */

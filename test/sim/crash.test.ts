@@ -16,13 +16,14 @@ import { type Folding, fold } from '../../src/rehydrate.js'
 import { createRuntime } from '../../src/runtime.js'
 import { createSeededChance } from '../../src/testing/chance.js'
 import { type CrashDisk, createCrashDisk, type DiskCall } from '../../src/testing/disk.js'
-import { busy, busySteps, happen } from './busy.js'
+import { busy, busySteps, everybody, happen } from './busy.js'
 import { must, mustEqual } from './comparison.js'
 import { type Appended, openWorld, randomFates, START_MS, settle, type World } from './world.js'
 
 const CHAINS = Number(process.env.HOLDFAST_RUNS ?? 8)
 const SEED = Number(process.env.HOLDFAST_SEED ?? 1)
 const LIVES = 4
+const DAY_MS = 86_400_000
 
 /** How far the combinations of what is pending go at each cut; `test/testing/disk.test.ts` says what they are. */
 const LARGE_BYTES = 64 * 1024
@@ -31,15 +32,15 @@ const LIMITS = { operations: 6, tornTogether: 2, pieces: 3 }
 /** Time stands still in it, and nothing is ever flushed: what was found can be looked at in peace. */
 const still: Clock = { now: () => START_MS, elapsed: () => 0, setTimeout: () => () => {}, soon: () => {} }
 
-/** What must be found after a cut: all of `base`, and of `appended` a beginning that has what was acknowledged. */
-interface Due {
+/** What may be found after a cut: a beginning of `base` and then `appended`, and of that at least `due` records. */
+interface Done {
   readonly base: readonly JournalEntry[]
   readonly appended: readonly Appended[]
-  readonly acknowledged: number
+  readonly due: number
   readonly opening: boolean
 }
 
-interface Cut extends Due {
+interface Cut extends Done {
   readonly disk: CrashDisk
   readonly at: string
 }
@@ -57,21 +58,21 @@ class Explorer {
   }
 
   /** Takes down what a cut now may leave; of some batches that are being synced, every byte. */
-  cut(disk: CrashDisk, call: DiskCall, due: Due, random: () => number): void {
+  cut(disk: CrashDisk, call: DiskCall, done: Done, random: () => number): void {
     const at = `before ${call.op} ${call.path}`
     const before = this.states
-    for (const after of statesAfter(disk, random)) this.#note({ ...due, disk: after, at })
-    if (isBatch(call) && random() < (due.opening ? 0.02 : 0.2)) this.#cutInside(disk, at, due)
-    const place = placeOf(call, due)
+    for (const after of statesAfter(disk, random)) this.#note({ ...done, disk: after, at })
+    if (isBatch(call) && random() < (done.opening ? 0.02 : 0.2)) this.#cutInside(disk, at, done)
+    const place = placeOf(call, done)
     this.places.set(place, (this.places.get(place) ?? 0) + this.states - before)
   }
 
-  #cutInside(disk: CrashDisk, at: string, due: Due): void {
+  #cutInside(disk: CrashDisk, at: string, done: Done): void {
     const { pending } = disk
     const last = pending.findLastIndex(({ kind }) => kind === 'write')
     for (let bytes = (pending[last]?.bytes ?? 0) - 1; bytes > 0; bytes--) {
       const after = disk.crash((_, index) => (index === last ? { bytes } : 'kept'))
-      this.#note({ ...due, disk: after, at: `${at}, torn after byte ${bytes}` })
+      this.#note({ ...done, disk: after, at: `${at}, torn after byte ${bytes}` })
     }
   }
 
@@ -83,12 +84,9 @@ class Explorer {
         if (found === undefined) {
           found = await examine(cut)
           this.#found.set(cut.digest, found)
+          if (this.distinct % 50 === 0) await use(cut.disk.crash())
         }
-        const { base, acknowledged } = cut
-        must(
-          found >= base.length + acknowledged,
-          `${found} of ${base.length} + ${acknowledged} durable records are found`,
-        )
+        must(found >= cut.due, `${found} of ${cut.due} acknowledged records are found`)
       } catch (error) {
         throw new Error(`after a cut ${cut.at}: ${(error as Error).message}`, { cause: error })
       }
@@ -114,7 +112,7 @@ function* statesAfter(disk: CrashDisk, random: () => number): Generator<CrashDis
 
 const PLACES = ['opening', 'batch', 'segment', 'snapshot', 'removal', 'index', 'quarantine', 'directory file']
 
-function placeOf({ op, path }: DiskCall, { opening }: Due): string {
+function placeOf({ op, path }: DiskCall, { opening }: Done): string {
   if (path.startsWith('quarantine')) return 'quarantine'
   if (path.startsWith('holdfast.json')) return 'directory file'
   if (opening) return 'opening'
@@ -139,6 +137,17 @@ async function examine({ disk, base, appended }: Cut): Promise<number> {
   for (const [index, entry] of records.entries()) mustBeSame(entry, found[index], index)
   mustEqual(epochOf(again), epoch + 1, 'the epoch of a second opening')
   return found.length
+}
+
+/** What a cut has left can be worked with: every session that may be there is, acts, and is as it was when it is back. */
+async function use(disk: CrashDisk): Promise<void> {
+  const world = await openWorld({ disk, kinds: [busy], nowMs: START_MS + DAY_MS, steps: busySteps, whole: true })
+  await everybody(world)
+  await world.clock.advance(200)
+  await world.runtime.close()
+  mustEqual(world.complaints, [], 'what was logged while it was used')
+  const durable = [...(await openWhole(disk)).slice(-world.appended.length)]
+  for (const [index, entry] of durable.entries()) mustBeSame(entry, world.appended[index], index)
 }
 
 /** The epoch of the last writer. */
@@ -197,30 +206,39 @@ function text({ record }: JournalEntry): string {
 
 const recordsOf = (disk: CrashDisk): JournalEntry[] => [...openFileJournal(disk, still).journal.scan(0)]
 
-/** One directory through several lives, each ended by closing, or cut off within a batch. */
-async function chain(seed: number, explorer: Explorer): Promise<void> {
-  const { random } = createSeededChance(seed)
-  let disk = createCrashDisk()
-  let nowMs = START_MS
-  for (let life = 0; life < LIVES; life++) {
-    const ended = await live(disk, nowMs, seed, random, explorer)
-    nowMs = ended.nowMs
-    disk = ended.disk
-  }
+/** A directory after a life, and how many of its records have been seen by anybody. */
+interface Remains {
+  readonly disk: CrashDisk
+  readonly due: number
+  readonly nowMs: number
 }
 
-async function live(disk: CrashDisk, nowMs: number, seed: number, random: () => number, explorer: Explorer) {
-  const base = recordsOf(disk.crash())
-  const closes = random() < 0.5
+/** One directory through several lives. */
+async function chain(seed: number, explorer: Explorer): Promise<void> {
+  const { random } = createSeededChance(seed)
+  let remains: Remains = { disk: createCrashDisk(), due: 0, nowMs: START_MS }
+  for (let life = 0; life < LIVES; life++) remains = await live(remains, seed, random, explorer)
+}
+
+/** A life is ended by closing, by a cut within a batch, or by the death of its process, which leaves what it had written. */
+async function live({ disk, due: carried, nowMs }: Remains, seed: number, random: () => number, explorer: Explorer) {
+  const base = recordsOf(disk.clone())
+  const closes = random() < 0.4
   let world: World | undefined
-  let torn: CrashDisk | undefined
+  let remains: Remains | undefined
   let ending = false
   const onPoint = (phase: string, call: DiskCall): void => {
-    if (phase === 'after' || torn) return
+    if (phase === 'after' || remains) return
     const appended = world?.appended.slice() ?? []
-    const acknowledged = appended.findLastIndex(({ settled }) => settled) + 1
-    explorer.cut(disk, call, { base, appended, acknowledged, opening: !world }, random)
-    if (ending && isBatch(call)) torn = cutLast(disk, random)
+    // Whoever opens shows all that it finds.
+    const due = world ? base.length + appended.findLastIndex(({ settled }) => settled) + 1 : carried
+    explorer.cut(disk, call, { base, appended, due, opening: !world }, random)
+    if (!ending || !isBatch(call)) return
+    remains = {
+      disk: random() < 0.5 ? cutLast(disk, random) : disk.clone(),
+      due,
+      nowMs: (world?.clock.now() ?? nowMs) + 1,
+    }
   }
   // Every fourth directory is opened as a process does: it reserves space by the hundred kilobytes, and never rolls.
   const options = { kinds: [busy], seed, steps: busySteps, whole: seed % 4 === 0 }
@@ -231,12 +249,12 @@ async function live(disk: CrashDisk, nowMs: number, seed: number, random: () => 
     await explorer.examine()
   }
   if (closes) await world.runtime.close()
-  for (ending = true; !closes && !torn; ) {
+  for (ending = true; !closes && !remains; ) {
     await happen(world, random)
     await settle(world)
   }
   await explorer.examine()
-  return { disk: torn ?? disk.crash(), nowMs: world.clock.now() }
+  return remains ?? { disk: disk.crash(), due: base.length + world.appended.length, nowMs: world.clock.now() + 1 }
 }
 
 /** What stays when the power is cut within the last write. */

@@ -1,7 +1,8 @@
 // R8: nothing leaves a session before the record that caused it is durable.
 // At every exit (acknowledgement, refusal, step, retry, custom action, emitted event, observer of one session and of all,
-// result, an event that a timer brings) the power is cut in a copy of the world, at its worst: all that is unsynced is lost.
-// The record that the exit comes from must be found there.
+// result, timer, what is listed and shown) the power is cut in a copy of the world, at its worst: all that is unsynced is
+// lost. The record that the exit comes from must be found there. The disk is quick, or slow and off the main thread, and at
+// some moment a sync may fail.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -14,8 +15,8 @@ import type { Pool } from '../../src/pool.js'
 import { NOWHERE, type Position, type TransitionRecord } from '../../src/record.js'
 import { step } from '../../src/steps.js'
 import { createVirtualClock } from '../../src/testing/clock.js'
-import { createCrashDisk } from '../../src/testing/disk.js'
-import { openWorld, settle, type World } from './world.js'
+import { type CrashDisk, createCrashDisk, failAt } from '../../src/testing/disk.js'
+import { type Appended, openWorld, settle, turn, type World } from './world.js'
 
 const RUNS = Number(process.env.HOLDFAST_RUNS ?? 600)
 
@@ -24,8 +25,7 @@ class Watch {
   readonly counts: Map<string, number> = new Map()
   readonly leaks: string[] = []
   world: World | undefined
-  #durable: Position = 0
-  #calls = -1
+  #durable: Position | undefined
 
   out(what: string, cause: Position): void {
     this.counts.set(what, (this.counts.get(what) ?? 0) + 1)
@@ -39,12 +39,14 @@ class Watch {
     return found?.position ?? Number.POSITIVE_INFINITY
   }
 
+  /** A call to the disk has returned: more may be durable. */
+  changed(): void {
+    this.#durable = undefined
+  }
+
   #durableEnd(): Position {
     const { disk } = this.world as World
-    if (disk.callCount !== this.#calls) {
-      this.#calls = disk.callCount
-      this.#durable = openFileJournal(disk.crash(), createVirtualClock()).journal.end
-    }
+    this.#durable ??= openFileJournal(disk.crash(), createVirtualClock()).journal.end
     return this.#durable
   }
 }
@@ -85,14 +87,7 @@ const kind = defineSession({
             ],
           },
           wait: { actions: raise({ type: 'ring' }, { delay: 20 }) },
-          // The timer was armed by the record that set it; that record must have been durable.
-          ring: {
-            actions: ({ context }) =>
-              watch.out(
-                'timer',
-                watch.cause(context.id, ({ event }) => event.type === 'wait'),
-              ),
-          },
+          ring: {},
           work: 'working',
           close: 'closed',
           finish: 'end',
@@ -107,6 +102,31 @@ const kind = defineSession({
     },
   }),
 })
+
+/** A timer that fires was set by the record that its key names. */
+function timer({ record }: Appended): void {
+  if (record.event.type !== 'ring') return
+  const [setBy] = String(record.cleared?.[0]).split('.')
+  watch.out(
+    'timer',
+    watch.cause(record.session, ({ seq }) => seq === Number(setBy)),
+  )
+}
+
+/** What can be looked at at any time. */
+function look({ runtime }: World): void {
+  for (const { id, seq: listed } of runtime.sessions.list().sessions) {
+    const { seq: shown } = runtime.session(id).snapshot()
+    watch.out(
+      'listed',
+      watch.cause(id, ({ seq }) => seq === listed),
+    )
+    watch.out(
+      'shown',
+      watch.cause(id, ({ seq }) => seq === shown),
+    )
+  }
+}
 
 /** Each start of a step comes from the record that has the attempt. */
 function watched(inner: Pool): Pool {
@@ -124,18 +144,30 @@ function watched(inner: Pool): Pool {
   }
 }
 
-const life = fc.record({
+interface Life {
+  readonly acts: readonly { readonly what: string; readonly who: number }[]
+  readonly offThread: boolean
+  /** How many turns of the event loop a call takes off the main thread. */
+  readonly turns: number
+  /** Which sync of the journal fails. */
+  readonly failsAt: number | undefined
+}
+
+const life: fc.Arbitrary<Life> = fc.record({
   acts: fc.array(
     fc.record({
       what: fc.oneof(
         { weight: 4, arbitrary: fc.constant('act') },
         { weight: 7, arbitrary: fc.constantFrom('work', 'wait', 'close', 'open', 'finish', 'turn', 'time') },
+        { weight: 1, arbitrary: fc.constant('delete') },
       ),
       who: fc.nat({ max: 2 }),
     }),
     { minLength: 5, maxLength: 40 },
   ),
   offThread: fc.boolean(),
+  turns: fc.nat({ max: 3 }),
+  failsAt: fc.option(fc.nat({ max: 15 }), { nil: undefined, freq: 2 }),
 })
 
 /** Watches everything that a session lets out. */
@@ -154,6 +186,34 @@ function follow(session: Session): void {
       watch.cause(id, ({ status }) => status === 'done'),
     )
   session.result().then(ended, () => {})
+  session
+    .until(({ value }) => value === 'closed')
+    .then(
+      ({ seq: closed }) =>
+        watch.out(
+          'until',
+          watch.cause(id, ({ seq }) => seq === closed),
+        ),
+      () => {},
+    )
+}
+
+function remove(session: Session): void {
+  const removed = (): void =>
+    watch.out(
+      'deleted',
+      watch.cause(session.id, ({ deleted }) => deleted === true),
+    )
+  session.delete().then(removed, () => {})
+}
+
+/** From now on the `failsAt`th sync of the journal fails, and no other. */
+function failLater(disk: CrashDisk, failsAt: number | undefined): void {
+  let syncs = 0
+  disk.onCall = (index, call) =>
+    call.op === 'sync' && call.path.startsWith('journal/') && syncs++ === failsAt
+      ? failAt(index, 'EIO')(index, call)
+      : undefined
 }
 
 function send(session: Session, what: string, n: number): void {
@@ -169,20 +229,26 @@ function send(session: Session, what: string, n: number): void {
 }
 
 /** Lives one life; gives what leaked. */
-async function live({ acts, offThread }: { acts: readonly { what: string; who: number }[]; offThread: boolean }) {
+async function live({ acts, offThread, turns, failsAt }: Life): Promise<Watch> {
   watch = new Watch()
   let calls = 0
   const work = async (): Promise<string> => {
     if (++calls % 2 === 1) throw new Error('once more')
     return 'done'
   }
+  const slow = async (): Promise<void> => {
+    for (let left = turns; left > 0; left--) await turn()
+  }
+  const disk = createCrashDisk({ settle: slow })
   const world = await openWorld({
-    disk: createCrashDisk(),
+    disk,
     kinds: [kind],
     steps: () => ({ work }),
     // A limit below zero makes every blocking flush a stall, so that flushing moves off the main thread.
     journal: { stallMs: offThread ? -1 : 1, segmentBytes: 3000 },
     wrapPool: watched,
+    onAppend: timer,
+    onPoint: (phase) => phase === 'after' && watch.changed(),
   })
   watch.world = world
   world.runtime.transitions$({ from: 0 }).subscribe(({ position }) => watch.out('observer of all', position))
@@ -194,10 +260,14 @@ async function live({ acts, offThread }: { acts: readonly { what: string; who: n
     )
     follow(session as unknown as Session)
   }
+  failLater(disk, failsAt)
   for (const [n, { what, who }] of acts.entries()) {
+    const session = sessions[who] as unknown as Session
     if (what === 'turn') await settle(world)
     else if (what === 'time') await world.clock.advance(25)
-    else send(sessions[who] as unknown as Session, what, n)
+    else if (what === 'delete') remove(session)
+    else send(session, what, n)
+    look(world)
   }
   await settle(world)
   await world.clock.advance(200)
@@ -227,6 +297,10 @@ test(`in ${RUNS} lives nothing leaves a session before its record is durable`, a
     'observer',
     'observer of all',
     'result',
+    'until',
+    'deleted',
+    'listed',
+    'shown',
   ]
   for (const what of kinds) expect(totals.get(what) ?? 0, what).toBeGreaterThan(RUNS / 10)
 }, 200_000)

@@ -72,6 +72,8 @@ export class Twin {
   readonly #refused = new Map<number, string>()
   readonly #recorded = new Set<number>()
   readonly #notes: string[] = []
+  /** When the last attempt at each step was to begin, in ms since the epoch. */
+  readonly #begun = new Map<string, number>()
 
   constructor(story: Story) {
     this.#story = story
@@ -289,7 +291,9 @@ export class Twin {
     }
   }
 
-  #notice({ status, output, attempt, order, value }: TransitionRecord): void {
+  #notice({ status, output, started = [], attempt, order, value, at }: TransitionRecord): void {
+    for (const { id } of started) this.#begun.set(id, Date.parse(at))
+    if (attempt) this.#begun.set(attempt.child, Date.parse(attempt.notBefore ?? at))
     if (status) this.features.add(status)
     if (output !== undefined) this.features.add('output')
     if (attempt) this.features.add('step tried again')

@@ -114,7 +114,7 @@ export function randomFates(random: () => number): (operation: PendingOperation)
 }
 
 /** All that microtasks and the next turn of the event loop have to do is done. */
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 const same = <T>(value: T): T => value
 
