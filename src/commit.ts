@@ -57,11 +57,11 @@ export class Commit implements Waiter {
 
   durable(_: Position, bytes: number): void {
     this.#committer.committed(this, bytes)
-    for (const tell of this.#afterwards ?? []) tell(undefined)
+    if (this.#afterwards) for (const tell of this.#afterwards) tell(undefined)
   }
 
   failed(error: Error): void {
     this.#committer.discarded(this, error)
-    for (const tell of this.#afterwards ?? []) tell(error)
+    if (this.#afterwards) for (const tell of this.#afterwards) tell(error)
   }
 }

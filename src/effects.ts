@@ -33,11 +33,12 @@ export class SessionEffects {
 
   /** Starts and stops what a record, now durable, starts and stops. */
   perform(record: TransitionRecord, point: Point): void {
-    for (const id of record.stopped ?? []) this.#steps?.stop(id, 'the machine left the state that runs it')
-    for (const { id } of record.started ?? []) this.#start(id, point)
-    if (record.attempt) this.#start(record.attempt.child, point)
-    for (const key of record.cleared ?? []) this.#disarm(key)
-    for (const timer of record.timers ?? []) this.arm(timer)
+    const { stopped, started, attempt, cleared, timers } = record
+    if (stopped) for (const id of stopped) this.#steps?.stop(id, 'the machine left the state that runs it')
+    if (started) for (const { id } of started) this.#start(id, point)
+    if (attempt) this.#start(attempt.child, point)
+    if (cleared) for (const key of cleared) this.#disarm(key)
+    if (timers) for (const timer of timers) this.arm(timer)
   }
 
   arm({ key, at }: Timer): void {

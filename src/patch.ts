@@ -72,7 +72,9 @@ type Fields = { readonly [key: string]: unknown }
 
 function compareObjects(before: Fields, after: Fields, name: string, path: JsonPath, operations: Operation[]): void {
   sealShell(after, name, path)
-  for (const key of Object.keys(after)) {
+  // `for in` makes no array of the keys; that nothing is inherited, `sealShell` and `hasOwn` see to.
+  for (const key in after) {
+    if (!Object.hasOwn(after, key)) continue
     const old = Object.hasOwn(before, key) ? before[key] : undefined
     const now = after[key]
     if (now === old) continue
@@ -82,8 +84,9 @@ function compareObjects(before: Fields, after: Fields, name: string, path: JsonP
       operations.push([place, sealJson(now, name, place)])
     } else compare(old, now, name, [...path, key], operations)
   }
-  for (const key of Object.keys(before)) {
-    if (before[key] !== undefined && !Object.hasOwn(after, key)) operations.push([[...path, key]])
+  for (const key in before) {
+    if (before[key] !== undefined && Object.hasOwn(before, key) && !Object.hasOwn(after, key))
+      operations.push([[...path, key]])
   }
 }
 

@@ -1,7 +1,7 @@
 // A point: a session right after a transition, decided or durable. Immutable; one small object per transition.
 // The live session holds two: the last decided, which runs ahead of the disk, and the last durable, which may be shown.
 
-import { historyOf, type MachineSnapshot, orderOf } from './durable.js'
+import { historyOf, type MachineSnapshot, orderOf } from './machine-snapshot.js'
 import { NOWHERE, type Position, type TransitionRecord } from './record.js'
 import { childrenAfter, messagesAfter, timersAfter } from './rehydrate.js'
 import type { Attributes, CreationKey, SessionState, SessionStatus, StateValue } from './state.js'

@@ -4,12 +4,13 @@
 
 import { Commit, type Committer, type Effects, NO_EFFECTS, type Sender } from './commit.js'
 import type { AnySessionKind } from './define.js'
-import { type Decision, Engine, type EngineHost, type MachineSnapshot } from './durable.js'
+import { type Decision, Engine, type EngineHost } from './durable.js'
 import { type EffectsOwner, SessionEffects } from './effects.js'
 import { type ErrorEnvelope, encodeError } from './envelope.js'
 import { HoldfastError, isHoldfastError } from './errors.js'
 import type { SessionHost } from './host.js'
 import { copyJson } from './json.js'
+import type { MachineSnapshot } from './machine-snapshot.js'
 import { type Identity, NOTHING, type Point, pointAfter, pointOf, stateOf } from './point.js'
 import type { Outcome } from './pool.js'
 import type { Progress, RecordedEvent, TransitionRecord } from './record.js'
@@ -72,13 +73,13 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     const identity: Identity = { id, kind: kind.kind, version: kind.version, createdAt: '', created }
     const session = new LiveSession(host, kind, identity, NOTHING)
     const event: RecordedEvent = input === undefined ? { type: 'xstate.init' } : { type: 'xstate.init', input }
-    session.#engine = Engine.begin(kind.machine, id, input, session, (decision) =>
-      session.#record(event, decision, sender, (record) => {
-        record.kind = kind.kind
-        record.version = kind.version
-        if (created) record.created = created
-      }),
-    )
+    const { engine, decision } = Engine.begin(kind.machine, id, input, session)
+    session.#record(event, decision, sender, (record) => {
+      record.kind = kind.kind
+      record.version = kind.version
+      if (created) record.created = created
+    })
+    session.#engine = engine
     // Its first record says when; the clock is read once.
     session.#identity = { ...identity, createdAt: session.#decided.at }
     session.#drain()
@@ -274,9 +275,13 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
   ): void {
     const engine = this.#engine as Engine
     try {
-      engine.decide(event, from !== undefined, (decision) =>
-        this.#record(event, decision, from?.sender, complete, fired),
-      )
+      const decision = engine.decide(event, from !== undefined)
+      try {
+        this.#record(event, decision, from?.sender, complete, fired)
+      } catch (error) {
+        engine.undo(decision)
+        throw error
+      }
     } catch (error) {
       if (from || isStorage(error)) throw error
       // Plain XState ends in error when a transition throws, and nobody is there to be told otherwise.
@@ -382,14 +387,13 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     this.#bytesSinceSnapshot += bytes
     if (--this.#inFlight === 0) this.#last = undefined
     this.#host.advanced(record, point.position)
-    const errors: unknown[] = []
-    for (const action of effects.actions) attemptTo(action, errors)
+    const errors = effects.actions.length > 0 ? runAll(effects.actions) : undefined
     this.#effects?.perform(record, point)
     for (const event of effects.emitted) this.#host.emitted(this.id, event)
     sender?.resolve(commit.transition())
     this.#host.broadcast(this, commit)
     if (record.deleted || point.status !== 'active') this.#finish()
-    if (errors.length > 0) this.#host.crashed(this, errors)
+    if (errors) this.#host.crashed(this, errors)
   }
 
   /** The journal has failed: what was decided since the last durable point is discarded, never unwound. */
@@ -464,12 +468,18 @@ function resultOf(id: string, outcome: Exclude<Outcome, { kind: 'cancelled' }>):
   }
 }
 
-function attemptTo(action: () => void, errors: unknown[]): void {
-  try {
-    action()
-  } catch (error) {
-    errors.push(error)
+/** Runs every action, whatever the others do; gives what they threw, if anything. */
+function runAll(actions: readonly (() => void)[]): unknown[] | undefined {
+  let errors: unknown[] | undefined
+  for (const action of actions) {
+    try {
+      action()
+    } catch (error) {
+      errors ??= []
+      errors.push(error)
+    }
   }
+  return errors
 }
 
 const isStorage = (error: unknown): boolean => isHoldfastError(error, 'JOURNAL_FAILED', 'RUNTIME_CLOSED')

@@ -1,10 +1,11 @@
 // From a decision to its record: pure but for freezing what is new.
 // Everything that a session must remember is found here by comparing it with the point before, and nothing else is kept.
 
-import { childrenOf, type Decision, historyOf, orderOf, type TimerRequest } from './durable.js'
+import type { Decision, TimerRequest } from './durable.js'
 import { encodeError } from './envelope.js'
 import { HoldfastError } from './errors.js'
 import { copyJson, sealJson } from './json.js'
+import { childrenOf, historyOf, orderOf } from './machine-snapshot.js'
 import { diffAndSeal } from './patch.js'
 import type { Point } from './point.js'
 import type { RecordedEvent, SetTimer, StartedChild, TransitionRecord } from './record.js'

@@ -19,16 +19,9 @@ import {
   spawnChild,
 } from 'xstate'
 import { type AnyMachine, defineSession } from '../src/define.js'
-import {
-  acceptedEvents,
-  childrenOf,
-  type Decision,
-  Engine,
-  type EngineHost,
-  historyOf,
-  type Resumable,
-} from '../src/durable.js'
+import { type Decision, Engine, type EngineHost } from '../src/durable.js'
 import { HoldfastError } from '../src/errors.js'
+import { acceptedEvents, childrenOf, historyOf, type Resumable } from '../src/machine-snapshot.js'
 import { diffAndSeal } from '../src/patch.js'
 import type { RecordedEvent } from '../src/record.js'
 import { step } from '../src/steps.js'
@@ -52,14 +45,24 @@ class Session implements EngineHost {
   readonly engine: Engine
 
   constructor(machine: AnyMachine, input?: unknown, state?: Resumable) {
-    this.engine = state
-      ? Engine.resume(machine, 'session', state, this)
-      : Engine.begin(machine, 'session', input, this, this.#commit)
+    if (state) {
+      this.engine = Engine.resume(machine, 'session', state, this)
+    } else {
+      const { engine, decision } = Engine.begin(machine, 'session', input, this)
+      this.engine = engine
+      this.#record(decision)
+    }
   }
 
-  readonly #commit = (decision: Decision): void => {
-    diffAndSeal(decision.before?.context, decision.after.context, 'context')
+  #record(decision: Decision): this {
+    try {
+      diffAndSeal(decision.before?.context, decision.after.context, 'context')
+    } catch (error) {
+      this.engine.undo(decision)
+      throw error
+    }
     this.decisions.push(decision)
+    return this
   }
 
   get value(): unknown {
@@ -76,14 +79,12 @@ class Session implements EngineHost {
 
   /** An event from outside, which may be refused. */
   send(event: string | RecordedEvent): this {
-    this.engine.decide(Object.freeze(typeof event === 'string' ? { type: event } : event), true, this.#commit)
-    return this
+    return this.#record(this.engine.decide(Object.freeze(typeof event === 'string' ? { type: event } : event), true))
   }
 
   /** An event of the runtime's own, which is never refused. */
   tell(event: RecordedEvent): this {
-    this.engine.decide(Object.freeze(event), false, this.#commit)
-    return this
+    return this.#record(this.engine.decide(Object.freeze(event), false))
   }
 
   post(event: RecordedEvent): void {
@@ -158,16 +159,8 @@ describe('beginning', () => {
     ['the input of an invoke', { invoke: { src: 'work', input: boom } }],
     ['a guard of an always', { initial: 'a', states: { a: { always: { guard: boom, target: 'b' } }, b: {} } }],
     ['a delay', { entry: raise({ type: 'x' }, { delay: boom }) }],
-  ])('a machine that throws while it begins is thrown out, and records nothing: %s', (_, config) => {
-    const decisions: Decision[] = []
-    const host = { post: boom, log: boom }
-    expect(() => Engine.begin(machineOf(config), 's', {}, host, (decision) => decisions.push(decision))).toThrow('boom')
-    expect(decisions).toEqual([])
-  })
-
-  test('a beginning that cannot be recorded is thrown out', () => {
-    const host = { post: boom, log: boom }
-    expect(() => Engine.begin(machineOf({}), 's', {}, host, boom)).toThrow('boom')
+  ])('a machine that throws while it begins is thrown out: %s', (_, config) => {
+    expect(() => Engine.begin(machineOf(config), 's', {}, { post: boom, log: boom })).toThrow('boom')
   })
 
   test('a machine whose initial state is final is done at once, and its decision says so', () => {
@@ -245,19 +238,12 @@ describe('a decision that throws', () => {
     expect(session.engine.snapshot).toBe(snapshot)
   })
 
-  test('a decision that its caller cannot record is undone, and the error comes out as it is', () => {
+  test('a decision that its caller cannot record is undone, and can be made again', () => {
     const ran: string[] = []
     const session = new Session(
       machineOf({ initial: 'a', states: { a: { on: { go: { target: 'b', actions: () => ran.push('go') } } }, b: {} } }),
     )
-    const full = new HoldfastError('DISK_FULL', 'full')
-    expect(
-      thrownBy(() =>
-        session.engine.decide({ type: 'go' }, true, () => {
-          throw full
-        }),
-      ),
-    ).toBe(full)
+    session.engine.undo(session.engine.decide({ type: 'go' }, true))
     expect(session.value).toBe('a')
     session.send('go')
     expect(session.value).toBe('b')
@@ -784,7 +770,7 @@ describe('children', () => {
       expect(child.system.get('worker' as never)).toBe(child)
       expect(session.engine.snapshot.children.w).toBe(child)
     }
-    expect(() => session.engine.decide({ type: 'again' }, true, boom)).toThrow('boom')
+    session.engine.undo(session.engine.decide({ type: 'again' }, true))
     expect(child.system.get('worker' as never)).toBe(child)
     session.send('again')
     expect(child.system.get('worker' as never)).toBe(session.engine.snapshot.children.w)
@@ -793,7 +779,7 @@ describe('children', () => {
 
   test('a systemId that an undone decision has taken is free again: of an invoke, and of a spawn in an assign', () => {
     const session = new Session(named())
-    expect(() => session.engine.decide({ type: 'on' }, true, boom)).toThrow('boom')
+    session.engine.undo(session.engine.decide({ type: 'on' }, true))
     session.send('on')
     expect(systemOf(session, 'w').get('worker')).toBe(session.engine.snapshot.children.w)
 
@@ -939,7 +925,7 @@ describe('the end', () => {
   })
   const selves: Loose[] = []
 
-  test('a final state is in the decision, while outwardly the actor stays active until that is recorded', () => {
+  test('a final state is in the decision, and its actions see it through self', () => {
     selves.length = 0
     const session = new Session(ending).send('end')
     expect(session.last.after).toMatchObject({ status: 'done', output: { n: 3 }, value: 'z' })
@@ -947,17 +933,17 @@ describe('the end', () => {
     expect(session.last.actions).toHaveLength(2)
     for (const action of session.last.actions) action()
     expect(selves[1]).toBe('exit')
-    expect(selves[0].getSnapshot()).toMatchObject({ status: 'active', value: 'z' })
+    expect(selves[0].getSnapshot()).toMatchObject({ status: 'done', value: 'z' })
   })
 
   test('an end that cannot be recorded has not happened', () => {
     const session = new Session(ending)
-    expect(() => session.engine.decide({ type: 'end' }, true, boom)).toThrow('boom')
+    session.engine.undo(session.engine.decide({ type: 'end' }, true))
     expect(session.engine.snapshot).toMatchObject({ status: 'active', value: 'a' })
     expect(session.send('end').last.after.status).toBe('done')
   })
 
-  test('an error that ends the machine leaves the actor outwardly active as well', () => {
+  test('what is sent to an actor whose machine has ended still reaches the session, which decides what becomes of it', () => {
     const session = new Session(
       machineOf({ invoke: { src: 'work', id: 'w' }, entry: ({ self }: Loose) => selves.push(self) }),
     )
@@ -965,7 +951,8 @@ describe('the end', () => {
     for (const action of session.last.actions) action()
     session.tell({ type: 'xstate.error.actor.w', error: 'no', actorId: 'w' })
     expect(session.engine.snapshot.status).toBe('error')
-    expect(selves[0].getSnapshot().status).toBe('active')
+    selves[0].send({ type: 'late' })
+    expect(session.posted).toEqual([{ type: 'late' }])
   })
 })
 

@@ -322,9 +322,9 @@ class Live implements EngineHost {
     if (!from) {
       this.point = NOTHING
       const event = { type: 'xstate.init', input: { n: 1 } }
-      this.#engine = Engine.begin(machine, 's', event.input, this, (decision) =>
-        this.#record(event, decision, { kind: 'rich', version: 3 }),
-      )
+      const { engine, decision } = Engine.begin(machine, 's', event.input, this)
+      this.#engine = engine
+      this.#record(event, decision, { kind: 'rich', version: 3 })
       return
     }
     this.#now = from.now
@@ -382,7 +382,8 @@ class Live implements EngineHost {
 
   #decide(event: RecordedEvent, refusable: boolean, more: Partial<TransitionRecord>, fired?: string): void {
     try {
-      this.#engine.decide(event, refusable, (decision) => this.#record(event, decision, more, fired))
+      const decision = this.#engine.decide(event, refusable)
+      this.#record(event, decision, more, fired)
     } catch (error) {
       if (!isHoldfastError(error, 'NOT_ACCEPTED')) throw error
     }

@@ -42,6 +42,8 @@ interface Batch {
   /** In a new segment if set. */
   readonly segment: number | undefined
   readonly lines: Lines
+  /** What each of its records says first. */
+  readonly head: string
   /** The checksum that its first line continues. */
   readonly chain: number
   readonly waiters: Waiter[]
@@ -140,10 +142,10 @@ export class FileJournal implements Journal {
   append(record: TransitionRecord, waiter: Waiter): Position {
     if (this.#failure || this.#closed) throw this.#refusal()
     const batch = this.#batch
-    const json = `{"batch":${batch.start},${JSON.stringify(record).slice(1)}`
+    const json = JSON.stringify(record)
     if (json.length > this.#recordBytes) throw tooLarge(json.length, this.#recordBytes)
     const position = batch.start + batch.lines.length
-    batch.sizes.push(batch.lines.add(json))
+    batch.sizes.push(batch.lines.add(json, batch.head))
     batch.waiters.push(waiter)
     this.#schedule()
     return position
@@ -249,7 +251,8 @@ export class FileJournal implements Journal {
     this.#spare = undefined
     lines.clear(chain)
     const start = sealed ? end + HEADER_BYTES : end
-    return { start, segment: sealed ? current.number + 1 : undefined, lines, chain, waiters: [], sizes: [] }
+    const segment = sealed ? current.number + 1 : undefined
+    return { start, segment, lines, head: `{"batch":${start},`, chain, waiters: [], sizes: [] }
   }
 
   /**

@@ -69,13 +69,16 @@ export class Lines {
     return this.#last
   }
 
-  /** Adds the line for a JSON text; returns its length in bytes. */
-  add(json: string): number {
+  /** Adds the line for a JSON text, of which `head` replaces the first character; returns its length in bytes. */
+  add(json: string, head = '{'): number {
     const start = this.#length
-    this.#reserve(PREFIX_BYTES + json.length * 3 + 1)
+    this.#reserve(PREFIX_BYTES + head.length + json.length * 3)
     const bytes = this.#bytes
     const from = start + PREFIX_BYTES
-    const end = from + bytes.write(json, from)
+    // Written over that character, not put together before: that would copy every text once more.
+    const body = from + head.length - 1
+    const end = body + bytes.write(json, body)
+    bytes.write(head, from, 'latin1')
     writeHex(bytes, start, this.#last)
     this.#last = crc32(bytes.subarray(from, end), this.#last)
     writeHex(bytes, start + 9, this.#last)
