@@ -72,10 +72,7 @@ export const flat = () =>
     const alone = await withRuntime(async (other) => {
       const ten = await create(other, 10)
       await create(runtime, 10_000)
-      return compare('sessions: 10 against 10,000 in the runtime, the same ten driven', ten, [
-        ...few,
-        ...many.slice(0, 0),
-      ])
+      return compare('sessions: 10 against 10,000 in the runtime, ten driven', ten, few)
     })
     results.push(alone)
     return results

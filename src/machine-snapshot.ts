@@ -1,0 +1,153 @@
+// XState's snapshots, read and restored: what of a snapshot is stored, and how a machine gets it back.
+// Pure: everything here looks at a machine and a state, and changes neither.
+
+import type { AnyMachineSnapshot, AnyStateMachine } from 'xstate'
+import type { StateValue } from './state.js'
+import { stepOf } from './steps.js'
+
+/** XState's snapshot of a machine. */
+export type MachineSnapshot = AnyMachineSnapshot
+
+/** Stored state, in as much as a machine is restored from it. */
+export interface Resumable {
+  readonly status: 'active' | 'done' | 'error' | 'stopped'
+  readonly value: StateValue
+  readonly context: unknown
+  readonly history: { readonly [node: string]: readonly string[] }
+  readonly order?: readonly string[]
+  readonly children: { readonly [id: string]: ResumableChild }
+}
+
+interface ResumableChild {
+  readonly src: string
+  readonly systemId?: string
+  readonly input?: unknown
+  readonly status: 'active' | 'done' | 'error'
+}
+
+/** A child in a snapshot, as far as the session needs to know it. */
+export interface ChildRef {
+  readonly id: string
+  readonly src: unknown
+  readonly systemId?: string
+  readonly sessionId: string
+  readonly options: { readonly input?: unknown }
+}
+
+// XState's snapshots and machines are generic in everything that is not known here.
+// biome-ignore lint/suspicious/noExplicitAny: see above
+type Loose = any
+
+/** The event types that a snapshot has transitions for, XState's own left out; guards are not looked at. */
+export function acceptedEvents(snapshot: AnyMachineSnapshot): string[] {
+  const nodes = (snapshot as Loose)._nodes as { ownEvents: string[] }[]
+  const types = new Set(nodes.flatMap((node) => node.ownEvents))
+  return [...types].filter((type) => !type.startsWith('xstate.')).sort()
+}
+
+/** A snapshot's children, by id. */
+export const childrenOf = (snapshot: AnyMachineSnapshot | undefined): { readonly [id: string]: ChildRef } =>
+  (snapshot?.children ?? {}) as Loose
+
+/** The tags of a state value, for a session that has no machine running; none when the machine has no such state. */
+export function tagsOf(machine: AnyStateMachine | undefined, value: StateValue): string[] {
+  try {
+    return [...(machine?.resolveState({ value: value as Loose, context: {} as Loose }).tags ?? [])] as string[]
+  } catch {
+    return []
+  }
+}
+
+/** What a snapshot's history states remember: history node id -> ids of states. */
+export function historyOf(snapshot: AnyMachineSnapshot): { [node: string]: string[] } {
+  const history: { [node: string]: string[] } = {}
+  for (const [node, states] of Object.entries((snapshot as Loose).historyValue as Record<string, { id: string }[]>)) {
+    history[node] = states.map((state) => state.id)
+  }
+  return history
+}
+
+/**
+ * The ids of a snapshot's active states, when XState would put them in another order on restoring its value. Of parallel
+ * regions it takes eventless transitions in that order, so it is looked at only where a machine has both.
+ */
+export function orderOf(snapshot: AnyMachineSnapshot): readonly string[] | undefined {
+  const { machine, value } = snapshot
+  if (!orderMatters(machine)) return undefined
+  const nodes = nodesOf(snapshot)
+  const restored = nodesOf(machine.resolveState({ value: value as Loose, context: {} as Loose }))
+  return nodes.every((node, index) => node === restored[index]) ? undefined : nodes.map(({ id }) => id)
+}
+
+interface ActiveNode {
+  readonly id: string
+}
+
+const nodesOf = (snapshot: AnyMachineSnapshot): ActiveNode[] => (snapshot as Loose)._nodes
+
+function putInOrder(snapshot: AnyMachineSnapshot, order: readonly string[]): void {
+  nodesOf(snapshot).sort((a, b) => order.indexOf(a.id) - order.indexOf(b.id))
+}
+
+const ordered: WeakMap<AnyStateMachine, boolean> = new WeakMap()
+
+function orderMatters(machine: AnyStateMachine): boolean {
+  let matters = ordered.get(machine)
+  if (matters === undefined) {
+    const nodes = [...((machine as Loose).idMap as Map<string, Loose>).values()]
+    matters = nodes.some(({ type }) => type === 'parallel') && nodes.some(({ always }) => always?.length > 0)
+    ordered.set(machine, matters)
+  }
+  return matters
+}
+
+/** The snapshot that a stored state stands for. Throws an Error that says what no longer fits the machine. */
+export function restore(machine: AnyStateMachine, state: Resumable, scope: unknown): AnyMachineSnapshot {
+  checkFits(machine, state)
+  // Without its context: XState would walk all of it, and write to what looks like one of its actor references.
+  const restored = machine.restoreSnapshot({ ...persisted(machine, state), context: {} }, scope as Loose) as Loose
+  restored.context = state.context
+  if (state.order) putInOrder(restored, state.order)
+  return restored
+}
+
+function persisted(machine: AnyStateMachine, state: Resumable): Loose {
+  const { status, value } = state
+  const children: Record<string, unknown> = {}
+  for (const [id, child] of Object.entries(state.children)) {
+    const { src, status, input } = child
+    const systemId = status === 'active' ? child.systemId : undefined
+    children[id] = { src, systemId, snapshot: { status, input } }
+  }
+  // The states themselves, which `checkFits` has found: XState does not find an id that has a dot in a name.
+  const nodes = (machine as Loose).idMap as Map<string, unknown>
+  const historyValue: Record<string, unknown[]> = {}
+  for (const [node, states] of Object.entries(state.history)) historyValue[node] = states.map((id) => nodes.get(id))
+  return { status, value, children, historyValue }
+}
+
+/** XState drops what it does not find, or enters states nobody asked for; a session must not be restored like that. */
+function checkFits(machine: AnyStateMachine, state: Resumable): void {
+  const nodes = (machine as Loose).idMap as Map<string, unknown>
+  const resolved = machine.resolveState({ value: state.value as Loose, context: {} as Loose }).value
+  if (JSON.stringify(sorted(resolved)) !== JSON.stringify(sorted(state.value))) {
+    throw new Error(`state ${JSON.stringify(state.value)} has become ${JSON.stringify(resolved)} in today's machine`)
+  }
+  for (const id of [...Object.keys(state.history), ...Object.values(state.history).flat()]) {
+    if (!nodes.has(id)) throw new Error(`the history refers to state "${id}", which today's machine does not have`)
+  }
+  for (const [id, child] of Object.entries(state.children)) {
+    if (!stepOf(machine.implementations.actors[child.src])) {
+      throw new Error(`child "${id}" runs "${child.src}", which is not a step of today's machine`)
+    }
+  }
+}
+
+function sorted(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, item]) => [key, sorted(item)]),
+  )
+}
