@@ -11,9 +11,8 @@ const packages = {
     values: [
       'src/define.ts',
       'src/durable.ts',
-      'src/session.ts',
       'src/steps.ts',
-      'src/rehydrate.ts',
+      'src/machine-snapshot.ts',
       'src/testing/',
       'machines/',
     ],
