@@ -1,7 +1,8 @@
 // What JSON is here, and the two walks that hold values to it.
 // A value passes when JSON gives it back unchanged; everything that JSON would alter in silence (Date, Map, Error, NaN,
-// undefined in an array, a function, a class instance) is refused with its path. An absent and an undefined property are
-// the same thing. `-0` is written as `0`.
+// undefined or a hole in an array, a function, a class instance, a symbol key, an accessor, a property that is not
+// enumerable, a named property of an array) is refused with its path. An absent and an undefined property are the same
+// thing. `-0` is written as `0`.
 
 import { HoldfastError } from './errors.js'
 
@@ -13,6 +14,9 @@ export type JsonPath = readonly (string | number)[]
 /** Deeper values are refused: they are cycles, or would exhaust the stack of whoever reads them. */
 const MAX_DEPTH = 500
 
+/** Beyond so many items the named properties of an array are looked for only when all of it is new: it costs a key each. */
+const CHEAP_ITEMS = 64
+
 /** Checks that `value` is JSON and freezes it in place, all the way down. Throws NOT_JSON naming the path. */
 export function sealJson<T>(value: T, name: string, path: JsonPath = []): T {
   if (!seal(value, path.length)) refuse(value, name, path)
@@ -21,7 +25,7 @@ export function sealJson<T>(value: T, name: string, path: JsonPath = []): T {
 
 /** As `sealJson`, for one object or array whose parts are sealed by the caller. */
 export function sealShell(value: object, name: string, path: JsonPath): void {
-  if (Array.isArray(value) ? arrayFault(value) : objectFault(value)) refuse(value, name, path)
+  if (!(Array.isArray(value) ? isPlainShell(value) : isPlain(value, Object.keys(value)))) refuse(value, name, path)
   Object.freeze(value)
 }
 
@@ -57,11 +61,12 @@ function seal(value: unknown, depth: number): boolean {
   if (typeof value !== 'object' || value === null) return isScalar(value)
   if (depth > MAX_DEPTH) return false
   if (Array.isArray(value)) {
-    if (arrayFault(value)) return false
+    if (!isPlainArray(value)) return false
     for (let index = 0; index < value.length; index++) if (!seal(value[index], depth + 1)) return false
   } else {
-    if (!isPlain(value)) return false
-    for (const key of Object.keys(value)) {
+    const keys = Object.keys(value)
+    if (!isPlain(value, keys)) return false
+    for (const key of keys) {
       const item: unknown = (value as Record<string, unknown>)[key]
       if (item !== undefined && !seal(item, depth + 1)) return false
     }
@@ -76,7 +81,7 @@ function copy(value: unknown, depth: number): unknown {
   if (typeof value !== 'object' || value === null) return isScalar(value) ? value : REFUSED
   if (depth > MAX_DEPTH) return REFUSED
   if (Array.isArray(value)) {
-    if (arrayFault(value)) return REFUSED
+    if (!isPlainArray(value)) return REFUSED
     const items: unknown[] = []
     for (let index = 0; index < value.length; index++) {
       const item = copy(value[index], depth + 1)
@@ -85,9 +90,10 @@ function copy(value: unknown, depth: number): unknown {
     }
     return Object.freeze(items)
   }
-  if (!isPlain(value)) return REFUSED
+  const keys = Object.keys(value)
+  if (!isPlain(value, keys)) return REFUSED
   const fields: Record<string, unknown> = {}
-  for (const key of Object.keys(value)) {
+  for (const key of keys) {
     const field: unknown = (value as Record<string, unknown>)[key]
     if (field === undefined) continue
     const item = copy(field, depth + 1)
@@ -103,7 +109,24 @@ const isScalar = (value: unknown): boolean =>
   value === null ||
   (typeof value === 'number' && Number.isFinite(value))
 
-const isPlain = (value: object): boolean => objectFault(value) === undefined
+/** `keys` are those that JSON writes; what it would leave out is found by counting, which is cheaper than looking. */
+function isPlain(value: object, keys: readonly string[]): boolean {
+  if (objectFault(value) || Object.getOwnPropertyNames(value).length !== keys.length) return false
+  for (const key of keys) if (isAccessor(value, key)) return false
+  return true
+}
+
+/** Neither holes nor named properties: as many keys as items. Hidden names, and indices that are accessors, are not sought. */
+const isPlainArray = (value: readonly unknown[]): boolean =>
+  arrayFault(value) === undefined && Object.keys(value).length === value.length
+
+const isPlainShell = (value: readonly unknown[]): boolean =>
+  value.length > CHEAP_ITEMS ? arrayFault(value) === undefined : isPlainArray(value)
+
+const isAccessor = (value: object, key: string): boolean => {
+  const property = Object.getOwnPropertyDescriptor(value, key)
+  return property?.get !== undefined || property?.set !== undefined
+}
 
 function objectFault(value: object): string | undefined {
   const prototype: unknown = Object.getPrototypeOf(value)
@@ -111,13 +134,18 @@ function objectFault(value: object): string | undefined {
     return `is ${describe(value)}`
   }
   if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return 'has a toJSON method'
-  return Object.hasOwn(value, '__proto__') ? 'has a key "__proto__"' : undefined
+  return Object.hasOwn(value, '__proto__') ? 'has a key "__proto__"' : symbolFault(value)
 }
 
 function arrayFault(value: readonly unknown[]): string | undefined {
   // Every realm's Array.prototype is itself an array; that of a subclass is not.
   if (!Array.isArray(Object.getPrototypeOf(value))) return `is ${describe(value)}`
-  return typeof (value as { toJSON?: unknown }).toJSON === 'function' ? 'has a toJSON method' : undefined
+  return typeof (value as { toJSON?: unknown }).toJSON === 'function' ? 'has a toJSON method' : symbolFault(value)
+}
+
+function symbolFault(value: object): string | undefined {
+  const [symbol] = Object.getOwnPropertySymbols(value)
+  return symbol && `has a symbol as a key, ${String(symbol)}`
 }
 
 /** The Object.prototype of another realm, such as a test runner's. */
@@ -136,11 +164,26 @@ function firstFault(value: unknown, path: JsonPath, depth: number): Fault | unde
   if (depth > MAX_DEPTH) return { path, what: `is nested deeper than ${MAX_DEPTH} levels (or contains itself)` }
   const what = Array.isArray(value) ? arrayFault(value) : objectFault(value)
   if (what) return { path, what }
-  const keys: (string | number)[] = Array.isArray(value) ? [...value.keys()] : Object.keys(value)
-  for (const key of keys) {
-    const item: unknown = (value as Record<string | number, unknown>)[key]
-    if (item === undefined && !Array.isArray(value)) continue
-    const fault = firstFault(item, [...path, key], depth + 1)
+  return Array.isArray(value) ? faultOfItems(value, path, depth) : faultOfFields(value, path, depth)
+}
+
+function faultOfItems(value: readonly unknown[], path: JsonPath, depth: number): Fault | undefined {
+  for (const [index, item] of value.entries()) {
+    const fault = firstFault(item, [...path, index], depth + 1)
+    if (fault) return fault
+  }
+  // Indices come before names, and here there is one for each item.
+  const named = Object.keys(value)[value.length]
+  return named === undefined ? undefined : { path: [...path, named], what: 'is a named property of an array' }
+}
+
+function faultOfFields(value: object, path: JsonPath, depth: number): Fault | undefined {
+  for (const key of Object.getOwnPropertyNames(value)) {
+    const place = [...path, key]
+    if (isAccessor(value, key)) return { path: place, what: 'is an accessor' }
+    if (!Object.prototype.propertyIsEnumerable.call(value, key)) return { path: place, what: 'is not enumerable' }
+    const item = (value as Record<string, unknown>)[key]
+    const fault = item === undefined ? undefined : firstFault(item, place, depth + 1)
     if (fault) return fault
   }
   return undefined

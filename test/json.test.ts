@@ -47,6 +47,8 @@ const refused: readonly (readonly [what: string, make: () => unknown, says: stri
   ['an own key "__proto__"', () => JSON.parse('{"a":1,"__proto__":{"admin":true}}'), 'has a key "__proto__"'],
   ['an array with a toJSON method', () => Object.assign([1], { toJSON: () => 'x' }), 'has a toJSON method'],
   ['an instance of a subclass of Array', () => List.from([1, 2]), 'is a List'],
+  ['an object with a symbol key', () => ({ a: 1, [Symbol('tag')]: 2 }), 'has a symbol as a key, Symbol\\(tag\\)'],
+  ['an array with a symbol key', () => Object.assign([1], { [Symbol('tag')]: 2 }), 'has a symbol as a key'],
   ['a Date of another realm', () => runInNewContext('new Date(0)'), 'is a Date'],
   ['a Map of another realm', () => runInNewContext('new Map()'), 'is a Map'],
   ['a class instance of another realm', () => runInNewContext('new (class Foreign { a = 1 })()'), 'is a Foreign'],
@@ -68,7 +70,42 @@ const walks = [
   ['copyJson', (value: unknown) => copyJson(value, 'context')],
 ] as const
 
+/** Properties that JSON would drop, or that are no data: what makes a value have one, its path, and what is said. */
+const hidden: readonly (readonly [what: string, make: () => object, path: string, says: string])[] = [
+  ['a property that is not enumerable', () => defined({}, { value: 1, enumerable: false }), '.x', 'is not enumerable'],
+  ['one that is undefined, too', () => defined({ a: 1 }, { enumerable: false }), '.x', 'is not enumerable'],
+  ['a getter', () => defined({ a: 1 }, { get: () => 1, enumerable: true }), '.x', 'is an accessor'],
+  ['a setter', () => defined({}, { set: () => {}, enumerable: true }), '.x', 'is an accessor'],
+  ['a getter that is not enumerable', () => defined({}, { get: () => 1 }), '.x', 'is an accessor'],
+  ['a getter that throws', () => defined({}, { get: () => expect.fail('it was run') }), '.x', 'is an accessor'],
+  ['a named property of an array', () => Object.assign([1, 2], { x: 1 }), '.x', 'is a named property of an array'],
+  ['one that is undefined, of an array', () => Object.assign([], { x: undefined }), '.x', 'is a named property'],
+  ['a match of a pattern', () => 'ab'.match(/a/) as object, '.index', 'is a named property of an array'],
+  // biome-ignore lint/suspicious/noSparseArray: a hole is what is refused
+  ['a hole in an array that a name makes up for', () => Object.assign([1, , 3], { x: 1 }), '[1]', 'is undefined'],
+  [
+    'a named property of a long array',
+    () => Object.assign(new Array(1000).fill(0), { x: 1 }),
+    '.x',
+    'is a named property of an array',
+  ],
+]
+
+const defined = (value: object, property: PropertyDescriptor): object => Object.defineProperty(value, 'x', property)
+
 for (const [name, walk] of walks) {
+  test.each(hidden)(`${name} refuses %s by its path`, (_, make, path, says) => {
+    for (const [value, root] of [
+      [make(), 'context'],
+      [{ a: [1, make()] }, 'context.a[1]'],
+    ] as const) {
+      const error = thrownBy(() => walk(value))
+      expect(error).toMatchObject({ code: 'NOT_JSON', details: { path: `${root}${path}` } })
+      expect(error.message).toContain(`${root}${path} ${says}`)
+      expect(isJson(value)).toBe(false)
+    }
+  })
+
   test.each(refused)(
     `${name} refuses %s, at the root, in an object and in an array, and names the place`,
     (_, make, says) => {
@@ -156,6 +193,36 @@ for (const [name, walk] of walks) {
   })
 }
 
+test('what a copy takes equals the round trip through JSON; whatever has more to it than that is refused', () => {
+  const odd = fc.record({
+    key: fc.oneof(fc.constantFrom('x', 'length of it', '0'), fc.constant(Symbol('s'))),
+    property: fc.constantFrom<PropertyDescriptor>(
+      { value: 1, enumerable: true },
+      { value: undefined, enumerable: true },
+      { value: 1 },
+      { get: () => 1, enumerable: true },
+      { get: () => 1 },
+      { set: () => {}, enumerable: true },
+    ),
+  })
+  fc.assert(
+    fc.property(json(), fc.option(odd), fc.nat(), (generated, planted, seed) => {
+      const value = structuredClone(generated)
+      const places = containers(value)
+      const place = places[seed % Math.max(places.length, 1)]
+      const at = place && !Array.isArray(place.container) ? place.container : undefined
+      if (planted && at) Object.defineProperty(at, planted.key, { ...planted.property, configurable: true })
+      if (planted && place && !at) Object.assign(place.container, { named: 1 })
+      const { enumerable, get, set } = planted?.property ?? {}
+      const plain = !planted || !place || (at && typeof planted.key === 'string' && enumerable && !get && !set)
+      expect(isJson(value)).toBe(plain === true)
+      if (plain) expect(copyJson(value, 'event')).toStrictEqual(JSON.parse(JSON.stringify(value)))
+      else expect(thrownBy(() => copyJson(value, 'event')).code).toBe('NOT_JSON')
+    }),
+    { numRuns: 500 },
+  )
+})
+
 test('a copy shares nothing with the original, which stays as it was and unfrozen', () => {
   fc.assert(
     fc.property(json(), (value) => {
@@ -203,6 +270,9 @@ test('a shell is frozen without a look at its fields, and refused when it is not
   expect(Object.isFrozen(shell)).toBe(true)
   expect(Object.isFrozen(shell.inner)).toBe(false)
   expect(thrownBy(() => sealShell(new Map(), 'context', ['a'])).details).toEqual({ path: 'context.a' })
+  for (const [, make, path] of hidden.filter(([what]) => !/long|hole/.test(what))) {
+    expect(thrownBy(() => sealShell(make(), 'context', ['a'])).details).toEqual({ path: `context.a${path}` })
+  }
 })
 
 test('a path is written as it would be in code', () => {
