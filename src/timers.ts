@@ -1,11 +1,12 @@
 // Deadlines: one queue for all sessions, one timer of the clock.
-// A deadline is an absolute time; it is never called early, and at once when overdue. Deadlines further away than a timer
-// of the clock reaches (24.8 days) are waited for in stages. What a deadline means is its owner's business.
+// A deadline is an absolute time; it is never called early, and at once when overdue. It is waited for in stages, so that
+// it may be as far away as it likes, and a clock that has jumped (a suspended machine, a corrected time) is noticed within
+// a minute. What a deadline means is its owner's business.
 
 import type { Cancel, Clock } from './clock.js'
 
-/** The longest that a timer of the clock can wait. */
-const LONGEST_WAIT_MS = 2 ** 31 - 1
+/** A wait under way does not notice that the clock has jumped; after this long the clock is looked at again. */
+const LONGEST_WAIT_MS = 60_000
 
 interface Deadline {
   readonly at: number
