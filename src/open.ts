@@ -21,7 +21,7 @@ import { openFileReader } from './files/reader.js'
 import { createFileSnapshots } from './files/snapshots.js'
 import { createInlinePool } from './inline/pool.js'
 import type { Damage } from './journal.js'
-import { consoleLogger, type Logger } from './logger.js'
+import { consoleLogger, guarded, type Logger } from './logger.js'
 import { createMemoryJournal } from './memory/journal.js'
 import { createMemorySnapshots } from './memory/snapshots.js'
 import { createPiscinaPool } from './piscina/pool.js'
@@ -93,9 +93,10 @@ export async function openFiles(
   kinds: readonly AnySessionKind[],
   clock: Clock,
   chance: Chance,
-  logger: Logger,
+  log: Logger,
   pool: () => Pool,
 ): Promise<{ ports: Ports; damage: readonly Damage[] }> {
+  const logger = guarded(log)
   const directory = readFormat(disk)
   const lock = takeLock(disk, clock)
   try {

@@ -13,7 +13,7 @@ import { Feeds } from './feeds.js'
 import { type CallOptions, Session, type TransitionsOptions } from './handle.js'
 import type { SessionHost } from './host.js'
 import type { Damage, Journal, JournalStats } from './journal.js'
-import { consoleLogger, type Logger } from './logger.js'
+import { consoleLogger, guarded, type Logger } from './logger.js'
 import type { Pool } from './pool.js'
 import { recover } from './recover.js'
 import { Registry, type SessionEntry, type SessionFilter, type SessionPage, type SessionStats } from './registry.js'
@@ -109,7 +109,7 @@ export class Runtime implements AsyncDisposable {
   constructor(ports: Ports, options: RuntimeOptions) {
     this.#ports = ports
     this.#kinds = byName(options.kinds)
-    this.#logger = options.logger ?? consoleLogger
+    this.#logger = guarded(options.logger ?? consoleLogger)
     this.#timers = new Timers(ports.clock)
     this.#sessionHost = this.#makeSessionHost(options.mailboxLimit ?? 10_000)
     this.#streamHost = {

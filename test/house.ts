@@ -17,15 +17,16 @@ export interface House {
   open(): Promise<Runtime>
 }
 
-/** `steps` are the exports of the kinds' step module. */
+/** `steps` are the exports of the kinds' step module; a `logger` of one's own hears what `log` would hold. */
 export function house(
   kinds: readonly AnySessionKind[],
   steps: Record<string, StepFunction> = {},
   disk: Disk = createMemoryDisk(),
+  own?: Logger,
 ): House {
   const log: string[] = []
   const note = (_: object, message: string): void => void log.push(message)
-  const logger: Logger = { info: () => {}, warn: note, error: note }
+  const logger: Logger = own ?? { info: () => {}, warn: note, error: note }
   const open = async (): Promise<Runtime> => {
     const pool = (): ReturnType<typeof createInlinePool> =>
       createInlinePool({ clock: systemClock, load: async () => steps as Record<string, unknown> })
