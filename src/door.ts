@@ -4,11 +4,10 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import type { AnySessionKind } from './define.js'
 import { type ErrorCode, HoldfastError } from './errors.js'
+import { isId } from './id.js'
 import { copyJson } from './json.js'
 import type { RecordedEvent } from './record.js'
 
-/** Session ids: they are file names too. */
-const ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/
 const LONGEST_KEY = 256
 
 /** Event types that only the machine and the runtime may use. */
@@ -44,7 +43,7 @@ export function admitInput(kind: AnySessionKind, input: unknown): unknown {
 
 /** A session id from outside. Throws INVALID_ID. */
 export function admitId(id: unknown): string {
-  if (typeof id === 'string' && ID_PATTERN.test(id)) return id
+  if (isId(id)) return id
   throw invalid(
     'INVALID_ID',
     `${JSON.stringify(id)} is not an id: letters, digits, "-" and "_", at most 64, no leading sign`,

@@ -6,6 +6,7 @@ import { admitId } from './door.js'
 import { HoldfastError, isHoldfastError } from './errors.js'
 import { loadState, recordsFrom } from './history.js'
 import type { Damage, ReadableJournal } from './journal.js'
+import { ambiguousId, sessionNotFound } from './refusals.js'
 import { Registry, type SessionEntry, type SessionFilter, type SessionPage, type SessionStats } from './registry.js'
 import type { Snapshots } from './snapshots.js'
 import type { IndexEntry, SessionState } from './state.js'
@@ -105,10 +106,8 @@ export class Reader {
     const ids = registry.byPrefix(admitId(prefix), 6)
     const entry = ids.length === 1 ? registry.get(ids[0] as string) : undefined
     if (entry) return entry
-    if (ids.length === 0) throw notFound(prefix)
-    throw new HoldfastError('AMBIGUOUS_ID', `"${prefix}" begins several ids: ${ids.join(', ')}; give more of it`, {
-      details: { ids },
-    })
+    if (ids.length === 0) throw sessionNotFound(prefix)
+    throw ambiguousId(prefix, ids)
   }
 }
 
@@ -144,6 +143,3 @@ const lost = (id: string, { file, offset }: Damage): HoldfastError =>
   new HoldfastError('JOURNAL_CORRUPT', `${file} is corrupt at offset ${offset}, where records of session ${id} were`, {
     details: { session: id, file, offset },
   })
-
-const notFound = (id: string): HoldfastError =>
-  new HoldfastError('SESSION_NOT_FOUND', `there is no session ${id}; list the sessions to see their ids`)

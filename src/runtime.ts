@@ -16,6 +16,7 @@ import type { Damage, Journal, JournalStats } from './journal.js'
 import { consoleLogger, guarded, type Logger } from './logger.js'
 import type { Pool } from './pool.js'
 import { recover } from './recover.js'
+import { ambiguousId, closed, decisionFailed, sessionNotFound, unknownKind } from './refusals.js'
 import { Registry, type SessionEntry, type SessionFilter, type SessionPage, type SessionStats } from './registry.js'
 import { LiveSession } from './session.js'
 import type { Snapshots } from './snapshots.js'
@@ -148,7 +149,7 @@ export class Runtime implements AsyncDisposable {
   ): Promise<Session<TMachine>> {
     this.#assertWritable()
     refuseAborted(options.signal)
-    if (this.#kinds.get(kind.kind) !== kind) throw unknownKind(kind.kind)
+    if (this.#kinds.get(kind.kind) !== kind) throw unknownKind(kind.kind, this.#kinds)
     const admitted = admitInput(kind, input)
     const created = options.idempotencyKey === undefined ? undefined : creationKey(options.idempotencyKey, admitted)
     if (created) {
@@ -216,7 +217,7 @@ export class Runtime implements AsyncDisposable {
 
   async #close(): Promise<void> {
     const { journal, pool } = this.#ports
-    this.#supervisor.stop(closed())
+    this.#supervisor.stop(closed('runtime'))
     this.#timers.stop()
     try {
       await pool.close()
@@ -253,7 +254,11 @@ export class Runtime implements AsyncDisposable {
       try {
         this.#supervisor.adopt(LiveSession.create(this.#sessionHost, kind, id, input, created, sender))
       } catch (cause) {
-        reject(cause instanceof HoldfastError ? cause : decisionFailed(kind.kind, cause))
+        reject(
+          cause instanceof HoldfastError
+            ? cause
+            : decisionFailed(cause, `no session of kind "${kind.kind}" was created`),
+        )
       }
     }).finally(() => {
       for (const key of keys) this.#creating.delete(key)
@@ -272,7 +277,7 @@ export class Runtime implements AsyncDisposable {
       session: this.#sessionHost,
       stream: this.#streamHost,
       assertWritable: () => this.#assertWritable(),
-      over: () => (this.#closing ? closed() : this.#failure),
+      over: () => (this.#closing ? closed('runtime') : this.#failure),
     })
   }
 
@@ -284,10 +289,8 @@ export class Runtime implements AsyncDisposable {
       find: (prefix) => {
         const ids = this.#registry.byPrefix(prefix, 6)
         if (ids.length === 1) return this.#entry(ids[0] as string)
-        if (ids.length === 0) throw notFound(prefix)
-        throw new HoldfastError('AMBIGUOUS_ID', `"${prefix}" begins several ids: ${ids.join(', ')}; give more of it`, {
-          details: { ids },
-        })
+        if (ids.length === 0) throw sessionNotFound(prefix)
+        throw ambiguousId(prefix, ids)
       },
     }
   }
@@ -347,7 +350,7 @@ export class Runtime implements AsyncDisposable {
   }
 
   #assertWritable(): void {
-    if (this.#closing) throw closed()
+    if (this.#closing) throw closed('runtime')
     if (this.#failure) throw this.#failure
     if (this.#ports.journal.pending > PENDING_BYTES) {
       throw new HoldfastError('OVERLOADED', `more than ${PENDING_BYTES} bytes wait for the disk; await your sends`)
@@ -357,7 +360,7 @@ export class Runtime implements AsyncDisposable {
   #entry(id: string): IndexEntry {
     const entry = this.#registry.get(id)
     if (entry) return entry
-    throw notFound(id)
+    throw sessionNotFound(id)
   }
 }
 
@@ -379,14 +382,3 @@ function creationKey(key: string, input: unknown): CreationKey {
 
 /** A colon cannot be in an id, so keys and ids do not meet. */
 const keyName = (kind: AnySessionKind, { key }: CreationKey): string => `${kind.kind}:${key}`
-
-const notFound = (id: string): HoldfastError =>
-  new HoldfastError('SESSION_NOT_FOUND', `there is no session ${id}; list the sessions to see their ids`)
-
-const unknownKind = (kind: string): HoldfastError =>
-  new HoldfastError('UNKNOWN_KIND', `kind "${kind}" is not among those the runtime was opened with; add it to kinds`)
-
-const decisionFailed = (kind: string, cause: unknown): HoldfastError =>
-  new HoldfastError('DECISION_FAILED', `a session of kind "${kind}" could not begin: ${String(cause)}`, { cause })
-
-const closed = (): HoldfastError => new HoldfastError('RUNTIME_CLOSED', 'the runtime is closed; open it again')

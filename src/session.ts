@@ -14,6 +14,7 @@ import type { MachineSnapshot } from './machine-snapshot.js'
 import { type Identity, NOTHING, type Point, pointAfter, pointOf, stateOf } from './point.js'
 import type { Outcome } from './pool.js'
 import type { Progress, RecordedEvent, TransitionRecord } from './record.js'
+import { decisionFailed, sessionEnded } from './refusals.js'
 import type { Child, CreationKey, IndexEntry, SessionState } from './state.js'
 import type { StepRun } from './step-runner.js'
 import { backoff } from './steps.js'
@@ -190,7 +191,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     if (state.status === 'active') this.#engine = Engine.resume(this.#kind?.machine, this.id, state, this)
     this.#decided = pointOf(state, this.#engine?.snapshot)
     this.#durable = this.#decided
-    if (state.status !== 'active') this.#over = ended(this.id, this.#durable)
+    if (state.status !== 'active') this.#over = sessionEnded(this.id, this.#durable.status)
   }
 
   #deliver(delivery: Delivery): void {
@@ -374,7 +375,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     this.#decided = point
     this.#last = commit
     this.#inFlight++
-    if (point.status !== 'active') this.#over ??= ended(this.id, point)
+    if (point.status !== 'active') this.#over ??= sessionEnded(this.id, point.status)
   }
 
   // Committer: what becomes of its records.
@@ -484,17 +485,5 @@ function runAll(actions: readonly (() => void)[]): unknown[] | undefined {
 
 const isStorage = (error: unknown): boolean => isHoldfastError(error, 'JOURNAL_FAILED', 'RUNTIME_CLOSED')
 
-const ended = (id: string, { status }: Point): HoldfastError =>
-  new HoldfastError('SESSION_ENDED', `session ${id} has ended (${status}) and takes no more events`, {
-    details: { status },
-  })
-
 const mailboxFull = (id: string, limit: number): HoldfastError =>
   new HoldfastError('MAILBOX_FULL', `${limit} events of session ${id} are waiting already; await your sends`)
-
-const decisionFailed = (cause: unknown): HoldfastError =>
-  new HoldfastError(
-    'DECISION_FAILED',
-    `the machine threw while it decided (${cause instanceof Error ? cause.message : String(cause)}); the session is as it was`,
-    { cause },
-  )

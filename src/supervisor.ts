@@ -8,6 +8,7 @@ import { HoldfastError, isHoldfastError } from './errors.js'
 import { loadState } from './history.js'
 import type { SessionHost } from './host.js'
 import type { Logger } from './logger.js'
+import { sessionNotFound, unknownKind } from './refusals.js'
 import type { Registry } from './registry.js'
 import { decideRestart } from './restart.js'
 import { LiveSession } from './session.js'
@@ -85,8 +86,7 @@ export class Supervisor {
     const session = this.peek(id)
     if (session) return session
     const entry = this.#host.registry.get(id)
-    if (!entry)
-      throw new HoldfastError('SESSION_NOT_FOUND', `there is no session ${id}; list the sessions to see their ids`)
+    if (!entry) throw sessionNotFound(id)
     const parked = this.#parked.get(id)
     if (parked) throw parked.reason
     return this.#restore(entry)
@@ -205,12 +205,6 @@ export class Supervisor {
     }
   }
 }
-
-const unknownKind = (kind: string, kinds: ReadonlyMap<string, unknown>): HoldfastError =>
-  new HoldfastError(
-    'UNKNOWN_KIND',
-    `kind "${kind}" is not among those this runtime was opened with (${[...kinds.keys()].join(', ') || 'none'}); add it to kinds`,
-  )
 
 const otherVersion = (kind: AnySessionKind, entry: IndexEntry): HoldfastError =>
   new HoldfastError(

@@ -13,6 +13,7 @@ import type { SessionHost } from './host.js'
 import { tagsOf } from './machine-snapshot.js'
 import { type Point, pointOf } from './point.js'
 import type { RecordedEvent } from './record.js'
+import { sessionNotFound } from './refusals.js'
 import type { Registry, SessionEntry } from './registry.js'
 import { LiveSession } from './session.js'
 import type { Snapshots } from './snapshots.js'
@@ -119,7 +120,7 @@ export class Verbs implements SessionVerbs {
   #entry(id: string): IndexEntry {
     const entry = this.#host.registry.get(id)
     if (entry) return entry
-    throw new HoldfastError('SESSION_NOT_FOUND', `there is no session ${id}; list the sessions to see their ids`)
+    throw sessionNotFound(id)
   }
 
   /** A parked session can be deleted too. */

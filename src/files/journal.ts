@@ -8,6 +8,7 @@ import { type Disk, writeAll, writeAllSync } from '../disk.js'
 import { HoldfastError } from '../errors.js'
 import type { Damage, Journal, JournalEntry, JournalStats, ReadableJournal, Waiter } from '../journal.js'
 import type { Position, TransitionRecord } from '../record.js'
+import { closed } from '../refusals.js'
 import { FlushMode } from './flush-mode.js'
 import { FORMAT, HEADER_BYTES, Lines } from './segment.js'
 import { createSegment, findSegments, first, orClose, readIn, renew, type Segment, scanSegments } from './segments.js'
@@ -304,7 +305,7 @@ export class FileJournal implements Journal {
   }
 
   #refusal(): HoldfastError {
-    if (!this.#failure) return new HoldfastError('RUNTIME_CLOSED', 'the journal is closed; open the runtime again')
+    if (!this.#failure) return closed('journal')
     return new HoldfastError(
       'JOURNAL_FAILED',
       `the journal could not be written (${this.#failure.message}); nothing was recorded; mend the cause and reopen`,

@@ -3,6 +3,7 @@
 
 import { type Disk, type DiskFile, readAll, writeAllSync } from '../disk.js'
 import { HoldfastError } from '../errors.js'
+import { ID_SHAPE } from '../id.js'
 import type { Damage, JournalEntry } from '../journal.js'
 import type { Position, TransitionRecord } from '../record.js'
 import { FORMAT, HEADER_BYTES, headerLine, NEWLINE, pieces, readHeader, readRecord, segmentName } from './segment.js'
@@ -144,7 +145,7 @@ function keep(
 /** Ids of sessions that can be made out in damaged bytes. */
 function sessionsIn(bytes: Uint8Array): string[] {
   const text = Buffer.from(bytes).toString('latin1')
-  const named = text.matchAll(/"session":"([A-Za-z0-9][A-Za-z0-9_-]{0,63})"/g)
+  const named = text.matchAll(new RegExp(`"session":"(${ID_SHAPE})"`, 'g'))
   return [...new Set([...named].map((match) => match[1] as string))]
 }
 

@@ -12,6 +12,7 @@ import { crc32 } from 'node:zlib'
 import { Low, LowSync } from 'lowdb'
 import type { Disk } from '../disk.js'
 import { HoldfastError, isHoldfastError } from '../errors.js'
+import { isId } from '../id.js'
 import type { Snapshots } from '../snapshots.js'
 import type { IndexFile, SessionState } from '../state.js'
 import { DurableFiles, type FileFormat } from './durable-file.js'
@@ -80,7 +81,7 @@ class FileSnapshots implements Snapshots {
 
 /** A name that cannot leave its folder; the hash keeps folders small. */
 function pathOf(id: string): string {
-  if (!/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(id)) {
+  if (!isId(id)) {
     throw new HoldfastError('INVALID_ID', `${JSON.stringify(id)} is not a session id`)
   }
   return `sessions/${hex(crc32(id)).slice(-2)}/${id}.json`

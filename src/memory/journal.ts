@@ -5,6 +5,7 @@ import type { Clock } from '../clock.js'
 import { HoldfastError } from '../errors.js'
 import type { Journal, JournalEntry, JournalStats, Waiter } from '../journal.js'
 import type { Position, TransitionRecord } from '../record.js'
+import { closed } from '../refusals.js'
 
 export function createMemoryJournal(clock: Clock): Journal {
   return new MemoryJournal(clock)
@@ -32,7 +33,7 @@ class MemoryJournal implements Journal {
   }
 
   append(record: TransitionRecord, waiter: Waiter): Position {
-    if (this.#closed) throw new HoldfastError('RUNTIME_CLOSED', 'the journal is closed; open the runtime again')
+    if (this.#closed) throw closed('journal')
     if (this.#waiting.length === 0) this.#clock.soon(() => this.#commit())
     this.#waiting.push(waiter)
     return this.#lines.push(JSON.stringify(record)) - 1

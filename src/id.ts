@@ -1,0 +1,9 @@
+// What the id of a session looks like. Ids are file names and stand in the lines of the journal, so they are nothing that
+// either would have to escape.
+
+/** The source of a pattern, for whoever looks for ids in a text. */
+export const ID_SHAPE = '[A-Za-z0-9][A-Za-z0-9_-]{0,63}'
+
+const PATTERN = new RegExp(`^${ID_SHAPE}$`)
+
+export const isId = (id: unknown): id is string => typeof id === 'string' && PATTERN.test(id)

@@ -1,0 +1,35 @@
+// The refusals that several files give, each built here and nowhere else, so that a code says the same wherever it is met.
+
+import { HoldfastError } from './errors.js'
+import type { SessionStatus } from './state.js'
+
+export const sessionNotFound = (id: string): HoldfastError =>
+  new HoldfastError('SESSION_NOT_FOUND', `there is no session ${id}; list the sessions to see their ids`)
+
+export const ambiguousId = (prefix: string, ids: readonly string[]): HoldfastError =>
+  new HoldfastError('AMBIGUOUS_ID', `"${prefix}" begins several ids: ${ids.join(', ')}; give more of it`, {
+    details: { ids },
+  })
+
+/** `known` are the kinds by name. */
+export const unknownKind = (kind: string, known: ReadonlyMap<string, unknown>): HoldfastError =>
+  new HoldfastError(
+    'UNKNOWN_KIND',
+    `kind "${kind}" is not among those this runtime was opened with (${[...known.keys()].join(', ') || 'none'}); add it to kinds`,
+  )
+
+export const sessionEnded = (id: string, status: SessionStatus): HoldfastError =>
+  new HoldfastError('SESSION_ENDED', `session ${id} has ended (${status}) and takes no more events`, {
+    details: { status },
+  })
+
+/** `outcome` is what holds after it. */
+export const decisionFailed = (cause: unknown, outcome = 'the session is as it was'): HoldfastError =>
+  new HoldfastError(
+    'DECISION_FAILED',
+    `the machine threw while it decided (${cause instanceof Error ? cause.message : String(cause)}); ${outcome}`,
+    { cause },
+  )
+
+export const closed = (what: 'runtime' | 'journal'): HoldfastError =>
+  new HoldfastError('RUNTIME_CLOSED', `the ${what} is closed; open the runtime again`)
