@@ -13,10 +13,10 @@ const LONGEST_KEY = 256
 /** Event types that only the machine and the runtime may use. */
 const isReserved = (type: string): boolean => type === '*' || type.startsWith('xstate.') || type.startsWith('holdfast.')
 
-/** An event from outside, checked, copied and frozen. Throws INVALID_EVENT or NOT_JSON. */
-export function admitEvent(kind: AnySessionKind, event: unknown): RecordedEvent {
+/** An event from outside, checked, copied and frozen. Throws INVALID_EVENT or NOT_JSON. Who has ended may have no kind. */
+export function admitEvent(kind: AnySessionKind | undefined, event: unknown): RecordedEvent {
   const copied = copyEvent(event)
-  if (!kind.events) return copied
+  if (!kind?.events) return copied
   return copyEvent(validate(kind.events, copied, 'INVALID_EVENT', `event "${copied.type}"`))
 }
 

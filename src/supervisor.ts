@@ -8,7 +8,7 @@ import { HoldfastError, isHoldfastError } from './errors.js'
 import { loadState } from './history.js'
 import type { SessionHost } from './host.js'
 import type { Logger } from './logger.js'
-import { sessionNotFound, unknownKind } from './refusals.js'
+import { sessionEnded, sessionNotFound, unknownKind } from './refusals.js'
 import type { Registry } from './registry.js'
 import { decideRestart } from './restart.js'
 import { LiveSession } from './session.js'
@@ -89,7 +89,23 @@ export class Supervisor {
     if (!entry) throw sessionNotFound(id)
     const parked = this.#parked.get(id)
     if (parked) throw parked.reason
-    return this.#restore(entry)
+    try {
+      return this.#restore(entry)
+    } catch (error) {
+      throw this.park(entry, error)
+    }
+  }
+
+  /** The session for whoever only looks: restored if it can be; if not, undefined, and nothing is parked for that. */
+  glance(id: string): LiveSession | undefined {
+    const session = this.peek(id)
+    const entry = this.#host.registry.get(id)
+    if (session || !entry || this.#parked.has(id) || !this.#host.kinds.has(entry.kind)) return session
+    try {
+      return this.#restore(entry)
+    } catch {
+      return undefined
+    }
   }
 
   /** Why a session is parked, if it is. */
@@ -185,24 +201,24 @@ export class Supervisor {
 
   #restore(entry: IndexEntry): LiveSession {
     const { session: host, kinds } = this.#host
-    try {
-      const kind = kinds.get(entry.kind)
-      if (!kind) throw unknownKind(entry.kind, kinds)
-      const state = loadState(host.journal, this.#host.snapshots, entry)
-      if (state.status === 'active' && kind.version !== entry.version) throw otherVersion(kind, entry)
-      const session = LiveSession.restore(host, kind, state)
-      this.#alarms.get(entry.id)?.()
-      this.#alarms.delete(entry.id)
-      if (state.status !== 'active') {
-        this.ended(session)
-        return session
-      }
-      this.#live.set(entry.id, session)
-      session.begin()
-      return session
-    } catch (error) {
-      throw this.park(entry, error)
+    const kind = kinds.get(entry.kind)
+    if (!kind) {
+      if (entry.status === 'active') throw unknownKind(entry.kind, kinds)
+      // What has ended needs no machine any more: it takes no events, and can be deleted.
+      return LiveSession.parked(host, entry, sessionEnded(entry.id, entry.status))
     }
+    const state = loadState(host.journal, this.#host.snapshots, entry)
+    if (state.status === 'active' && kind.version !== entry.version) throw otherVersion(kind, entry)
+    const session = LiveSession.restore(host, kind, state)
+    this.#alarms.get(entry.id)?.()
+    this.#alarms.delete(entry.id)
+    if (state.status !== 'active') {
+      this.ended(session)
+      return session
+    }
+    this.#live.set(entry.id, session)
+    session.begin()
+    return session
   }
 }
 

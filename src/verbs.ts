@@ -49,8 +49,7 @@ export class Verbs implements SessionVerbs {
       this.#host.assertWritable()
       refuseAborted(signal)
       const session = this.#host.supervisor.activate(id)
-      const kind = this.#host.kinds.get(session.identity.kind) as AnySessionKind
-      return abortable(session.send(admitEvent(kind, event)), signal)
+      return abortable(session.send(admitEvent(this.#host.kinds.get(session.identity.kind), event)), signal)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -68,8 +67,7 @@ export class Verbs implements SessionVerbs {
 
   snapshot(id: string): SessionSnapshot {
     const entry = this.#entry(id)
-    const live = this.#host.supervisor.peek(id)
-    const point = live ? live.durable : this.#passivePoint(entry)
+    const point = this.#host.supervisor.glance(id)?.durable ?? this.#storedPoint(entry)
     // One that has ended has no machine running any more, and its tags all the same.
     const tags = point.snapshot?.tags ?? tagsOf(this.#host.kinds.get(entry.kind)?.machine, point.value)
     return shown(entry, point, [...tags] as string[])
@@ -79,7 +77,7 @@ export class Verbs implements SessionVerbs {
     const entry = this.#entry(id)
     if (entry.status !== 'active') return false
     const { snapshot } = this.#host.supervisor.activate(id).durable
-    return snapshot?.can(admitEvent(this.#host.kinds.get(entry.kind) as AnySessionKind, event)) === true
+    return snapshot?.can(admitEvent(this.#host.kinds.get(entry.kind), event)) === true
   }
 
   until(id: string, test: (snapshot: SessionSnapshot) => boolean, { signal }: CallOptions): Promise<SessionSnapshot> {
@@ -142,11 +140,16 @@ export class Verbs implements SessionVerbs {
   }
 
   /** Reading needs no machine: a session of an unknown kind, or one that is parked, can still be looked at. */
-  #passivePoint(entry: IndexEntry): Point {
+  #storedPoint(entry: IndexEntry): Point {
+    return pointOf(loadState(this.#host.session.journal, this.#host.snapshots, entry), undefined)
+  }
+
+  /** Whoever waits for a session needs it to run; if it cannot, it is parked, and says why. */
+  #wake(id: string): void {
     try {
-      return this.#host.supervisor.activate(entry.id).durable
+      if (this.#entry(id).status === 'active') this.#host.supervisor.activate(id)
     } catch {
-      return pointOf(loadState(this.#host.session.journal, this.#host.snapshots, entry), undefined)
+      // The look that follows tells.
     }
   }
 
@@ -178,6 +181,7 @@ export class Verbs implements SessionVerbs {
         (error) => (error ? reject(error) : look(this.#host.over() === undefined)),
       )
       signal?.addEventListener('abort', leave, { once: true })
+      this.#wake(id)
       look(false)
     })
   }

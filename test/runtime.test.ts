@@ -292,6 +292,39 @@ test('a session of a kind that is not registered is parked by name and can be lo
   await again.session(kept.id, counter).send({ type: 'add', by: 1 })
 })
 
+test('looking at a session parks nothing, whatever its kind; one that has ended needs no machine at all', async () => {
+  const other = defineSession({ kind: 'other', version: 1, machine: counting })
+  const home = house([counter, other])
+  const runtime = await home.open()
+  const [ended, active, aged] = await Promise.all([
+    runtime.create(other, { team: 'red' }),
+    runtime.create(other, { team: 'blue' }),
+    runtime.create(counter, { team: 'old' }),
+  ])
+  await ended.send({ type: 'add', by: 2 })
+  await ended.send({ type: 'finish' })
+  await runtime.close()
+  const next = defineSession({ kind: 'counter', version: 2, machine: counting })
+  const partial = house([next], {}, home.disk)
+  await using again = await partial.open()
+  const [over, waiting, old] = [ended, active, aged].map(({ id }) => again.session(id))
+  expect(over?.snapshot()).toMatchObject({ status: 'done', output: 2, context: { count: 2, team: 'red' } })
+  expect(await over?.result()).toBe(2)
+  expect(over?.can({ type: 'add', by: 1 })).toBe(false)
+  expect(waiting?.snapshot()).toMatchObject({ status: 'active', context: { team: 'blue' } })
+  expect(old?.snapshot()).toMatchObject({ status: 'active', version: 1, context: { team: 'old' } })
+  expect(await codeOf(over?.send({ type: 'add', by: 1 }) as Promise<unknown>)).toBe('SESSION_ENDED')
+  expect(await codeOf(over?.until(({ status }) => status === 'active') as Promise<unknown>)).toBe('SESSION_ENDED')
+  expect(again.health().parked).toEqual([])
+  expect(partial.log).toEqual([])
+  // Whoever waits for one to go on is told that it cannot.
+  expect(await codeOf(waiting?.result() as Promise<unknown>)).toBe('SESSION_PARKED')
+  expect(await codeOf(old?.result() as Promise<unknown>)).toBe('SESSION_PARKED')
+  expect(again.health().parked.map(({ id }) => id)).toEqual([active.id, aged.id])
+  await over?.delete()
+  expect(again.sessions.count()).toBe(2)
+})
+
 test('a session whose state the machine no longer has is parked, not lost and not started afresh', async () => {
   const home = house([counter])
   const runtime = await home.open()
