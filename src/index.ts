@@ -1,5 +1,6 @@
 // The public names of Holdfast, listed one by one.
 
+export type { CreateOptions } from './creation.js'
 export {
   type AnySessionKind,
   defineSession,
@@ -24,7 +25,6 @@ export type { StepContext } from './pool.js'
 export { Reader, type Unreadable } from './reader.js'
 export type { SessionEntry, SessionFilter, SessionPage, SessionStats } from './registry.js'
 export {
-  type CreateOptions,
   createRuntime,
   type Health,
   type Ports,

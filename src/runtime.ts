@@ -1,26 +1,27 @@
-// The runtime: hosts the sessions of one data directory. It opens what is there, creates, finds, watches and closes.
+// The runtime: hosts the sessions of one data directory. It opens what is there, finds, watches and closes.
 // Every call to a session goes through here to the session that is live, or is restored for it. After the journal has
 // failed it serves reads and refuses writes, until it is opened again.
 
-import { abortable, refuseAborted } from './abort.js'
+import { refuseAborted } from './abort.js'
 import type { Chance } from './chance.js'
 import { Checkpoints } from './checkpoints.js'
 import type { Clock } from './clock.js'
+import { type CreateOptions, Creation } from './creation.js'
 import type { AnyMachine, AnySessionKind, KindInput, SessionKind } from './define.js'
-import { admitId, admitInput, admitKey } from './door.js'
+import { admitId } from './door.js'
 import { HoldfastError } from './errors.js'
 import { Feeds } from './feeds.js'
-import { type CallOptions, Session, type TransitionsOptions } from './handle.js'
+import { Session, type TransitionsOptions } from './handle.js'
 import type { SessionHost } from './host.js'
 import type { Damage, Journal, JournalStats } from './journal.js'
 import { consoleLogger, guarded, type Logger } from './logger.js'
 import type { Pool } from './pool.js'
 import { recover } from './recover.js'
-import { ambiguousId, closed, decisionFailed, sessionNotFound, unknownKind } from './refusals.js'
+import { ambiguousId, closed, sessionNotFound } from './refusals.js'
 import { Registry, type SessionEntry, type SessionFilter, type SessionPage, type SessionStats } from './registry.js'
-import { LiveSession } from './session.js'
+import type { LiveSession } from './session.js'
 import type { Snapshots } from './snapshots.js'
-import type { CreationKey, IndexEntry } from './state.js'
+import type { IndexEntry } from './state.js'
 import { replayThenLive, type Source, type Stream, type StreamHost } from './stream.js'
 import { type Parked, Supervisor } from './supervisor.js'
 import { Timers } from './timers.js'
@@ -45,13 +46,6 @@ export interface RuntimeOptions {
   readonly mailboxLimit?: number
   /** What opening the journal found damaged, for `health`. */
   readonly damage?: readonly Damage[]
-}
-
-export interface CreateOptions extends CallOptions {
-  /** The session's id; a new one by default. Throws SESSION_EXISTS when it is taken. */
-  readonly id?: string
-  /** With the same key and the same input, `create` gives the same session, also after a restart. */
-  readonly idempotencyKey?: string
 }
 
 /** The registry as users see it. */
@@ -102,8 +96,7 @@ export class Runtime implements AsyncDisposable {
   readonly #sessionHost: SessionHost
   readonly #streamHost: StreamHost
   readonly #verbs: Verbs
-  /** Sessions whose first record is on its way, by id and by idempotency key. */
-  readonly #creating: Map<string, Promise<Session>> = new Map()
+  readonly #creation: Creation
   #failure: HoldfastError | undefined
   #closing: Promise<void> | undefined
 
@@ -131,6 +124,7 @@ export class Runtime implements AsyncDisposable {
     })
     this.#damage = recovered.damage
     this.#verbs = this.#makeVerbs()
+    this.#creation = this.#makeCreation()
     this.#checkpoints = new Checkpoints(ports.journal, snapshots, registry, (err) =>
       this.#logger.warn({ err }, 'a snapshot could not be written; the journal has everything'),
     )
@@ -149,23 +143,8 @@ export class Runtime implements AsyncDisposable {
   ): Promise<Session<TMachine>> {
     this.#assertWritable()
     refuseAborted(options.signal)
-    if (this.#kinds.get(kind.kind) !== kind) throw unknownKind(kind.kind, this.#kinds)
-    const admitted = admitInput(kind, input)
-    const created = options.idempotencyKey === undefined ? undefined : creationKey(options.idempotencyKey, admitted)
-    if (created) {
-      const name = keyName(kind, created)
-      // Then it is there, or it failed and is up to whoever comes first.
-      while (this.#creating.has(name)) await this.#creating.get(name)?.catch(() => {})
-      const existing = this.#createdBefore(kind, created)
-      if (existing) return existing as unknown as Session<TMachine>
-    }
-    this.#assertWritable() // again: waiting for another call may have taken a while
-    const id = options.id === undefined ? this.#ports.chance.id() : admitId(options.id)
-    if (this.#registry.get(id) || this.#creating.has(id)) {
-      throw new HoldfastError('SESSION_EXISTS', `there is a session ${id} already; choose another id or leave it out`)
-    }
-    const creating = this.#begin(kind, id, admitted, created)
-    return (await abortable(creating, options.signal)) as unknown as Session<TMachine>
+    const id = await this.#creation.create(kind, input, options)
+    return new Session(this.#verbs, id, kind.kind)
   }
 
   /** A session by its id; with `kind`, typed. Throws SESSION_NOT_FOUND, or KIND_MISMATCH. */
@@ -232,39 +211,15 @@ export class Runtime implements AsyncDisposable {
     }
   }
 
-  #createdBefore(kind: AnySessionKind, created: CreationKey): Session | undefined {
-    const entry = this.#registry.byKey(kind.kind, created.key)
-    if (!entry) return undefined
-    if (entry.created?.digest !== created.digest) {
-      throw new HoldfastError(
-        'IDEMPOTENCY_CONFLICT',
-        `key "${created.key}" created session ${entry.id} with another input`,
-        {
-          details: { session: entry.id },
-        },
-      )
-    }
-    return new Session(this.#verbs, entry.id, entry.kind)
-  }
-
-  #begin(kind: AnySessionKind, id: string, input: unknown, created: CreationKey | undefined): Promise<Session> {
-    const keys = created ? [id, keyName(kind, created)] : [id]
-    const creating = new Promise<Session>((resolve, reject) => {
-      const sender = { resolve: () => resolve(new Session(this.#verbs, id, kind.kind)), reject }
-      try {
-        this.#supervisor.adopt(LiveSession.create(this.#sessionHost, kind, id, input, created, sender))
-      } catch (cause) {
-        reject(
-          cause instanceof HoldfastError
-            ? cause
-            : decisionFailed(cause, `no session of kind "${kind.kind}" was created`),
-        )
-      }
-    }).finally(() => {
-      for (const key of keys) this.#creating.delete(key)
+  #makeCreation(): Creation {
+    return new Creation({
+      kinds: this.#kinds,
+      chance: this.#ports.chance,
+      registry: this.#registry,
+      supervisor: this.#supervisor,
+      session: this.#sessionHost,
+      assertWritable: () => this.#assertWritable(),
     })
-    for (const key of keys) this.#creating.set(key, creating)
-    return creating
   }
 
   #makeVerbs(): Verbs {
@@ -372,13 +327,3 @@ function byName(kinds: readonly AnySessionKind[]): Map<string, AnySessionKind> {
     `two session kinds have the same name: ${kinds.map(({ kind }) => kind).join(', ')}`,
   )
 }
-
-/** FNV-1a, 32 bit (http://www.isthe.com/chongo/tech/comp/fnv/): tells whether an input is the same, no more. */
-function creationKey(key: string, input: unknown): CreationKey {
-  let hash = 0x811c9dc5
-  for (const unit of JSON.stringify(input) ?? '') hash = Math.imul(hash ^ (unit.codePointAt(0) as number), 0x01000193)
-  return { key: admitKey(key), digest: (hash >>> 0).toString(16).padStart(8, '0') }
-}
-
-/** A colon cannot be in an id, so keys and ids do not meet. */
-const keyName = (kind: AnySessionKind, { key }: CreationKey): string => `${kind.kind}:${key}`
