@@ -15,6 +15,7 @@ class MemoryJournal implements Journal {
   readonly #clock: Clock
   readonly #lines: string[] = []
   #waiting: Waiter[] = []
+  #pending = 0
   #end = 0
   #flushes = 0
   #bytes = 0
@@ -29,14 +30,16 @@ class MemoryJournal implements Journal {
   }
 
   get pending(): number {
-    return this.#lines.length - this.#end
+    return this.#pending
   }
 
   append(record: TransitionRecord, waiter: Waiter): Position {
     if (this.#closed) throw closed('journal')
     if (this.#waiting.length === 0) this.#clock.soon(() => this.#commit())
     this.#waiting.push(waiter)
-    return this.#lines.push(JSON.stringify(record)) - 1
+    const line = JSON.stringify(record)
+    this.#pending += Buffer.byteLength(line)
+    return this.#lines.push(line) - 1
   }
 
   read(position: Position): TransitionRecord {
@@ -68,10 +71,11 @@ class MemoryJournal implements Journal {
     if (waiters.length === 0) return
     this.#waiting = []
     const start = this.#end
+    this.#pending = 0
     this.#end += waiters.length
     this.#flushes++
     for (const [index, waiter] of waiters.entries()) {
-      const bytes = (this.#lines[start + index] as string).length
+      const bytes = Buffer.byteLength(this.#lines[start + index] as string)
       this.#bytes += bytes
       waiter.durable(start + index, bytes)
     }

@@ -152,6 +152,16 @@ export function journalContract(name: string, open: () => JournalUnderTest): voi
       expect(scanned(journal)).toEqual(records(3))
     })
 
+    test('what is pending is counted in bytes, those that its waiters then hear of', async () => {
+      const { journal, appender } = create()
+      appender.append(recordOf(0), recordOf(1, { patch: [[['text'], 'ä'.repeat(500)]] }))
+      const { pending } = journal
+      expect(pending).toBeGreaterThan(1000)
+      await journal.flush()
+      const sizes = appender.heard.map((heard) => (heard.kind === 'durable' ? heard.bytes : 0))
+      expect(pending).toBe(sizes.reduce((sum, size) => sum + size, 0))
+    })
+
     test('a record can be read as soon as its waiter hears of it, and so can every record before it', async () => {
       const { journal, appender } = create()
       appender.onDurable = (n) => {
