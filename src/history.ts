@@ -33,13 +33,15 @@ export function* recordsFrom(journal: ReadableJournal, id: string, last: Positio
 }
 
 /**
- * The durable state of a session: its snapshot, if there is one that belongs to its history, and the records since.
- * Throws JOURNAL_CORRUPT when a record is missing or unreadable, or when the snapshot is newer than the journal.
+ * The durable state of a session: its snapshot, if there is one that belongs to its history, and the records since,
+ * each of which `onFold` hears of. Throws JOURNAL_CORRUPT when a record is missing or unreadable, or when the snapshot is
+ * newer than the journal.
  */
 export function loadState(
   journal: ReadableJournal,
   snapshots: Pick<Snapshots, 'read'>,
   entry: IndexEntry,
+  onFold: (record: TransitionRecord) => void = () => {},
 ): SessionState {
   const found = snapshots.read(entry.id)
   // One of an earlier session of the same id, deleted since, says nothing about this one.
@@ -56,7 +58,10 @@ export function loadState(
     records.push({ position, record })
     position = record.prev
   }
-  for (const { record, position } of records.reverse()) state = follow(entry, state, record, position)
+  for (const { record, position } of records.reverse()) {
+    onFold(record)
+    state = follow(entry, state, record, position)
+  }
   return sealed(state as Folding)
 }
 

@@ -97,10 +97,16 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
   }
 
   /** Restores a session from its durable state; `begin` then lets it go on. Throws an Error that says what no longer fits. */
-  static restore(host: SessionHost, kind: AnySessionKind, state: SessionState): LiveSession {
+  static restore(
+    host: SessionHost,
+    kind: AnySessionKind,
+    state: SessionState,
+    bytesSinceSnapshot: number,
+  ): LiveSession {
     const { id, version, createdAt, created } = state
     const identity: Identity = { id, kind: kind.kind, version, createdAt, created }
     const session = new LiveSession(host, kind, identity, pointOf(state, undefined))
+    session.#bytesSinceSnapshot = bytesSinceSnapshot
     session.#resume(state)
     return session
   }

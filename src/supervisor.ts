@@ -207,9 +207,12 @@ export class Supervisor {
       // What has ended needs no machine any more: it takes no events, and can be deleted.
       return LiveSession.parked(host, entry, sessionEnded(entry.id, entry.status))
     }
-    const state = loadState(host.journal, this.#host.snapshots, entry)
+    let bytes = 0 // what was folded counts towards the next snapshot, or a session restored often never gets one
+    const state = loadState(host.journal, this.#host.snapshots, entry, (record) => {
+      bytes += JSON.stringify(record).length
+    })
     if (state.status === 'active' && kind.version !== entry.version) throw otherVersion(kind, entry)
-    const session = LiveSession.restore(host, kind, state)
+    const session = LiveSession.restore(host, kind, state, bytes)
     this.#alarms.get(entry.id)?.()
     this.#alarms.delete(entry.id)
     if (state.status !== 'active') {

@@ -71,6 +71,21 @@ test('a large session is snapshotted while it runs, and found whole afterwards',
   expect(again.session(session.id, kind).snapshot().context).toEqual({ text: '11'.repeat(40_000), n: 12 })
 })
 
+test('a session that is restored again and again gets its snapshot: what was folded back counts', async () => {
+  const disk = createCrashDisk()
+  const { id } = await (await house([kind], {}, disk).open()).create(kind)
+  let left = disk.crash()
+  for (let life = 0; life < 12; life++) {
+    expect(left.list('sessions')).toEqual([])
+    const runtime = await house([kind], {}, left).open()
+    await runtime.session(id, kind).send({ type: 'set', text: `${life % 10}`.repeat(30_000) })
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve))
+    left = left.crash()
+    if (left.list('sessions').length > 0) return expect(life).toBe(4) // event and patch: 60 KB a life
+  }
+  expect.unreachable('no snapshot after twelve lives')
+})
+
 test('when the disk fails, the sender does not know the outcome, writes are refused, reads go on, and waiting ends', async () => {
   const disk = createCrashDisk()
   const home = house([kind], {}, disk)
