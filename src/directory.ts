@@ -38,12 +38,27 @@ export function readDirectoryFile(disk: Disk): DirectoryFile | undefined {
   )
 }
 
-/** Who owns a directory, or owned it last, if anybody has said so. */
+/** Who owns a directory, if the owner has said so and has not gone in order. */
 export function ownerOf(disk: Disk): Owner | undefined {
+  const { pid, since } = readLock(disk)
+  return typeof pid === 'number' && typeof since === 'string' ? { pid, since } : undefined
+}
+
+/** The highest epoch of a writer that the lock file tells; 0 when it tells none. */
+export function epochOf(disk: Disk): number {
+  const { epoch } = readLock(disk)
+  return typeof epoch === 'number' && Number.isSafeInteger(epoch) ? epoch : 0
+}
+
+/** The text of the lock file. It outlives the owner but for who that was: `epoch` is the last that a writer had. */
+export const lockText = (owner: Owner | undefined, epoch: number): string => JSON.stringify({ ...owner, epoch })
+
+function readLock(disk: Disk): Partial<Owner> & { readonly epoch?: unknown } {
   const bytes = readAll(disk, LOCK_FILE)
   try {
-    return JSON.parse(new TextDecoder().decode(bytes)) as Owner
+    const told: unknown = JSON.parse(new TextDecoder().decode(bytes))
+    return typeof told === 'object' && told !== null ? told : {}
   } catch {
-    return undefined
+    return {}
   }
 }

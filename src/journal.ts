@@ -57,8 +57,14 @@ export interface Damage {
   readonly file: string
   readonly offset: number
   readonly bytes: number
-  /** `torn`: the end of the last batch, never acknowledged. `corrupt`: acknowledged records stand behind it. */
-  readonly kind: 'torn' | 'corrupt'
+  /** Where that is in the journal: records from here up to `bytes` behind it are touched. NOWHERE for a whole stray file. */
+  readonly position: Position
+  /**
+   * `torn`: the end of the last batch, never acknowledged. `corrupt`: bytes that were durable are not what was written.
+   * `missing`: bytes that were durable are in no file. `header`: the first line of a segment, or a file that stands in the
+   * place of another: no record is touched by that alone.
+   */
+  readonly kind: 'torn' | 'corrupt' | 'missing' | 'header'
   /** Where the original was kept. */
   readonly kept?: string
   /** Sessions whose ids can be read in the damaged bytes. */

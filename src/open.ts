@@ -3,12 +3,15 @@
 
 import type { Chance } from './chance.js'
 import type { Clock } from './clock.js'
+import { describeDamage } from './damage.js'
 import type { AnySessionKind } from './define.js'
 import {
   DIRECTORY_FILE,
   type DirectoryFile,
+  epochOf,
   FORMAT,
   LOCK_FILE,
+  lockText,
   type Owner,
   ownerOf,
   readDirectoryFile,
@@ -100,13 +103,12 @@ export async function openFiles(
   const directory = readFormat(disk)
   const lock = takeLock(disk, clock)
   try {
-    const { journal, damage } = openFileJournal(disk, clock)
+    const { journal, damage, epoch } = openFileJournal(disk, clock, { epoch: lock.epoch })
+    lock.began(epoch)
     await writeDirectoryFile(disk, directory, kinds)
-    for (const { kind, file, offset, bytes, kept } of damage) {
-      logger.warn(
-        { file, offset, bytes, kept },
-        `${file} is ${kind} at offset ${offset}; ${bytes} bytes are kept in ${kept}`,
-      )
+    for (const found of damage) {
+      const { file, offset, bytes, kept } = found
+      logger.warn({ file, offset, bytes, kept }, describeDamage(found))
     }
     const snapshots = createFileSnapshots(disk, ({ file, reason, kept }) =>
       logger.warn(
@@ -114,17 +116,11 @@ export async function openFiles(
         `${file} cannot be read (${reason}); it is kept in ${kept}, the journal has everything`,
       ),
     )
-    return { ports: { journal, snapshots, pool: pool(), clock, chance, release: () => freeLock(lock) }, damage }
+    return { ports: { journal, snapshots, pool: pool(), clock, chance, release: () => lock.free() }, damage }
   } catch (error) {
-    freeLock(lock)
+    lock.free()
     throw unwritable(disk, error)
   }
-}
-
-/** Whoever reads the lock file later is not told of an owner that has gone. */
-function freeLock(lock: DiskLock): void {
-  lock.describe('')
-  lock.release()
 }
 
 function readFormat(disk: Disk): DirectoryFile | undefined {
@@ -135,14 +131,23 @@ function readFormat(disk: Disk): DirectoryFile | undefined {
   }
 }
 
-function takeLock(disk: Disk, clock: Clock): DiskLock {
+/** The directory's lock, held. */
+interface Held {
+  /** The last epoch that the lock file told of. */
+  readonly epoch: number
+  /** Says that a writer of this epoch has begun. */
+  began(epoch: number): void
+  /** Whoever reads the lock file later is not told of an owner that has gone. */
+  free(): void
+}
+
+function takeLock(disk: Disk, clock: Clock): Held {
   try {
     disk.makeFolder('')
     const lock = disk.lock(LOCK_FILE)
     if (lock) {
       const owner: Owner = { pid: process.pid, since: new Date(clock.now()).toISOString() }
-      lock.describe(JSON.stringify(owner))
-      return lock
+      return holding(lock, owner, epochOf(disk))
     }
   } catch (error) {
     throw unwritable(disk, error)
@@ -156,6 +161,28 @@ function takeLock(disk: Disk, clock: Clock): DiskLock {
       details: { owner },
     },
   )
+}
+
+function holding(lock: DiskLock, owner: Owner, epoch: number): Held {
+  let last = epoch
+  // The headers of the journal tell the epoch, too: a disk that has no room for a word about it is no failure.
+  const tell = (who: Owner | undefined): void => {
+    try {
+      lock.describe(lockText(who, last))
+    } catch {}
+  }
+  tell(owner)
+  return {
+    epoch,
+    began: (begun) => {
+      last = begun
+      tell(owner)
+    },
+    free: () => {
+      tell(undefined)
+      lock.release()
+    },
+  }
 }
 
 async function writeDirectoryFile(

@@ -2,6 +2,7 @@
 // It promises that nothing changes and nothing starts, and that what it shows is the directory at one moment, whatever
 // its owner writes meanwhile. It runs no user code, so a session of any kind can be read. What it cannot read it names.
 
+import { noteOnce, touchedBy } from './damage.js'
 import { admitId } from './door.js'
 import { HoldfastError, isHoldfastError } from './errors.js'
 import { loadState, recordsFrom } from './history.js'
@@ -15,7 +16,7 @@ import { type Transition, transitionOf } from './transition.js'
 /** Where a reader reads. */
 export interface ReaderPorts {
   readonly snapshots: Pick<Snapshots, 'read' | 'readIndex'>
-  /** The journal as it is now; `onDamage` hears of what a scan cannot read. */
+  /** The journal as it is now; `onDamage` hears of what does not fit, and of what a scan cannot read. */
   openJournal(onDamage: (damage: Damage) => void): ReadableJournal & { close(): void }
 }
 
@@ -123,7 +124,7 @@ interface View {
 function look({ snapshots, openJournal }: ReaderPorts): View {
   const index = snapshots.readIndex()
   const damage: Damage[] = []
-  const journal = openJournal((found) => damage.push(found))
+  const journal = openJournal((found) => noteOnce(damage, found))
   const registry = new Registry()
   const unreadable = new Map<string, HoldfastError>()
   const usable = index && index.through <= journal.end ? index : undefined
@@ -135,11 +136,7 @@ function look({ snapshots, openJournal }: ReaderPorts): View {
       unreadable.set(record.session, error as HoldfastError)
     }
   }
-  for (const found of damage) for (const id of found.sessions) unreadable.set(id, lost(id, found))
+  for (const { entry, reason } of touchedBy(damage, registry.entries(), usable?.through ?? 0))
+    unreadable.set(entry.id, reason)
   return { journal, registry, damage, unreadable }
 }
-
-const lost = (id: string, { file, offset }: Damage): HoldfastError =>
-  new HoldfastError('JOURNAL_CORRUPT', `${file} is corrupt at offset ${offset}, where records of session ${id} were`, {
-    details: { session: id, file, offset },
-  })

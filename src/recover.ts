@@ -1,6 +1,7 @@
 // What is known of the sessions when a runtime opens: the index, and what the journal holds beyond it.
 // No user code runs and no state is folded here; a session whose records are missing or damaged is parked, by name.
 
+import { noteOnce, touchedBy } from './damage.js'
 import { HoldfastError } from './errors.js'
 import type { Damage, Journal } from './journal.js'
 import type { Position } from './record.js'
@@ -21,7 +22,7 @@ export interface Recovery {
 export interface Recovered {
   /** What is known to be damaged, in the last segment and in what was scanned of the others. */
   readonly damage: readonly Damage[]
-  /** True when the index knows of records that the journal has lost. */
+  /** True when an index of what is left would hide that records are lost: it stays as it is, or absent. */
   readonly lost: boolean
 }
 
@@ -29,7 +30,7 @@ export interface Recovered {
 export function recover(recovery: Recovery): Recovered {
   const { journal, registry, supervisor } = recovery
   const damage = [...recovery.damage]
-  const { from, lost } = loadIndex(recovery)
+  const { from, known, lost } = loadIndex(recovery)
   for (const { position, record } of journal.scan(from, (found) => noteOnce(damage, found))) {
     try {
       registry.follow(record, position)
@@ -39,33 +40,30 @@ export function recover(recovery: Recovery): Recovered {
     }
   }
   for (const entry of lost) supervisor.park(entry, lostRecords(entry))
-  for (const { sessions, kind, file, offset } of damage) {
-    if (kind === 'torn') continue
-    const message = `${file} is corrupt at offset ${offset}, where records of this session were`
-    for (const id of sessions) {
-      const entry = registry.get(id)
-      if (entry) supervisor.park(entry, new HoldfastError('JOURNAL_CORRUPT', message, { details: { file, offset } }))
-    }
-  }
-  return { damage, lost: lost.length > 0 }
-}
-
-/** The last segment is looked at twice: when it is opened, and by the scan. */
-function noteOnce(damage: Damage[], found: Damage): void {
-  if (!damage.some(({ file, offset }) => file === found.file && offset === found.offset)) damage.push(found)
+  const touched = touchedBy(damage, registry.entries(), known)
+  for (const { entry, reason } of touched) supervisor.park(entry, reason)
+  return { damage, lost: lost.length > 0 || touched.some(({ indexed }) => !indexed) }
 }
 
 /**
  * Loads the index if the journal bears it out, and tells where the journal goes on from it. If the journal ends before the
  * index does, durable records are gone: the sessions that had them are not shown at an earlier state as if nothing was.
  */
-function loadIndex({ journal, snapshots, registry }: Recovery): { from: Position; lost: readonly IndexEntry[] } {
+function loadIndex({ journal, snapshots, registry }: Recovery): IndexFound {
   const index = snapshots.readIndex()
-  if (!index) return { from: 0, lost: [] }
-  if (index.through > journal.end)
-    return { from: 0, lost: index.entries.filter(({ position }) => position >= journal.end) }
-  registry.load(index.entries)
-  return { from: index.through, lost: [] }
+  if (!index) return { from: 0, known: 0, lost: [] }
+  const { through, entries } = index
+  if (through > journal.end)
+    return { from: 0, known: 0, lost: entries.filter(({ position }) => position >= journal.end) }
+  registry.load(entries)
+  return { from: through, known: through, lost: [] }
+}
+
+interface IndexFound {
+  readonly from: Position
+  /** Up to here the registry is complete, whatever of the journal can be read. */
+  readonly known: Position
+  readonly lost: readonly IndexEntry[]
 }
 
 const lostRecords = ({ seq }: IndexEntry): HoldfastError =>

@@ -86,6 +86,21 @@ test('a session that is restored again and again gets its snapshot: what was fol
   expect.unreachable('no snapshot after twelve lives')
 })
 
+test('the epoch outlives every header: the lock file tells it, and no owner that has gone', async () => {
+  for (let opening = 0; opening < 3; opening++) await (await open()).close()
+  expect(JSON.parse(readFileSync(join(dir, 'lock'), 'utf8'))).toEqual({ epoch: 3 })
+  const journal = join(dir, 'journal', '00000001.jsonl')
+  writeFileSync(journal, readFileSync(journal, 'latin1').replace('"epoch":3', '"epoch":1'), 'latin1')
+  {
+    await using runtime = await open()
+    expect(runtime.health().damage).toMatchObject([{ kind: 'header', kept: 'quarantine/00000001.jsonl.0.header' }])
+    expect(readFileSync(journal, 'latin1')).toContain('"epoch":4')
+    expect(JSON.parse(readFileSync(join(dir, 'lock'), 'utf8'))).toMatchObject({ pid: process.pid, epoch: 4 })
+    await expect(open()).rejects.toMatchObject({ details: { owner: { pid: process.pid } } })
+  }
+  expect(readFileSync(join(dir, 'quarantine', '00000001.jsonl.0.header'), 'latin1')).toContain('"epoch":1')
+})
+
 test('when the disk fails, the sender does not know the outcome, writes are refused, reads go on, and waiting ends', async () => {
   const disk = createCrashDisk()
   const home = house([kind], {}, disk)

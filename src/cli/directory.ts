@@ -1,5 +1,6 @@
 // The data directory as the reading commands see it: opened beside its owner, without a lock, and told what is damaged.
 
+import { describeDamage } from '../damage.js'
 import { ownerOf } from '../directory.js'
 import { createFileDisk } from '../files/disk.js'
 import { openFileReader } from '../files/reader.js'
@@ -12,9 +13,7 @@ export function readDirectory(dir: string, output: Output): Reader {
   const reader = openFileReader(createFileDisk(dir), ({ file, reason }) =>
     output.warn(`${file} cannot be read (${printable(reason)}); the journal stands in for it`),
   )
-  for (const { file, offset, bytes } of reader.damage) {
-    output.warn(`${file} is corrupt at offset ${offset}: ${bytes} bytes cannot be read`)
-  }
+  for (const damage of reader.damage) output.warn(describeDamage(damage))
   return reader
 }
 

@@ -10,8 +10,21 @@ import type { Damage, Journal, JournalEntry, JournalStats, ReadableJournal, Wait
 import type { Position, TransitionRecord } from '../record.js'
 import { closed } from '../refusals.js'
 import { FlushMode } from './flush-mode.js'
+import { chainBefore, checkSeams } from './seams.js'
 import { FORMAT, HEADER_BYTES, Lines } from './segment.js'
-import { createSegment, findSegments, first, orClose, readIn, renew, type Segment, scanSegments } from './segments.js'
+import {
+  createSegment,
+  findSegments,
+  first,
+  misplaced,
+  orClose,
+  putRight,
+  readIn,
+  renew,
+  type Segment,
+  scanSegments,
+  unheaded,
+} from './segments.js'
 import { storageError } from './storage-error.js'
 
 export interface FileJournalOptions {
@@ -23,13 +36,15 @@ export interface FileJournalOptions {
   readonly reserveBytes?: number
   /** How long a flush may block the event loop before flushing moves off it; default 1 ms. */
   readonly stallMs?: number
+  /** The highest epoch that is known from elsewhere, should no header tell it. */
+  readonly epoch?: number
 }
 
 export interface OpenedJournal {
   readonly journal: FileJournal
-  /** The writer's epoch: one more than that of the last opener. */
+  /** The writer's epoch: one more than the highest that is known. */
   readonly epoch: number
-  /** What was found unreadable in the last segment. */
+  /** What was found unreadable in the last segment, and what does not fit between the others. */
   readonly damage: readonly Damage[]
 }
 
@@ -57,13 +72,18 @@ interface Batch {
  */
 export function openFileJournal(disk: Disk, clock: Clock, options: FileJournalOptions = {}): OpenedJournal {
   const found = findSegments(disk)
-  const files = found.map(({ file }) => file)
+  const files = [...found.segments, ...found.strays].map(({ file }) => file)
   return orClose(files, () => {
     disk.makeFolder('journal')
     for (const name of disk.list('journal')) if (name.endsWith('.tmp')) disk.remove(`journal/${name}`)
-    const last = found.pop()
-    const { segment, chain, end, epoch, damage } = last ? renew(disk, last) : first(disk)
-    return { journal: new FileJournal(disk, clock, options, [...found, segment], chain, end, epoch), epoch, damage }
+    const epoch = Math.max(found.epoch, options.epoch ?? 0) + 1
+    const { segments, damage } = putRight(disk, found)
+    damage.push(...unheaded(segments.slice(0, -1)), ...checkSeams(segments))
+    const last = segments.pop()
+    const start = last ? renew(disk, last, epoch, chainBefore(segments.at(-1), last)) : first(disk, epoch)
+    segments.push(start.segment)
+    const journal = new FileJournal(disk, clock, options, segments, start.chain, start.end, epoch)
+    return { journal, epoch, damage: [...damage, ...start.damage] }
   })
 }
 
@@ -73,7 +93,9 @@ export function openFileJournal(disk: Disk, clock: Clock, options: FileJournalOp
  * Throws FORMAT_NEWER.
  */
 export function readFileJournal(disk: Disk, onDamage: (damage: Damage) => void): OpenedForReading {
-  const segments = findSegments(disk)
+  const found = findSegments(disk)
+  const { segments, strays } = found
+  for (const damage of [...misplaced(found), ...checkSeams(segments)]) onDamage(damage)
   const last = segments.at(-1)
   const end = last ? last.base + last.file.size() : 0
   return {
@@ -81,7 +103,7 @@ export function readFileJournal(disk: Disk, onDamage: (damage: Damage) => void):
     read: (position) => readIn(segments, position, end),
     scan: (from) => scanSegments(segments, from, end, onDamage),
     close: () => {
-      for (const { file } of segments) file.close()
+      for (const { file } of [...segments, ...strays]) file.close()
     },
   }
 }

@@ -136,22 +136,25 @@ export function readHeader(bytes: Uint8Array): { header: SegmentHeader; chain: n
 }
 
 /** The record whose line begins at `offset`, or undefined when no valid line does. */
-export function readRecord(bytes: Uint8Array, offset: number): { record: StoredRecord; bytes: number } | undefined {
+export function readRecord(bytes: Uint8Array, offset: number): (Piece & { kind: 'record' }) | undefined {
   const line = lineAt(view(bytes), offset)
-  return line && { record: JSON.parse(line.json) as StoredRecord, bytes: line.end - offset }
+  return line && pieceOf(line, offset)
+}
+
+const pieceOf = ({ before, checksum, json, end }: Line, offset: number): Piece & { kind: 'record' } => {
+  return { kind: 'record', offset, bytes: end - offset, record: JSON.parse(json) as StoredRecord, before, checksum }
 }
 
 /** Everything in a segment from `from` on, in order. Ends with a `torn` piece if the rest cannot be read. */
 export function* pieces(bytes: Uint8Array, base: Position, from: number, chain?: number): Generator<Piece> {
   const buffer = view(bytes)
-  const end = contentEnd(buffer)
+  const end = contentEnd(bytes)
   let offset = from
   let last = chain
   while (offset < end) {
     const line = lineAt(buffer, offset)
     if (line && (last === undefined || line.before === last)) {
-      const record = JSON.parse(line.json) as StoredRecord
-      yield { kind: 'record', offset, bytes: line.end - offset, record, before: line.before, checksum: line.checksum }
+      yield pieceOf(line, offset)
       last = line.checksum
       offset = line.end
       continue
@@ -196,9 +199,9 @@ function lineAt(buffer: Buffer, offset: number): Line | undefined {
 }
 
 /** The end of what was written: zeros behind it are space that was reserved. */
-function contentEnd(buffer: Buffer): number {
-  let end = buffer.length
-  while (end > 0 && buffer[end - 1] === 0) end--
+export function contentEnd(bytes: Uint8Array): number {
+  let end = bytes.length
+  while (end > 0 && bytes[end - 1] === 0) end--
   return end
 }
 

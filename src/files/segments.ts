@@ -5,37 +5,107 @@ import { type Disk, type DiskFile, readAll, writeAllSync } from '../disk.js'
 import { HoldfastError } from '../errors.js'
 import { ID_SHAPE } from '../id.js'
 import type { Damage, JournalEntry } from '../journal.js'
-import type { Position, TransitionRecord } from '../record.js'
-import { FORMAT, HEADER_BYTES, headerLine, NEWLINE, pieces, readHeader, readRecord, segmentName } from './segment.js'
+import { NOWHERE, type Position, type TransitionRecord } from '../record.js'
+import {
+  contentEnd,
+  FORMAT,
+  HEADER_BYTES,
+  headerLine,
+  NEWLINE,
+  type Piece,
+  pieces,
+  readHeader,
+  readRecord,
+  segmentName,
+} from './segment.js'
 import { storageError } from './storage-error.js'
 
 export interface Segment {
   readonly number: number
   readonly base: Position
   readonly file: DiskFile
+  /** The file's name now; it was opened or created under another, perhaps. */
+  readonly path: string
+  /** The checksum of the last record before it; undefined when neither the header nor the first record tells it. */
+  readonly chain: number | undefined
+  /** False when its header cannot be read; number, base and chain are then what the name and the records tell. */
+  readonly headed: boolean
+}
+
+/** The files of a journal as they were found; nothing has been changed. */
+export interface Found {
+  /** In order. */
+  readonly segments: readonly Segment[]
+  /** Copies and strangers: what they hold is not a part of this journal, or is there already. */
+  readonly strays: readonly Segment[]
+  /** The highest epoch that a header tells; 0 when none can be read. */
+  readonly epoch: number
 }
 
 const READ_BYTES = 4096
 
-/** The segments of a directory, in order, open for reading. Throws FORMAT_NEWER, and leaves no file open then. */
-export function findSegments(disk: Disk): Segment[] {
-  const segments: Segment[] = []
+/**
+ * The segments of a directory, open for reading. A segment is what its header says it is, whatever the file is called.
+ * Throws FORMAT_NEWER, and leaves no file open then.
+ */
+export function findSegments(disk: Disk): Found {
   const files: DiskFile[] = []
   return orClose(files, () => {
+    const claims = new Map<number, Claim>()
+    const losers: Claim[] = []
+    let epoch = 0
     for (const name of disk.list('journal')) {
-      if (!/^\d{8}\.jsonl$/.test(name)) continue
-      const file = disk.openRead(`journal/${name}`)
+      const file = NAME.test(name) ? disk.openRead(`journal/${name}`) : undefined
       if (!file) continue
       files.push(file)
-      const header = headerOf(file)
-      const before = segments.at(-1)
-      // A header that cannot be read does not hide its records: the position follows from the segment before.
-      const base = header?.header.base ?? (before ? before.base + before.file.size() : 0)
-      segments.push({ number: Number.parseInt(name, 10), base, file })
+      const claim = claimOf(file)
+      epoch = Math.max(epoch, claim.header?.header.epoch ?? 0)
+      const other = claims.get(claim.number)
+      if (!other || rank(claim) > rank(other)) claims.set(claim.number, claim)
+      if (other) losers.push(claims.get(claim.number) === claim ? other : claim)
     }
-    return segments
+    const segments: Segment[] = []
+    const strays = losers.map((loser) => segmentOf(loser, undefined))
+    for (const claim of [...claims.values()].sort((a, b) => a.number - b.number)) {
+      const segment = segmentOf(claim, segments.at(-1))
+      const before = segments.at(-1)
+      // Positions grow: one that does not is of another journal.
+      if (before && segment.base <= before.base) strays.push(segment)
+      else segments.push(segment)
+    }
+    return { segments, strays, epoch }
   })
 }
+
+/** `.moved`: on its way to its right name when the process that moved it died. */
+const NAME = /^\d{8}\.jsonl(\.moved)?$/
+
+/** A file that says which segment it is. */
+interface Claim {
+  readonly file: DiskFile
+  readonly header: ReturnType<typeof readHeader>
+  readonly number: number
+}
+
+function claimOf(file: DiskFile): Claim {
+  const header = headerOf(file)
+  return { file, header, number: header?.header.segment ?? Number.parseInt(file.path.slice('journal/'.length), 10) }
+}
+
+/** Of two that claim to be the same segment, one whose header says so counts more, and then one of that name. */
+const rank = ({ file, header, number }: Claim): number => (header ? 2 : 0) + (file.path === segmentName(number) ? 1 : 0)
+
+function segmentOf({ file, header, number }: Claim, before: Segment | undefined): Segment {
+  const path = file.path
+  if (header) return { number, base: header.header.base, file, path, chain: header.chain, headed: true }
+  // A header that cannot be read does not hide its records: the first of them begins a batch, and knows where that is.
+  const first = lineFrom(file, HEADER_BYTES)
+  const base = first ? first.record.batch - HEADER_BYTES : before ? endOf(before) : 0
+  return { number, base, file, path, chain: first?.before, headed: false }
+}
+
+/** Where what was written in a segment ends, as a position. */
+export const endOf = ({ base, file }: Segment): Position => base + contentEnd(readFrom(file, 0))
 
 /** Gives what `act` gives, and closes the files when it throws. */
 export function orClose<T>(files: readonly DiskFile[], act: () => T): T {
@@ -54,47 +124,85 @@ function headerOf(file: DiskFile): ReturnType<typeof readHeader> {
   return header
 }
 
+/**
+ * Gives every file the name of the segment that it is, and moves strays to quarantine; nothing is copied or lost, and a
+ * crash on the way leaves every file under one name. Gives the segments as they are now, and what was wrong.
+ */
+export function putRight(disk: Disk, found: Found): { segments: Segment[]; damage: Damage[] } {
+  const damage: Damage[] = []
+  for (const { file, path } of found.strays) {
+    const kept = freePlace(disk, `quarantine/${path.slice('journal/'.length)}.stray`)
+    damage.push({ ...headerDamage(path, file.size(), NOWHERE), kept })
+    file.close()
+    makeQuarantine(disk)
+    disk.rename(path, kept)
+    disk.syncFolder('quarantine')
+  }
+  const astray = found.segments.filter(({ number, path }) => path !== segmentName(number))
+  for (const { number, path, base } of astray) {
+    damage.push({ ...headerDamage(path, HEADER_BYTES, base), kept: segmentName(number) })
+    if (path !== `${segmentName(number)}.moved`) disk.rename(path, `${segmentName(number)}.moved`)
+  }
+  // Both names of a file must not be on their way at once.
+  if (astray.length > 0) disk.syncFolder('journal')
+  for (const { number } of astray) disk.rename(`${segmentName(number)}.moved`, segmentName(number))
+  if (damage.length > 0) disk.syncFolder('journal')
+  return { segments: found.segments.map((segment) => ({ ...segment, path: segmentName(segment.number) })), damage }
+}
+
+/** What is wrong with names and headers, for whoever must leave them as they are. */
+export const misplaced = ({ segments, strays }: Found): Damage[] => [
+  ...strays.map(({ file, path }) => headerDamage(path, file.size(), NOWHERE)),
+  ...segments
+    .filter(({ number, path, headed }) => !headed || path !== segmentName(number))
+    .map(({ path, base, file }) => headerDamage(path, Math.min(HEADER_BYTES, file.size()), base)),
+]
+
+/** The headers that cannot be read. */
+export const unheaded = (segments: readonly Segment[]): Damage[] => misplaced({ segments, strays: [], epoch: 0 })
+
+const headerDamage = (file: string, bytes: number, position: Position): Damage => ({
+  ...{ file, offset: 0, bytes, position, kind: 'header', sessions: [] },
+})
+
 /** Where a writer goes on. */
 export interface Start {
   readonly segment: Segment
   readonly chain: number
   readonly end: Position
-  readonly epoch: number
   readonly damage: readonly Damage[]
 }
 
 /** The first segment of an empty journal. */
-export function first(disk: Disk): Start {
-  const segment = createSegment(disk, { holdfast: FORMAT, segment: 1, epoch: 1, base: 0 }, 0)
+export function first(disk: Disk, epoch: number): Start {
+  const segment = createSegment(disk, { holdfast: FORMAT, segment: 1, epoch, base: 0 }, 0)
   orClose([segment.file], () => disk.syncFolder(''))
-  return { segment, chain: 0, end: HEADER_BYTES, epoch: 1, damage: [] }
+  return { segment, chain: 0, end: HEADER_BYTES, damage: [] }
 }
 
-/** Copies what can be read of the last segment into a new file of the same name; keeps aside what is cut off. */
-export function renew(disk: Disk, old: Segment): Start {
-  const bytes = readAll(disk, old.file.path) ?? new Uint8Array()
-  const found = headerOf(old.file)
+/**
+ * Copies what can be read of the last segment into a new file of the same name; keeps aside what is cut off or replaced.
+ * `before` is the checksum of the last record before it.
+ */
+export function renew(disk: Disk, old: Segment, epoch: number, before: number): Start {
+  const bytes = readAll(disk, old.path) ?? new Uint8Array()
   const damage: Damage[] = []
   let end = Math.min(HEADER_BYTES, bytes.length)
-  // What the first record follows, should the header be unreadable.
-  let before = found?.chain
+  if (!old.headed) damage.push(keep(disk, old, bytes, 'header', 0, end))
   let chain = before
-  for (const piece of pieces(bytes, old.base, HEADER_BYTES, found?.chain)) {
-    if (piece.kind === 'record') {
-      before ??= piece.before
-      chain = piece.checksum
-    } else damage.push(keep(disk, old, bytes, piece.kind, piece.offset, piece.bytes))
+  for (const piece of pieces(bytes, old.base, HEADER_BYTES, before)) {
+    if (piece.kind === 'record') chain = piece.checksum
+    else damage.push(keep(disk, old, bytes, piece.kind, piece.offset, piece.bytes))
     if (piece.kind !== 'torn') end = piece.offset + piece.bytes
   }
-  const epoch = (found?.header.epoch ?? 0) + 1
   const header = { holdfast: FORMAT, segment: old.number, epoch, base: old.base }
   const content = bytes.subarray(
     Math.min(HEADER_BYTES, bytes.length),
     Math.max(end, Math.min(HEADER_BYTES, bytes.length)),
   )
-  const segment = createSegment(disk, header, before ?? 0, content)
+  const segment = createSegment(disk, header, before, content)
   old.file.close()
-  return { segment, chain: chain ?? 0, end: old.base + HEADER_BYTES + content.length, epoch, damage }
+  return { segment, chain, end: old.base + HEADER_BYTES + content.length, damage }
 }
 
 /** Writes a segment with its first content under a temporary name, then names it: it is never seen half done. */
@@ -112,7 +220,7 @@ export function createSegment(
       file.syncSync()
       disk.rename(`${path}.tmp`, path)
       disk.syncFolder('journal')
-      return { number: header.segment, base: header.base, file }
+      return { number: header.segment, base: header.base, file, path, chain, headed: true }
     })
   } catch (error) {
     throw storageError(error)
@@ -128,9 +236,10 @@ function keep(
   length: number,
 ): Damage {
   const damaged = bytes.subarray(offset, offset + length)
-  const kept = `quarantine/${segmentName(segment.number).slice('journal/'.length)}.${offset}.${kind}`
-  disk.makeFolder('quarantine')
-  disk.syncFolder('')
+  const name = `quarantine/${segment.path.slice('journal/'.length)}.${offset}.${kind}`
+  // The same bytes at the same place are the same damage, seen again.
+  const kept = freePlace(disk, name, damaged)
+  makeQuarantine(disk)
   const file = disk.create(kept)
   try {
     writeAllSync(file, damaged, 0)
@@ -139,8 +248,27 @@ function keep(
     file.close()
   }
   disk.syncFolder('quarantine')
-  return { file: segment.file.path, offset, bytes: length, kind, kept, sessions: sessionsIn(damaged) }
+  return { ...damageAt(segment, kind, offset, damaged), kept }
 }
+
+function makeQuarantine(disk: Disk): void {
+  disk.makeFolder('quarantine')
+  disk.syncFolder('')
+}
+
+/** A path that no file has, or one that has just this content. */
+function freePlace(disk: Disk, path: string, content?: Uint8Array): string {
+  for (let number = 0; ; number++) {
+    const place = number === 0 ? path : `${path}.${number}`
+    const there = readAll(disk, place)
+    if (!there || (content && Buffer.compare(there, content) === 0)) return place
+  }
+}
+
+/** Bytes of a segment that are not what was written. */
+export const damageAt = ({ path, base }: Segment, kind: Damage['kind'], offset: number, bytes: Uint8Array): Damage => ({
+  ...{ file: path, offset, bytes: bytes.length, position: base + offset, kind, sessions: sessionsIn(bytes) },
+})
 
 /** Ids of sessions that can be made out in damaged bytes. */
 function sessionsIn(bytes: Uint8Array): string[] {
@@ -152,9 +280,9 @@ function sessionsIn(bytes: Uint8Array): string[] {
 /** The record at a position before `end`. Throws JOURNAL_CORRUPT naming file and offset. */
 export function readIn(segments: readonly Segment[], position: Position, end: Position): TransitionRecord {
   const segment = segments.findLast((candidate) => candidate.base <= position)
-  const record = segment && position < end ? readAt(segment.file, position - segment.base) : undefined
-  if (record) return record
-  throw corrupt(segment ? segmentName(segment.number) : 'journal', position - (segment?.base ?? 0))
+  const line = segment && position < end ? lineFrom(segment.file, position - segment.base) : undefined
+  if (line) return line.record
+  throw corrupt(segment ? segment.path : 'journal', position - (segment?.base ?? 0))
 }
 
 /** The records at positions from `from` (any number, not only a record's) up to `end`, in order. */
@@ -169,26 +297,26 @@ export function* scanSegments(
     if (next && next.base <= from) continue
     if (segment.base >= end) return
     const start = Math.max(from - segment.base, HEADER_BYTES)
-    // One byte more: it tells whether a line begins at `start`.
-    const bytes = readFrom(segment.file, start - 1)
+    // One byte more: it tells whether a line begins at `start`. What stands behind the next one's base was never written.
+    const bytes = readFrom(segment.file, start - 1, next && next.base - segment.base)
     const base = segment.base + start - 1
     // Behind the header a line begins, whether or not the header can be read.
-    const first = start === HEADER_BYTES ? 1 : lineStart(bytes, 1)
-    for (const piece of pieces(bytes, base, first)) {
+    const whole = start === HEADER_BYTES
+    for (const piece of pieces(bytes, base, whole ? 1 : lineStart(bytes, 1), whole ? segment.chain : undefined)) {
       const position = base + piece.offset
       if (position >= end) return
       if (piece.kind === 'record') yield { position, record: piece.record }
       else if (piece.kind === 'corrupt' || next) {
-        const sessions = sessionsIn(bytes.subarray(piece.offset, piece.offset + piece.bytes))
-        const offset = position - segment.base
-        onDamage({ file: segmentName(segment.number), offset, bytes: piece.bytes, kind: 'corrupt', sessions })
+        const damaged = bytes.subarray(piece.offset, piece.offset + piece.bytes)
+        onDamage(damageAt(segment, 'corrupt', position - segment.base, damaged))
       }
     }
   }
 }
 
-function readFrom(file: DiskFile, offset: number): Uint8Array {
-  const bytes = new Uint8Array(Math.max(file.size() - offset, 0))
+/** The bytes of a file from `offset` up to `end`, or fewer when it ends before that. */
+export function readFrom(file: DiskFile, offset: number, end: number = Number.POSITIVE_INFINITY): Uint8Array {
+  const bytes = new Uint8Array(Math.max(Math.min(file.size(), end) - offset, 0))
   let done = 0
   while (done < bytes.length) {
     const read = file.readSync(done === 0 ? bytes : bytes.subarray(done), offset + done)
@@ -205,12 +333,12 @@ function lineStart(bytes: Uint8Array, offset: number): number {
   return newline < 0 ? bytes.length : newline + 1
 }
 
-function readAt(file: DiskFile, offset: number): TransitionRecord | undefined {
+function lineFrom(file: DiskFile, offset: number): (Piece & { kind: 'record' }) | undefined {
   for (let size = READ_BYTES; ; size *= 4) {
     const bytes = new Uint8Array(size)
     const read = file.readSync(bytes, offset)
     const found = readRecord(bytes.subarray(0, read), 0)
-    if (found) return found.record
+    if (found) return found
     if (read < size || bytes.includes(NEWLINE)) return undefined
   }
 }

@@ -159,7 +159,10 @@ describe('while the journal rolls over', () => {
     truncateSync(join(dir, 'index.jsonl'), 0)
     truncateSync(join(dir, 'journal', '00000002.jsonl'), 1000)
     const reader = openFileReader(createFileDisk(dir))
-    expect(reader.damage).toMatchObject([{ file: 'journal/00000002.jsonl', kind: 'corrupt' }])
+    expect(reader.damage).toMatchObject([
+      { file: 'journal/00000002.jsonl', kind: 'corrupt' },
+      { file: 'journal/00000002.jsonl', kind: 'missing', offset: 1000 },
+    ])
     expect(reader.unreadable).toMatchObject([{ id: 'apple', reason: { code: 'JOURNAL_CORRUPT' } }])
     expect(() => reader.state('apple')).toThrow(expect.objectContaining({ code: 'JOURNAL_CORRUPT' }))
     reader.close()

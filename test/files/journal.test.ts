@@ -310,6 +310,24 @@ describe('a torn end', () => {
     }
   })
 
+  test('at the place of an earlier one takes nothing from what was kept then', async () => {
+    const disk = newDisk()
+    const positions = await fill(disk, [1, 2])
+    const whole = bytesOf(disk, FIRST)
+    const place = `quarantine/00000001.jsonl.${positions[2]}.torn`
+    const kept: Uint8Array[] = []
+    for (const [tear, length] of [10, 20, 10, 30].entries()) {
+      put(disk, FIRST, whole.subarray(0, (positions[2] as number) + length))
+      const { damage } = await look(disk)
+      const which = [0, 1, 0, 2][tear] as number // the same bytes are the same damage
+      expect(damage).toMatchObject([{ kept: which === 0 ? place : `${place}.${which}` }])
+      kept[which] = whole.slice(positions[2] as number, (positions[2] as number) + length)
+    }
+    expect(disk.list('quarantine')).toHaveLength(3)
+    for (const [which, bytes] of kept.entries())
+      expect(bytesOf(disk, which === 0 ? place : `${place}.${which}`)).toEqual(bytes)
+  })
+
   test('is followed by new records as if it had never been', async () => {
     const whole = newDisk()
     const positions = await fill(whole, [1, 2])
@@ -537,7 +555,11 @@ describe('a damaged header', () => {
       disk.makeFolder('journal')
       put(disk, FIRST, withFlippedBit(bytesOf(whole, FIRST), offset, offset % 7))
       const { journal, damage } = open(disk)
-      expect(damage, `byte ${offset}`).toEqual([])
+      const kept = 'quarantine/00000001.jsonl.0.header'
+      const named = { file: FIRST, offset: 0, bytes: HEADER_BYTES, position: 0, kind: 'header', kept }
+      expect(damage, `byte ${offset}`).toMatchObject([{ ...named, sessions: [] }])
+      const original = withFlippedBit(bytesOf(whole, FIRST), offset, offset % 7).subarray(0, HEADER_BYTES)
+      expect(bytesOf(disk, kept)).toEqual(original)
       expect([...journal.scan(0)].map(({ position }) => position)).toEqual(positions)
       await journal.close()
       expect((await look(disk)).records).toEqual(records(3))
@@ -561,7 +583,10 @@ describe('a damaged header', () => {
         put(disk, path, withFlippedBit(bytesOf(whole, path), offset, offset % 7))
         for (let opening = 0; opening < 3; opening++) {
           const { journal, damage } = open(disk)
-          expect(damage, `byte ${offset}, opening ${opening}`).toEqual([])
+          // The last one's is written anew, and what it was kept; the others stay as they are.
+          const named =
+            which === 4 && opening > 0 ? [] : [{ file: path, offset: 0, bytes: HEADER_BYTES, kind: 'header' }]
+          expect(damage, `byte ${offset}, opening ${opening}`).toMatchObject(named)
           expect([...journal.scan(0)].map(({ position }) => position)).toEqual(positions)
           expect(scanned(journal)).toEqual(records(4))
           for (const [n, position] of positions.entries()) expect(plain(journal.read(position))).toEqual(recordOf(n))
@@ -576,7 +601,8 @@ describe('a damaged header', () => {
       const disk = newDisk()
       disk.makeFolder('journal')
       put(disk, FIRST, headerLine({ holdfast: FORMAT, segment: 1, epoch: 1, base: 0 }, 0).subarray(0, length))
-      const { journal } = open(disk)
+      const { journal, damage } = open(disk)
+      expect(damage).toMatchObject([{ file: FIRST, offset: 0, bytes: length, kind: 'header' }])
       expect(scanned(journal)).toEqual([])
       await new Appender(journal).batch(recordOf(0))
       await journal.close()
