@@ -9,6 +9,7 @@ import { extractPlan } from './extract.js'
 import type { Pace } from './input.js'
 import { parseMarkdown } from './parse.js'
 import type { PlanningSessionResult } from './state.js'
+import { amount } from './steps/amount.js'
 import { type HandedDocument, handed, received } from './steps/handover.js'
 import { createAll, linkAll, type ParentLink } from './steps/issues.js'
 import { openTracker } from './steps/open-tracker.js'
@@ -46,7 +47,7 @@ export function fetch(input: { source: string; baseDir: string }, context: StepC
 export function parse({ text }: { text: string }, context: StepContext): Promise<Parsed> {
   return stamped(() => {
     const document = parseMarkdown(text)
-    context.progress(100, `${document.sections.length} sections`)
+    context.progress(100, amount(document.sections.length, 'section'))
     return handed(document)
   })
 }
@@ -56,7 +57,7 @@ export function extract({ document }: { document: Parsed }, context: StepContext
   return stamped(() => {
     const plan = extractPlan(received(document))
     const { epics, features, stories, enablers } = plan
-    context.progress(100, `${epics.length + features.length + stories.length + enablers.length} items`)
+    context.progress(100, amount(epics.length + features.length + stories.length + enablers.length, 'item'))
     return { plan, at: now() }
   })
 }

@@ -59,6 +59,13 @@ describe('a document becomes issues', () => {
     })
   })
 
+  test('what there is one of is told as one', async () => {
+    writeFileSync(join(cwd, 'doc.md'), '# Epic: Checkout\n')
+    const { stderr } = await holdfast(['plan', 'doc.md'], { cwd, env: { CI: '1' } })
+    expect(stderr).not.toMatch(/\b1 (?:sections|items|issues|links)\b/)
+    expect(stderr).toMatch(/\b1 section$/m)
+  })
+
   test('what is doubtful is told: an orphan stands for itself, with a warning', async () => {
     writeFileSync(
       join(cwd, 'doc.md'),

@@ -9,6 +9,7 @@ import type { Enabler, ItemType, PlanningDocument, PlanningItem, Story } from '.
 import type { Pace } from '../input.js'
 import type { PlanningSessionResult } from '../state.js'
 import type { NewIssue, Tracker } from '../tracker.js'
+import { amount } from './amount.js'
 
 /** Tracker ids. */
 export interface ParentLink {
@@ -34,7 +35,7 @@ export async function createAll(
   await each(items, tracker.parallel, pace, context.signal, async ({ type, item }) => {
     const { id } = await tracker.create(issueOf(type, item, clientIdOf(context.idempotencyKey, item.id), titles))
     ids.set(item.id, id)
-    context.progress((100 * ids.size) / items.length, `${ids.size} of ${items.length} issues`)
+    context.progress((100 * ids.size) / items.length, `${ids.size} of ${amount(items.length, 'issue')}`)
   })
   return { result: resultOf(plan, ids), links: linksOf(items, ids) }
 }
@@ -50,7 +51,7 @@ export async function linkAll(
   await each(links, tracker.parallel, pace, context.signal, async ({ child, parent }) => {
     await tracker.link(child, parent)
     linked++
-    context.progress((100 * linked) / links.length, `${linked} of ${links.length} links`)
+    context.progress((100 * linked) / links.length, `${linked} of ${amount(links.length, 'link')}`)
   })
   return { linked }
 }
