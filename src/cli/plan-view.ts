@@ -137,9 +137,10 @@ export function planRows({ source, progress, progressMessage = '' }: Plan): stri
 export function planText(plan: Plan, style: Style): string {
   const { bold, yellow, red } = style
   const sections = [
-    [bold(oneLine(plan.title)), ...treeLines(plan.items.map((item) => branchOf(item, style)))],
+    [bold(oneLine(plan.title)), ...treeLines(plan.items.map((item) => branchOf(item, plan, style)))],
     plan.warnings.length > 0 ? [yellow('warnings'), ...messageLines(plan.warnings)] : [],
     plan.errors.length > 0 ? [red('errors'), ...messageLines(plan.errors)] : [],
+    whereIssuesAre(plan).map(style.dim),
   ]
   return sections
     .filter((lines) => lines.length > 0)
@@ -147,17 +148,27 @@ export function planText(plan: Plan, style: Style): string {
     .join('\n\n')
 }
 
-function branchOf(item: PlanItem, style: Style): Branch {
+/** A session hears of its issues when all of them are made; the tracker has each as soon as it is. */
+function whereIssuesAre({ items, status, trackerFile }: Plan): string[] {
+  if (items.every(({ issue }) => issue !== undefined) || trackerFile === undefined) return []
+  const file = printable(trackerFile)
+  if (status === 'processing')
+    return [`issues are recorded here once all of them are made; until then those that are made are in ${file}`]
+  return [`issues that were made before it ended are in ${file}`]
+}
+
+function branchOf(item: PlanItem, plan: Plan, style: Style): Branch {
   const { type, id, title, issue, storyPoints, priority, items } = item
   const facts = [
     ...(storyPoints === undefined ? [] : [`${storyPoints} ${storyPoints === 1 ? 'point' : 'points'}`]),
     ...(priority === undefined ? [] : [priority]),
   ]
-  const issueText = issue === undefined ? style.dim('no issue recorded') : style.green(printable(issue))
+  const missing = plan.status === 'processing' ? 'not recorded yet' : 'no issue recorded'
+  const issueText = issue === undefined ? style.dim(missing) : style.green(printable(issue))
   const tail = [issueText, ...facts.map((fact) => style.dim(printable(fact)))].join(', ')
   return {
     label: `${style.cyan(type)} ${oneLine(title, 100)}  ${style.dim(`${printable(id)} →`)} ${tail}`,
-    branches: items.map((inner) => branchOf(inner, style)),
+    branches: items.map((inner) => branchOf(inner, plan, style)),
   }
 }
 

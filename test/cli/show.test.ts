@@ -69,14 +69,19 @@ describe('what it shows', () => {
   test('a planning session shows its plan: the items as soon as they are found, their issues once those are made', async () => {
     const cwd = newFolder()
     writeFileSync(join(cwd, 'doc.md'), readFileSync(join(DOCUMENTS, 'outline.md')))
-    const running = start(['plan', 'doc.md', '--pace', '500'], { cwd })
-    await running.said('Creating issues')
+    const running = start(['plan', 'doc.md', '--pace', '200'], { cwd })
+    await running.said('of 12 issues')
     running.child.kill('SIGKILL')
     await running.ended
     const [{ id }] = envelopeIn(await holdfast(['ls', '-o', 'json'], { cwd })).data.sessions
     const { stdout, stderr } = await holdfast(['show', id], { cwd })
     expect(stdout).toMatch(/^progress {4}60% {2}Creating issues$/m)
-    expect(stdout).toContain('epic Selling at the counter  epic-1 → no issue recorded\n')
+    expect(stdout).toContain('epic Selling at the counter  epic-1 → not recorded yet\n')
+    const tracker = join(cwd, '.holdfast', 'tracker.json')
+    expect(stdout).toContain(
+      `issues are recorded here once all of them are made; until then those that are made are in ${tracker}\n`,
+    )
+    expect(JSON.parse(readFileSync(tracker, 'utf8')).issues).not.toEqual([])
     expect(stdout).toMatch(/^ {2}createIssues {2}active {2}attempt 1$/m)
     expect(stderr).toBe(`no process has .holdfast open; holdfast plan --resume ${id} goes on with it\n`)
     const { data } = envelopeIn(await holdfast(['show', id, '-o', 'json'], { cwd }))
