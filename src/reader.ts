@@ -4,7 +4,7 @@
 
 import { noteOnce, touchedBy } from './damage.js'
 import { admitId } from './door.js'
-import { HoldfastError, isHoldfastError } from './errors.js'
+import { type HoldfastError, isHoldfastError } from './errors.js'
 import { loadState, recordsFrom } from './history.js'
 import type { Damage, ReadableJournal } from './journal.js'
 import { ambiguousId, sessionNotFound } from './refusals.js'

@@ -70,7 +70,7 @@ export interface TransitionRecord {
   readonly stopped?: readonly string[]
   /** The child whose result this event is. */
   readonly finished?: string
-  /** The last that a finished step said of its progress. */
+  /** The last that the step, which has finished or is tried again, said of its progress. */
   readonly progress?: Progress
   /** A child's next attempt. */
   readonly attempt?: Attempt

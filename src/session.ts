@@ -171,7 +171,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
   }
 
   /** Stops everything it runs and decides nothing more, without a record: the runtime closes, or cannot record. */
-  halt(reason: Error): void {
+  stop(reason: Error): void {
     this.#paused = true
     this.#effects?.stop(reason.message)
     for (const delivery of this.#mailbox.splice(0)) if ('sender' in delivery) delivery.sender?.reject(reason)
@@ -229,13 +229,13 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     for (const delivery of this.#mailbox.splice(0)) this.#take(delivery)
   }
 
-  /** Never throws: what goes wrong is told to the sender, or ends or halts the session. */
+  /** Never throws: what goes wrong is told to the sender, or ends the session or the runtime. */
   #take(delivery: Delivery): void {
     try {
       this.#handle(delivery)
     } catch (error) {
       if ('sender' in delivery) this.#refuse(delivery.sender, error)
-      else if (isStorage(error)) this.#halt(error)
+      else if (isStorage(error)) this.#fail(error)
       else this.#giveUp(error)
     }
   }
@@ -245,7 +245,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     try {
       this.#end({ type: 'holdfast.failed' }, cause, addNothing)
     } catch (error) {
-      this.#halt(error)
+      this.#fail(error)
     }
   }
 
@@ -266,7 +266,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
         return this.#settle(delivery.run, delivery.outcome, delivery.progress)
       case 'again': {
         const child = this.#active(delivery.child, delivery.incarnation)
-        return child && this.#attempt(delivery.child, { ...child, attempt: child.attempt + 1 }, undefined)
+        return child && this.#attempt(delivery.child, { ...child, attempt: child.attempt + 1 }, undefined, undefined)
       }
       case 'delete':
         return this.#delete(delivery.sender)
@@ -310,7 +310,8 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
       const { policy } = run.declaration
       if (outcome.retry && outcome.error.retry !== false && failures < policy.attempts) {
         const notBefore = isoTime(this.#host.clock.now() + backoff(policy, failures, this.#host.chance.random()))
-        return this.#attempt(run.id, { ...child, attempt: child.attempt + 1, failures, notBefore }, outcome.error)
+        const next = { ...child, attempt: child.attempt + 1, failures, notBefore }
+        return this.#attempt(run.id, next, outcome.error, progress)
       }
     }
     this.#decide(resultOf(run.id, outcome), undefined, (record) => {
@@ -320,11 +321,12 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
   }
 
   /** Records that a step is tried again; the attempt starts when that is durable. */
-  #attempt(id: string, child: Child, error: ErrorEnvelope | undefined): void {
+  #attempt(id: string, child: Child, error: ErrorEnvelope | undefined, progress: Progress | undefined): void {
     const { attempt: number, failures, notBefore } = child
     const event: RecordedEvent = { type: 'holdfast.attempt', child: id, attempt: number, ...(error && { error }) }
     const record = this.#bare(event)
     record.attempt = { child: id, number, failures, ...(notBefore && { notBefore }) }
+    if (progress) record.progress = progress
     this.#append(record, this.#decided.snapshot, NO_EFFECTS, undefined)
   }
 
@@ -406,7 +408,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
   /** The journal has failed: what was decided since the last durable point is discarded, never unwound. */
   discarded(commit: Commit, error: Error): void {
     commit.sender?.reject(error)
-    this.#halt(error)
+    this.#fail(error)
   }
 
   // EffectsOwner: what its timers and steps come to.
@@ -439,9 +441,10 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     else sender.reject(reason)
   }
 
-  #halt(error: unknown): void {
+  /** Nothing can be recorded any more: the whole runtime is told. */
+  #fail(error: unknown): void {
     const reason = error instanceof Error ? error : new Error(String(error))
-    this.halt(reason)
+    this.stop(reason)
     this.#host.halted(reason)
   }
 

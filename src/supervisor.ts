@@ -124,7 +124,7 @@ export class Supervisor {
           details: { id, kind, reason: isHoldfastError(cause) ? cause.code : 'CANNOT_RESTORE' },
         })
     this.#parked.set(id, { id, kind, reason })
-    this.#live.get(id)?.halt(reason)
+    this.#live.get(id)?.stop(reason)
     this.#live.delete(id)
     this.#host.logger.error({ session: id, err: reason }, reason.message)
     this.#host.parked(id, reason)
@@ -159,7 +159,7 @@ export class Supervisor {
   stop(reason: Error): void {
     this.#stopped = true
     for (const cancel of [...this.#restarts.values(), ...this.#alarms.values()]) cancel()
-    for (const session of this.#live.values()) session.halt(reason)
+    for (const session of this.#live.values()) session.stop(reason)
   }
 
   #forget(id: string): void {

@@ -2,6 +2,7 @@
 import { defineSession, step } from 'holdfast'
 import { expect, test } from 'vitest'
 import { assign, setup } from 'xstate'
+import { readFileJournal } from '../src/files/journal.js'
 import type { StepContext } from '../src/pool.js'
 import { house } from './house.js'
 
@@ -206,5 +207,25 @@ test('progress and chunks are shown while a step runs, and its last progress is 
   expect(updates).toEqual([
     { session: session.id, step: 'job', attempt: 1, kind: 'progress', percent: 50, message: 'half' },
     { session: session.id, step: 'job', attempt: 1, kind: 'chunk', chunk: { token: 'a' } },
+  ])
+})
+
+test('the last progress of every attempt is in its record: of the one that failed, and of the one that ended', async () => {
+  const work: Work = async (_, { progress, attempt }) => {
+    progress(attempt * 10, `attempt ${attempt}`)
+    if (attempt === 1) throw new Error('once more')
+    return 'ok'
+  }
+  const kind = kindOf({ attempts: 2, backoffMs: 1 })
+  const home = house([kind], { work })
+  const runtime = await home.open()
+  await (await runtime.create(kind)).result()
+  await runtime.close()
+  const journal = readFileJournal(home.disk, () => {})
+  const told = [...journal.scan(0)].map(({ record }) => ({ type: record.event.type, progress: record.progress }))
+  journal.close()
+  expect(told.filter(({ progress }) => progress)).toEqual([
+    { type: 'holdfast.attempt', progress: { percent: 10, message: 'attempt 1' } },
+    { type: 'xstate.done.actor.job', progress: { percent: 20, message: 'attempt 2' } },
   ])
 })
