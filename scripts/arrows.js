@@ -11,7 +11,7 @@ const packages = {
     values: ['src/define.ts', 'src/durable.ts', 'src/steps.ts', 'src/machine-snapshot.ts', 'src/testing/', 'machines/'],
   },
   rxjs: { values: ['src/stream.ts', 'src/observer.ts'], types: ['src/session.ts', 'src/runtime.ts'] },
-  '@xstate/store': { values: ['src/registry.ts'] },
+  '@xstate/store': { values: ['src/watched.ts'] },
   lowdb: { values: ['src/files/'] },
   'fs-native-extensions': { values: ['src/files/', 'machines/planning/steps/tracker-file.ts'] },
   uuidv7: { values: ['src/system/'] },

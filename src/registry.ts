@@ -1,12 +1,12 @@
 // The registry: id -> what is known of each session; attributes -> ids. The read model of all durable transitions.
 // It follows records in the order of the journal, live and on open alike, at a cost that does not depend on how many
-// sessions there are. It holds no context and runs no user code. Whoever observes a session or the totals gets an atom
-// of @xstate/store; a session that nobody observes costs one compact entry.
+// sessions there are. It holds no context. Whoever watches a session or the totals gets an atom (`watched.ts`); a session
+// that nobody watches costs one compact entry.
 
-import { type Atom, createAtom } from '@xstate/store'
 import { HoldfastError } from './errors.js'
 import { NOWHERE, type Position, type TransitionRecord } from './record.js'
 import type { Attributes, CreationKey, IndexEntry, SessionStatus, StateValue, Work } from './state.js'
+import { type ReadonlyAtom, Watched, WatchedById } from './watched.js'
 
 /** One session, as listed. */
 export interface SessionEntry {
@@ -55,8 +55,18 @@ export class Registry {
   /** `name=JSON value` -> sessions, for kind, status and every indexed attribute. */
   readonly #groups: Map<string, Set<Entry>> = new Map()
   readonly #keys: Map<string, Entry> = new Map()
-  readonly #atoms: Map<string, Atom<SessionEntry | undefined>> = new Map()
-  readonly #stats: Atom<SessionStats> = createAtom<SessionStats>({ total: 0, active: 0, done: 0, error: 0, stopped: 0 })
+  readonly #watched: WatchedById<SessionEntry>
+  readonly #stats: Watched<SessionStats>
+
+  /** `onWatcherError` hears what those throw who watch an atom. */
+  constructor(onWatcherError: (error: unknown) => void = () => {}) {
+    const shownById = (id: string): SessionEntry | undefined => {
+      const entry = this.#entries.get(id)
+      return entry && shown(entry)
+    }
+    this.#watched = new WatchedById(shownById, onWatcherError)
+    this.#stats = new Watched({ total: 0, active: 0, done: 0, error: 0, stopped: 0 }, onWatcherError)
+  }
 
   /** Takes over what the index holds. */
   load(entries: Iterable<IndexEntry>): void {
@@ -86,7 +96,7 @@ export class Registry {
     if (record.status) this.#setStatus(entry, record.status)
     if (record.attributes) this.#setAttributes(entry, record.attributes)
     if (changesWork(record)) entry.work = workAfter(entry.work, record)
-    if (this.#atoms.size > 0) this.#atoms.get(entry.id)?.set(shown(entry))
+    this.#watched.moved(entry.id)
     if (!follows) throw gap(record, expected)
   }
 
@@ -136,19 +146,18 @@ export class Registry {
   }
 
   /** The totals, as an atom to read or subscribe to. */
-  get stats(): Atom<SessionStats> {
-    return this.#stats
+  get stats(): ReadonlyAtom<SessionStats> {
+    return this.#stats.door
   }
 
   /** One session as an atom to read or subscribe to; undefined once it is deleted. */
-  atom(id: string): Atom<SessionEntry | undefined> {
-    let atom = this.#atoms.get(id)
-    if (!atom) {
-      const entry = this.#entries.get(id)
-      atom = createAtom<SessionEntry | undefined>(entry && shown(entry))
-      this.#atoms.set(id, atom)
-    }
-    return atom
+  atom(id: string): ReadonlyAtom<SessionEntry | undefined> {
+    return this.#watched.atom(id)
+  }
+
+  /** How many sessions have an atom that is kept up to date. */
+  get watchedCount(): number {
+    return this.#watched.size
   }
 
   /** Everything as it is now, in the shape of the index file: copies, since entries move on. */
@@ -194,7 +203,7 @@ export class Registry {
     for (const name of groupsOf(entry)) this.#join(name, entry)
     if (entry.created) this.#keys.set(keyOf(entry.kind, entry.created.key), entry)
     this.#count({ total: 1, [entry.status]: 1 })
-    if (this.#atoms.size > 0) this.#atoms.get(entry.id)?.set(shown(entry))
+    this.#watched.moved(entry.id)
   }
 
   #remove(entry: Entry): void {
@@ -207,8 +216,7 @@ export class Registry {
     for (const name of groupsOf(entry)) this.#leave(name, entry)
     if (entry.created) this.#keys.delete(keyOf(entry.kind, entry.created.key))
     this.#count({ total: -1, [entry.status]: -1 })
-    this.#atoms.get(entry.id)?.set(undefined)
-    this.#atoms.delete(entry.id)
+    this.#watched.moved(entry.id)
   }
 
   #setStatus(entry: Entry, status: SessionStatus): void {
@@ -238,11 +246,9 @@ export class Registry {
   }
 
   #count(change: { readonly [K in keyof SessionStats]?: number }): void {
-    this.#stats.set((stats) => {
-      const next: Record<string, number> = { ...stats }
-      for (const [name, by] of Object.entries(change)) next[name] = (next[name] ?? 0) + by
-      return next as unknown as SessionStats
-    })
+    const next: Record<string, number> = { ...this.#stats.get() }
+    for (const [name, by] of Object.entries(change)) next[name] = (next[name] ?? 0) + by
+    this.#stats.set(next as unknown as SessionStats)
   }
 }
 

@@ -27,6 +27,7 @@ import { type Parked, Supervisor } from './supervisor.js'
 import { Timers } from './timers.js'
 import { type Transition, transitionOf } from './transition.js'
 import { Verbs } from './verbs.js'
+import type { ReadonlyAtom } from './watched.js'
 
 /** Everything a runtime stands on. `openRuntime` chooses these for a directory of files. */
 export interface Ports {
@@ -53,6 +54,10 @@ export interface Sessions {
   list(filter?: SessionFilter, page?: { readonly cursor?: string; readonly limit?: number }): SessionPage
   count(filter?: SessionFilter): number
   stats(): SessionStats
+  /** The totals as an atom of @xstate/store: `get` them, or `subscribe` to hear each change once it is durable. */
+  statsAtom(): ReadonlyAtom<SessionStats>
+  /** One session as an atom, which follows it without opening it; undefined when there is none, or none any more. */
+  atom(id: string): ReadonlyAtom<SessionEntry | undefined>
   /** The one session whose id begins with `prefix`. Throws SESSION_NOT_FOUND or AMBIGUOUS_ID. */
   find(prefix: string): SessionEntry
 }
@@ -88,7 +93,7 @@ export class Runtime implements AsyncDisposable {
   readonly #kinds: Map<string, AnySessionKind>
   readonly #logger: Logger
   readonly #damage: readonly Damage[]
-  readonly #registry: Registry = new Registry()
+  readonly #registry: Registry = new Registry((err) => this.#logger.error({ err }, 'an observer failed'))
   readonly #feeds: Feeds = new Feeds()
   readonly #timers: Timers
   readonly #supervisor: Supervisor
@@ -241,6 +246,8 @@ export class Runtime implements AsyncDisposable {
       list: (filter, page) => this.#registry.list(filter, page),
       count: (filter) => this.#registry.count(filter),
       stats: () => this.#registry.stats.get(),
+      statsAtom: () => this.#registry.stats,
+      atom: (id) => this.#registry.atom(admitId(id)),
       find: (prefix) => {
         const ids = this.#registry.byPrefix(prefix, 6)
         if (ids.length === 1) return this.#entry(ids[0] as string)

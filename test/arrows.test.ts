@@ -138,7 +138,7 @@ describe('the rule of the rooms', () => {
       `createRequire(import.meta.url)('fs-native-extensions')`,
       'fs-native-extensions is imported by src/files/',
     ],
-    ['the store elsewhere', 'src/session.ts', `import { createAtom } from '@xstate/store'`, 'by src/registry.ts only'],
+    ['the store elsewhere', 'src/session.ts', `import { createAtom } from '@xstate/store'`, 'by src/watched.ts only'],
     [
       'commander elsewhere',
       'src/open.ts',

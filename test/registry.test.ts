@@ -1,6 +1,7 @@
 // The registry: what is known of every session, found by id, prefix, key and attributes. Checked against a list that is
 // searched from end to end, over random histories of creations, transitions, ends and deletions.
 
+import { createAtom } from '@xstate/store'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { HoldfastError } from '../src/errors.js'
@@ -314,6 +315,75 @@ test('an observer of an atom hears each transition once, in order, and the delet
   registry.follow({ ...next('a', 4, 4), deleted: true }, 5)
   expect(heard).toEqual([2, 3, undefined])
   subscription.unsubscribe()
+})
+
+test('an atom of an unknown id is kept only while somebody listens, and then hears of its creation', () => {
+  const registry = new Registry()
+  for (let index = 0; index < 1000; index++) expect(registry.atom(`none-${index}`).get()).toBeUndefined()
+  expect(registry.watchedCount).toBe(0)
+  const atom = registry.atom('a')
+  const heard: (number | undefined)[] = []
+  const listening = [1, 2].map(() => atom.subscribe((entry) => heard.push(entry?.seq)))
+  expect(registry.watchedCount).toBe(1)
+  registry.follow(first('a'), 0)
+  registry.follow({ ...next('a', 2, 0), deleted: true }, 1)
+  expect(heard).toEqual([1, 1, undefined, undefined])
+  listening[0]?.unsubscribe()
+  listening[0]?.unsubscribe()
+  expect(registry.watchedCount).toBe(1)
+  registry.follow(first('a'), 2)
+  expect(heard.slice(4)).toEqual([1])
+  listening[1]?.unsubscribe()
+  registry.follow(next('a', 2, 2), 3)
+  expect(atom.get()?.seq).toBe(2)
+  registry.follow({ ...next('a', 3, 3), deleted: true }, 4)
+  expect([atom.get(), registry.watchedCount, heard.length]).toEqual([undefined, 0, 5])
+})
+
+test('an atom that was asked for before its session is there shows it all the same', () => {
+  const registry = new Registry()
+  const atom = registry.atom('a')
+  expect(atom.get()).toBeUndefined()
+  registry.follow(first('a'), 0)
+  expect(atom.get()).toMatchObject({ id: 'a', seq: 1 })
+  expect(atom.get()).toBe(atom.get())
+})
+
+test('atoms are read-only outside, and other atoms can be computed from them', () => {
+  const registry = registryOf([{ record: first('a'), position: 0 }])
+  for (const atom of [registry.atom('a'), registry.stats]) {
+    expect(Object.keys(atom).sort()).toEqual(['get', 'subscribe'])
+    expect(Object.isFrozen(atom)).toBe(true)
+  }
+  const sum = createAtom(() => (registry.atom('a').get()?.seq ?? 0) + registry.stats.get().total)
+  const heard: number[] = []
+  sum.subscribe((value) => heard.push(value))
+  registry.follow(next('a', 2, 0), 1)
+  registry.follow(first('b'), 2)
+  registry.follow({ ...next('a', 3, 1), deleted: true }, 3)
+  expect(heard.at(-1)).toBe(1)
+  expect(heard).toContain(3)
+})
+
+test('what a watcher throws is told, and keeps neither the record nor another watcher from hearing of it', () => {
+  const told: unknown[] = []
+  const registry = new Registry((error) => told.push(error))
+  const heard: (number | undefined)[] = []
+  const bad = (): never => {
+    throw new Error('a watcher')
+  }
+  registry.atom('a').subscribe(bad)
+  registry.atom('a').subscribe({ next: (entry) => heard.push(entry?.seq) })
+  registry.stats.subscribe(bad)
+  registry.stats.subscribe(({ total }) => heard.push(total * 100))
+  const broken = createAtom(() => (registry.atom('a').get()?.seq === 2 ? bad() : 0))
+  broken.subscribe(() => {})
+  registry.follow(first('a'), 0)
+  registry.follow(next('a', 2, 0), 1)
+  registry.follow(next('a', 3, 1), 2)
+  expect(heard).toEqual([100, 1, 2, 3])
+  expect(told.length).toBeGreaterThanOrEqual(5)
+  expect(registry.get('a')?.seq).toBe(3)
 })
 
 const first = (session: string, more: Partial<TransitionRecord> = {}): TransitionRecord => ({

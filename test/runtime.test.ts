@@ -209,6 +209,35 @@ test('sessions are found by kind, status and attributes, page by page', async ()
   expect(again.sessions.list({ where: { team: 'red' } }, { limit: 10, cursor: page.cursor as string })).toEqual(rest)
 })
 
+test('a session and the totals can be watched as atoms, which move when a transition is durable', async () => {
+  const home = house([counter])
+  await using runtime = await home.open()
+  const session = await runtime.create(counter, { team: 'red' })
+  const [one, totals] = [runtime.sessions.atom(session.id), runtime.sessions.statsAtom()]
+  const heard: unknown[] = []
+  one.subscribe((entry) => heard.push(entry && [entry.seq, entry.value]))
+  one.subscribe(() => {
+    throw new Error('a watcher')
+  })
+  totals.subscribe(({ total, active, done }) => heard.push({ total, active, done }))
+  const sent = session.send({ type: 'add', by: 1 })
+  expect(one.get()?.seq).toBe(1)
+  await sent
+  expect(session.entry()).toMatchObject(one.get() as object)
+  await session.send({ type: 'finish' })
+  await session.delete()
+  expect(heard).toEqual([
+    [2, 'open'],
+    { total: 1, active: 0, done: 1 },
+    [3, 'closed'],
+    { total: 0, active: 0, done: 0 },
+    undefined,
+  ])
+  expect([one.get(), totals.get().total, runtime.sessions.stats().total]).toEqual([undefined, 0, 0])
+  expect(home.log).toEqual(['an observer failed', 'an observer failed', 'an observer failed'])
+  expect(() => runtime.sessions.atom('no id')).toThrow('is not an id')
+})
+
 test('the same idempotency key gives the same session, at once and after a restart; another input is a conflict', async () => {
   const home = house([counter])
   const runtime = await home.open()
