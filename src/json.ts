@@ -144,8 +144,8 @@ function arrayFault(value: readonly unknown[]): string | undefined {
 }
 
 function symbolFault(value: object): string | undefined {
-  const [symbol] = Object.getOwnPropertySymbols(value)
-  return symbol && `has a symbol as a key, ${String(symbol)}`
+  const symbols = Object.getOwnPropertySymbols(value)
+  return symbols.length === 0 ? undefined : `has a symbol as a key, ${String(symbols[0])}`
 }
 
 /** The Object.prototype of another realm, such as a test runner's. */
