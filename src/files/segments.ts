@@ -126,7 +126,8 @@ function headerOf(file: DiskFile): ReturnType<typeof readHeader> {
 
 /**
  * Gives every file the name of the segment that it is, and moves strays to quarantine; nothing is copied or lost, and a
- * crash on the way leaves every file under one name. Gives the segments as they are now, and what was wrong.
+ * crash on the way leaves every file under one name. The names are durable when the last segment has been renewed.
+ * Gives the segments as they are now, and what was wrong.
  */
 export function putRight(disk: Disk, found: Found): { segments: Segment[]; damage: Damage[] } {
   const damage: Damage[] = []
@@ -146,7 +147,6 @@ export function putRight(disk: Disk, found: Found): { segments: Segment[]; damag
   // Both names of a file must not be on their way at once.
   if (astray.length > 0) disk.syncFolder('journal')
   for (const { number } of astray) disk.rename(`${segmentName(number)}.moved`, segmentName(number))
-  if (damage.length > 0) disk.syncFolder('journal')
   return { segments: found.segments.map((segment) => ({ ...segment, path: segmentName(segment.number) })), damage }
 }
 

@@ -9,7 +9,7 @@ import type { Damage } from '../../src/journal.js'
 import { createMemoryDisk } from '../../src/memory/disk.js'
 import type { TransitionRecord } from '../../src/record.js'
 import { createVirtualClock } from '../../src/testing/clock.js'
-import { createCrashDisk } from '../../src/testing/disk.js'
+import { type CrashDisk, createCrashDisk } from '../../src/testing/disk.js'
 import { Appender, nextTurn, recordOf, records, scanned } from '../contract/journal.js'
 
 const SMALL: FileJournalOptions = { segmentBytes: 600 }
@@ -36,6 +36,7 @@ async function fill(disk: Disk, made: readonly TransitionRecord[], options?: Fil
 const bytesOf = (disk: Disk, path: string): Uint8Array => new Uint8Array(readAll(disk, path) as Uint8Array)
 const sealedOf = (disk: Disk): number => disk.list('journal').length - 1
 const numbers = (found: readonly TransitionRecord[]): number[] => found.map(({ seq }) => seq - 1)
+const kept = (disk: Disk): string[] => disk.list('quarantine').map((name) => `quarantine/${name}`)
 const baseOf = (bytes: Uint8Array): number => readHeader(bytes)?.header.base ?? Number.NaN
 
 function put(disk: Disk, path: string, bytes: Uint8Array): void {
@@ -271,28 +272,59 @@ describe('files that stand in the place of others', () => {
     expect(numbers(scanned(open(disk).journal))).toEqual(numbers(records(COUNT + 3)))
   })
 
-  test('are put right so that a power cut at any moment loses nothing', async () => {
-    const whole = await made()
+  /** The same files on a disk that crashes: every state that a power cut at any moment of an opening may leave. */
+  async function cutWhileOpening(files: Disk): Promise<CrashDisk[]> {
     const disk = createCrashDisk()
     disk.makeFolder('')
     disk.makeFolder('journal')
     disk.syncFolder('')
-    const swapped = swap(whole, 2, 3)
-    for (const name of swapped.list('journal')) put(disk, `journal/${name}`, bytesOf(swapped, `journal/${name}`))
-    const states: Disk[] = []
-    disk.onCall = () => {
+    for (const name of files.list('journal')) put(disk, `journal/${name}`, bytesOf(files, `journal/${name}`))
+    const states: CrashDisk[] = []
+    const cut = (): undefined => {
       for (const state of disk.crashStates()) states.push(state.disk)
-      return undefined
     }
+    disk.onCall = cut
     await open(disk).journal.close()
     disk.onCall = undefined
+    cut()
     expect(states.length).toBeGreaterThan(10)
-    for (const state of states) {
+    return states
+  }
+
+  test('are put right so that a power cut at any moment loses nothing', async () => {
+    const whole = await made()
+    for (const state of await cutWhileOpening(swap(whole, 2, 3))) {
       const { journal } = open(state)
       expect(numbers(scanned(journal))).toEqual(without([]))
       await journal.close()
       expect(state.list('journal')).toEqual(whole.list('journal'))
     }
+  })
+
+  test('are kept, too, however the power is cut', async () => {
+    const whole = await made()
+    const copy = bytesOf(whole, segmentName(2))
+    for (const state of await cutWhileOpening(changed(whole, { [segmentName(3)]: copy }))) {
+      const crashed = state.crash()
+      const places = [...crashed.list('journal').map((name) => `journal/${name}`), ...kept(crashed)]
+      const copies = places.filter((path) => Buffer.compare(bytesOf(crashed, path), copy) === 0)
+      expect(copies.length).toBeGreaterThanOrEqual(2)
+    }
+  })
+
+  test('are named in quarantine, durably, before their old names are gone for good', async () => {
+    const whole = await made()
+    const disk = createCrashDisk()
+    for (const folder of ['', 'journal']) disk.makeFolder(folder)
+    const files = changed(whole, { [segmentName(3)]: bytesOf(whole, segmentName(2)) })
+    for (const name of files.list('journal')) put(disk, `journal/${name}`, bytesOf(files, `journal/${name}`))
+    const from = disk.callCount
+    await open(disk).journal.close()
+    const calls = disk.calls.slice(from).map(({ op, path }) => `${op} ${path}`)
+    const moved = calls.indexOf(`rename ${segmentName(3)}`)
+    expect(moved).toBeGreaterThan(0)
+    const synced = calls.slice(moved).filter((call) => call.startsWith('syncFolder'))
+    expect(synced.slice(0, 2)).toEqual(['syncFolder quarantine', 'syncFolder journal'])
   })
 
   test('a copy of another is kept aside, and what it stands for is missing', async () => {
