@@ -9,7 +9,7 @@ import type { Damage } from '../../src/journal.js'
 import { createMemoryDisk } from '../../src/memory/disk.js'
 import type { TransitionRecord } from '../../src/record.js'
 import { createVirtualClock } from '../../src/testing/clock.js'
-import { type CrashDisk, createCrashDisk } from '../../src/testing/disk.js'
+import { type CrashDisk, createCrashDisk, failAt } from '../../src/testing/disk.js'
 import { Appender, nextTurn, recordOf, records, scanned } from '../contract/journal.js'
 
 const SMALL: FileJournalOptions = { segmentBytes: 600 }
@@ -309,6 +309,34 @@ describe('files that stand in the place of others', () => {
       const places = [...crashed.list('journal').map((name) => `journal/${name}`), ...kept(crashed)]
       const copies = places.filter((path) => Buffer.compare(bytesOf(crashed, path), copy) === 0)
       expect(copies.length).toBeGreaterThanOrEqual(2)
+    }
+  })
+
+  test('may meet a disk that fails at any call: nothing is lost, no file stays open, and the next opening finds all', async () => {
+    const whole = await made()
+    const files = swap(changed(whole, { [segmentName(2)]: bytesOf(whole, segmentName(1)) }), 3, 4)
+    const expected = (await look(changed(files, {}))).found
+    const disk = createCrashDisk()
+    for (const folder of ['', 'journal']) disk.makeFolder(folder)
+    for (const name of files.list('journal')) put(disk, `journal/${name}`, bytesOf(files, `journal/${name}`))
+    disk.syncFolder('')
+    const trial = disk.clone()
+    const from = trial.callCount
+    await open(trial).journal.close()
+    const calls = trial.calls.slice(from)
+    expect(calls.filter(({ op }) => op === 'rename').length).toBeGreaterThan(4)
+    for (const [index, { op }] of calls.entries()) {
+      if (op === 'close') continue
+      const failing = disk.clone()
+      failing.onCall = failAt(failing.callCount + index, 'EIO')
+      expect(() => open(failing), `call ${index}: ${op}`).toThrow()
+      failing.onCall = undefined
+      expect(failing.openFiles, `call ${index}: ${op}`).toEqual([])
+      for (const left of [failing, failing.crash()]) {
+        const { journal } = open(left)
+        expect(numbers(scanned(journal)), `call ${index}: ${op}`).toEqual(expected)
+        await journal.close()
+      }
     }
   })
 
