@@ -7,7 +7,7 @@ import { admitId } from './door.js'
 import { type HoldfastError, isHoldfastError } from './errors.js'
 import { loadState, recordsFrom } from './history.js'
 import type { Damage, ReadableJournal } from './journal.js'
-import { ambiguousId, sessionNotFound } from './refusals.js'
+import { sessionNotFound } from './refusals.js'
 import { Registry, type SessionEntry, type SessionFilter, type SessionPage, type SessionStats } from './registry.js'
 import type { Snapshots } from './snapshots.js'
 import type { IndexEntry, SessionState } from './state.js'
@@ -103,12 +103,9 @@ export class Reader {
   }
 
   #entry(prefix: string): IndexEntry {
-    const { registry } = this.#view
-    const ids = registry.byPrefix(admitId(prefix), 6)
-    const entry = ids.length === 1 ? registry.get(ids[0] as string) : undefined
+    const entry = this.#view.registry.find(admitId(prefix))
     if (entry) return entry
-    if (ids.length === 0) throw sessionNotFound(prefix)
-    throw ambiguousId(prefix, ids)
+    throw sessionNotFound(prefix)
   }
 }
 

@@ -6,11 +6,6 @@ import type { SessionStatus } from './state.js'
 export const sessionNotFound = (id: string): HoldfastError =>
   new HoldfastError('SESSION_NOT_FOUND', `there is no session ${id}; list the sessions to see their ids`)
 
-export const ambiguousId = (prefix: string, ids: readonly string[]): HoldfastError =>
-  new HoldfastError('AMBIGUOUS_ID', `"${prefix}" begins several ids: ${ids.join(', ')}; give more of it`, {
-    details: { ids },
-  })
-
 /** `known` are the kinds by name. */
 export const unknownKind = (kind: string, known: ReadonlyMap<string, unknown>): HoldfastError =>
   new HoldfastError(

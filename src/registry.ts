@@ -46,6 +46,8 @@ export interface SessionStats {
 type Entry = { -readonly [K in keyof IndexEntry]: IndexEntry[K] } & { deleted?: boolean }
 
 const LARGEST_PAGE = 1000
+/** How many candidates an ambiguous id is told with. */
+const NAMED_IDS = 5
 
 export class Registry {
   readonly #entries: Map<string, Entry> = new Map()
@@ -117,6 +119,13 @@ export class Registry {
       if (id.startsWith(prefix) && ids.push(id) === limit) break
     }
     return ids
+  }
+
+  /** The one session whose id begins with a prefix, if there is any. Throws AMBIGUOUS_ID, which names the first few. */
+  find(prefix: string): IndexEntry | undefined {
+    const ids = this.byPrefix(prefix, NAMED_IDS + 1)
+    if (ids.length < 2) return this.#entries.get(ids[0] ?? prefix)
+    throw ambiguousId(prefix, ids.slice(0, NAMED_IDS), ids.length > NAMED_IDS)
   }
 
   /** Sessions in the order of their creation. Throws INVALID_ARGUMENT for a cursor or a limit that makes no sense. */
@@ -324,4 +333,12 @@ const gap = (record: TransitionRecord, expected: number): HoldfastError =>
     'JOURNAL_CORRUPT',
     `session ${record.session}: record ${record.seq} was found where ${expected || 1} was expected; records are missing`,
     { details: { session: record.session, seq: record.seq, expected } },
+  )
+
+/** `ids` are some of them, and with `more` not all. */
+const ambiguousId = (prefix: string, ids: readonly string[], more: boolean): HoldfastError =>
+  new HoldfastError(
+    'AMBIGUOUS_ID',
+    `"${prefix}" begins several ids: ${ids.join(', ')}${more ? ' and others' : ''}; give more of it`,
+    { details: { ids } },
   )

@@ -17,7 +17,7 @@ import type { Damage, Journal, JournalStats } from './journal.js'
 import { consoleLogger, guarded, type Logger } from './logger.js'
 import type { Pool } from './pool.js'
 import { recover } from './recover.js'
-import { ambiguousId, closed, sessionNotFound } from './refusals.js'
+import { closed, sessionNotFound } from './refusals.js'
 import { Registry, type SessionEntry, type SessionFilter, type SessionPage, type SessionStats } from './registry.js'
 import type { LiveSession } from './session.js'
 import type { Snapshots } from './snapshots.js'
@@ -249,10 +249,9 @@ export class Runtime implements AsyncDisposable {
       statsAtom: () => this.#registry.stats,
       atom: (id) => this.#registry.atom(admitId(id)),
       find: (prefix) => {
-        const ids = this.#registry.byPrefix(prefix, 6)
-        if (ids.length === 1) return this.#entry(ids[0] as string)
-        if (ids.length === 0) throw sessionNotFound(prefix)
-        throw ambiguousId(prefix, ids)
+        const entry = this.#registry.find(prefix)
+        if (entry) return entry
+        throw sessionNotFound(prefix)
       },
     }
   }

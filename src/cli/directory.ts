@@ -2,11 +2,15 @@
 
 import { describeDamage } from '../damage.js'
 import { ownerOf } from '../directory.js'
+import { isHoldfastError } from '../errors.js'
 import { createFileDisk } from '../files/disk.js'
 import { openFileReader } from '../files/reader.js'
 import type { Reader } from '../reader.js'
+import type { SessionEntry } from '../registry.js'
 import type { Output } from './output.js'
 import { printable } from './style.js'
+import { table } from './table.js'
+import { attributesText, stateText, timeText } from './values.js'
 
 /** Opens a directory for reading; what of it cannot be read is told on stderr. */
 export function readDirectory(dir: string, output: Output): Reader {
@@ -16,6 +20,27 @@ export function readDirectory(dir: string, output: Output): Reader {
   for (const damage of reader.damage) output.warn(describeDamage(damage))
   return reader
 }
+
+/**
+ * The one session whose id begins so. Throws INVALID_ID, SESSION_NOT_FOUND, or AMBIGUOUS_ID; then it has told what the
+ * candidates are, since ids made within a minute of each other begin alike.
+ */
+export function findSession(reader: Reader, prefix: string, output: Output): SessionEntry {
+  try {
+    return reader.find(prefix)
+  } catch (error) {
+    if (isHoldfastError(error, 'AMBIGUOUS_ID')) {
+      const candidates = (error.details.ids as string[]).map((id) => candidateRow(reader.find(id)))
+      for (const line of table(candidates)) output.note(line)
+    }
+    throw error
+  }
+}
+
+const candidateRow = ({ id, kind, value, updatedAt, attributes }: SessionEntry): string[] => [
+  ...[printable(id), printable(kind), printable(stateText(value)), timeText(updatedAt)],
+  attributesText(attributes),
+]
 
 /** Who opened the directory last, if that process still runs: all that can be told without touching its lock. */
 export function livingOwner(dir: string): { readonly pid: number; readonly since: string } | undefined {

@@ -2,6 +2,7 @@
 // Every error becomes one here, whatever threw it; the codes of Holdfast keep the exit codes of their own table.
 
 import { type ErrorCode, exitCodeOf, HoldfastError } from '../errors.js'
+import type { NextCommand } from './next-command.js'
 
 /** What the envelope of `-o json` holds when `ok` is false. */
 export interface Failure {
@@ -47,7 +48,7 @@ export const usage = (message: string, hint?: string): CommandError =>
 
 /** The same failure, with another word on what to do next. */
 export function withHint(error: unknown, hint: string): CommandError {
-  const { failure, exitCode } = failureOf(error)
+  const { failure, exitCode } = failureOf(error, () => '')
   return new CommandError(failure.code, exitCode, failure.message, hint, error)
 }
 
@@ -68,15 +69,15 @@ const RETRYABLE = new Set<string>([
   'INTERRUPTED',
 ])
 
-const HINTS: { readonly [code in ErrorCode]?: string } = {
-  SESSION_NOT_FOUND: 'holdfast ls --all shows every session',
-  AMBIGUOUS_ID: 'holdfast ls --all shows the whole ids',
-  INVALID_ID: 'holdfast ls --all shows the ids; the beginning of one is enough',
-  DIRECTORY_NOT_FOUND: 'holdfast plan <file> makes a directory; --dir names another one',
-  DIRECTORY_NOT_WRITABLE: 'make it writable, or name another directory with --dir',
-  DIRECTORY_LOCKED: 'holdfast ls and holdfast show can read it meanwhile',
-  FORMAT_NEWER: 'install the newest version of holdfast',
-  JOURNAL_CORRUPT: 'keep a copy of the directory before anything else; the other sessions are not affected',
+const HINTS: { readonly [code in ErrorCode]?: (next: NextCommand) => string } = {
+  SESSION_NOT_FOUND: (next) => `${next('ls --all')} shows every session`,
+  AMBIGUOUS_ID: (next) => `${next('ls --all')} shows the whole ids`,
+  INVALID_ID: (next) => `${next('ls --all')} shows the ids; the beginning of one is enough`,
+  DIRECTORY_NOT_FOUND: (next) => `${next('plan <file>')} makes it; --dir names another one`,
+  DIRECTORY_NOT_WRITABLE: () => 'make it writable, or name another directory with --dir',
+  DIRECTORY_LOCKED: (next) => `${next('ls')} and ${next('show <id>')} can read it meanwhile`,
+  FORMAT_NEWER: () => 'install the newest version of holdfast',
+  JOURNAL_CORRUPT: () => 'keep a copy of the directory before anything else; the other sessions are not affected',
 }
 
 /** What the system says, in the terms of Holdfast; any other is DISK_FAILED. */
@@ -90,18 +91,22 @@ const SYSTEM_CODES: { readonly [code: string]: ErrorCode } = {
   EDQUOT: 'DISK_FULL',
 }
 
-export function failureOf(error: unknown): { readonly failure: Failure; readonly exitCode: number } {
+/** `next` words the commands that a hint names. */
+export function failureOf(error: unknown, next: NextCommand): { readonly failure: Failure; readonly exitCode: number } {
   if (error instanceof HoldfastError) {
-    return { failure: failure(error.code, error.message, HINTS[error.code]), exitCode: exitCodeOf(error.code) }
+    const hint = HINTS[error.code]?.(next)
+    return { failure: failure(error.code, error.message, hint), exitCode: exitCodeOf(error.code) }
   }
   if (error instanceof CommandError) {
     return { failure: failure(error.code, error.message, error.hint), exitCode: error.exitCode }
   }
   // Closing failed after something else had: that came first.
   const { suppressed, syscall, code } = (error ?? {}) as { suppressed?: unknown; syscall?: unknown; code?: string }
-  if (suppressed instanceof Error) return failureOf(suppressed)
+  if (suppressed instanceof Error) return failureOf(suppressed, next)
   const message = error instanceof Error ? error.message : String(error)
-  if (syscall !== undefined) return failureOf(new HoldfastError(SYSTEM_CODES[code ?? ''] ?? 'DISK_FAILED', message))
+  if (syscall !== undefined) {
+    return failureOf(new HoldfastError(SYSTEM_CODES[code ?? ''] ?? 'DISK_FAILED', message), next)
+  }
   return {
     failure: failure('UNEXPECTED', message, 'HOLDFAST_DEBUG=1 shows where it comes from; please report it'),
     exitCode: 1,

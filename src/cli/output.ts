@@ -3,6 +3,7 @@
 // is no error. It never asks anything.
 
 import { type Failure, failureOf } from './failure.js'
+import { type NextCommand, nextCommandIn } from './next-command.js'
 import { type Environment, printable, type Style, styleOf, wantsColour } from './style.js'
 
 export type Format = 'text' | 'json' | 'jsonl'
@@ -20,6 +21,8 @@ export interface Channel {
 export class Output {
   readonly format: Format
   readonly env: Environment
+  /** A command line that goes on in the same directory. */
+  readonly next: NextCommand
   readonly err: Channel
   /** For what goes to stdout. */
   readonly style: Style
@@ -29,11 +32,12 @@ export class Output {
   drawing: { clear(): void } | undefined
   readonly #out: Channel
 
-  constructor(format: Format, out: Channel, err: Channel, env: Environment) {
+  constructor(format: Format, dir: string, out: Channel, err: Channel, env: Environment) {
     this.format = format
     this.#out = out
     this.err = err
     this.env = env
+    this.next = nextCommandIn(dir, env)
     this.style = styleOf(wantsColour(out.isTTY === true, env))
     this.noteStyle = styleOf(wantsColour(err.isTTY === true, env))
   }
@@ -62,7 +66,7 @@ export class Output {
 
   /** Reports an error; returns the exit code. */
   fail(error: unknown): number {
-    const { failure, exitCode } = failureOf(error)
+    const { failure, exitCode } = failureOf(error, this.next)
     if (this.format !== 'text') {
       this.#line(JSON.stringify({ schemaVersion: SCHEMA_VERSION, ok: false, error: failure }))
     } else this.#explain(failure)

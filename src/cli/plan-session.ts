@@ -7,9 +7,10 @@ import { isHoldfastError } from '../errors.js'
 import type { Reader } from '../reader.js'
 import type { SessionEntry } from '../registry.js'
 import type { SessionState } from '../state.js'
-import { readDirectory } from './directory.js'
+import { findSession, readDirectory } from './directory.js'
 import { CommandError } from './failure.js'
 import { isUnfinishedPlan } from './kinds.js'
+import { quoted } from './next-command.js'
 import type { Output } from './output.js'
 
 const KIND = 'planning'
@@ -28,12 +29,12 @@ export interface ResumeWish {
 export function sessionToResume(dir: string, wish: ResumeWish, output: Output): SessionState {
   if (wish.id !== undefined) admitId(wish.id)
   const reader = openIfThere(dir, output)
-  if (!reader) throw nothingToResume(dir, wish)
+  if (!reader) throw nothingToResume(dir, wish, output)
   try {
-    if (wish.id !== undefined) return namedSession(reader, wish.id)
+    if (wish.id !== undefined) return namedSession(reader, wish.id, output)
     const session = latest(reader, wish.source, isUnfinishedPlan) ?? latest(reader, wish.source, () => true)
     if (session) return session
-    throw nothingToResume(dir, wish)
+    throw nothingToResume(dir, wish, output)
   } finally {
     reader.close()
   }
@@ -67,8 +68,8 @@ function openIfThere(dir: string, output: Output): Reader | undefined {
   }
 }
 
-function namedSession(reader: Reader, prefix: string): SessionState {
-  const session = reader.state(reader.find(prefix).id)
+function namedSession(reader: Reader, prefix: string, output: Output): SessionState {
+  const session = reader.state(findSession(reader, prefix, output).id)
   if (session.kind === KIND) return session
   throw new CommandError('KIND_MISMATCH', 6, `session ${session.id} is of kind "${session.kind}", not a plan`)
 }
@@ -113,8 +114,8 @@ export function placeIn({ context }: SessionState): string | undefined {
   return placeOf(source, typeof baseDir === 'string' ? baseDir : '.')
 }
 
-function nothingToResume(dir: string, { source }: ResumeWish): CommandError {
+function nothingToResume(dir: string, { source }: ResumeWish, output: Output): CommandError {
   const what = source === undefined ? 'planning session' : `planning session of ${source}`
-  const start = `holdfast plan ${source ?? '<file>'} starts one`
+  const start = `${output.next(`plan ${source === undefined ? '<file>' : quoted(source)}`)} starts one`
   return new CommandError('SESSION_NOT_FOUND', 3, `there is no ${what} to resume in ${dir}`, start)
 }

@@ -9,11 +9,11 @@ import { readDirectory } from './directory.js'
 import { CommandError, usage, withHint } from './failure.js'
 import { interrupted, listenForInterrupts } from './interrupt.js'
 import { isDrivenPlan, isUnfinishedPlan } from './kinds.js'
+import { quoted } from './next-command.js'
 import type { Output } from './output.js'
 import type { NewPlan } from './plan-run.js'
 import { isAddress, placeIn, placeOf, type ResumeWish, sessionToResume, unfinishedPlanOf } from './plan-session.js'
 import { type Plan, planOf, planText } from './plan-view.js'
-import { resumeCommand } from './resume-command.js'
 import { printable } from './style.js'
 import { table } from './table.js'
 
@@ -44,20 +44,21 @@ export async function plan(source: string | undefined, options: PlanOptions, out
 
 async function begin(source: string | undefined, options: PlanOptions, output: Output): Promise<string> {
   const { dir } = options
-  if (source === undefined) throw usage('no document was named', 'holdfast plan <file>, or --resume to go on with one')
+  if (source === undefined)
+    throw usage('no document was named', `${output.next('plan <file>')}, or --resume to go on with one`)
   requireDocument(source)
   const other = unfinishedPlanOf(dir, source, output)
   return run(newPlan(source, options), dir, output, (id) => {
     output.note(`session ${id}`)
     if (!other) return
     output.note(`session ${other.id} of the same document is not finished, and goes on beside it:`)
-    output.note(`  ${resumeCommand(other.id, dir, output)} waits for it`)
+    output.note(`  ${output.next(`plan --resume ${other.id}`)} waits for it`)
   })
 }
 
 async function goOn(source: string | undefined, options: PlanOptions, output: Output): Promise<string> {
   const { dir } = options
-  const session = sessionToResume(dir, wishOf(source, options.resume), output)
+  const session = wishedSession(source, options, output)
   requireSource(session, source)
   if (isDrivenPlan(session)) {
     throw new CommandError('NOT_ACCEPTED', 6, `session ${session.id} is driven from outside; there is nothing to run`)
@@ -69,11 +70,29 @@ async function goOn(source: string | undefined, options: PlanOptions, output: Ou
   return run(session.id, dir, output, (id) => output.note(`session ${id}, going on`))
 }
 
+/** Throws what `sessionToResume` does; when a document stands where the id should, it says how that is typed. */
+function wishedSession(source: string | undefined, { dir, resume }: PlanOptions, output: Output): SessionState {
+  const wish = wishOf(source, resume)
+  try {
+    return sessionToResume(dir, wish, output)
+  } catch (error) {
+    const { code = '' } = error as { code?: string }
+    if (wish.id === undefined || !isDocument(wish.id) || !['INVALID_ID', 'SESSION_NOT_FOUND'].includes(code))
+      throw error
+    const id = source === undefined || isDocument(source) ? '' : ` ${quoted(source)}`
+    throw withHint(error, `the document goes before --resume: ${output.next(`plan ${quoted(wish.id)} --resume${id}`)}`)
+  }
+}
+
+const isDocument = (word: string): boolean => isAddress(word) || existsSync(word)
+
 /** What follows `--resume` is a document when it is one and could not be an id. */
 function wishOf(source: string | undefined, resume: string | true | undefined): ResumeWish {
   if (typeof resume !== 'string') return { id: undefined, source }
-  const isDocument = /[^A-Za-z0-9_-]/.test(resume) && (isAddress(resume) || existsSync(resume))
-  return source === undefined && isDocument ? { id: undefined, source: resume } : { id: resume, source }
+  const isNoId = /[^A-Za-z0-9_-]/.test(resume)
+  return source === undefined && isNoId && isDocument(resume)
+    ? { id: undefined, source: resume }
+    : { id: resume, source }
 }
 
 function requireSource(session: SessionState, source: string | undefined): void {
@@ -120,7 +139,7 @@ async function run(
     const { runPlan } = await import('./plan-run.js')
     return await runPlan({ dir, target, signal, onSession }, output)
   } catch (error) {
-    const resume = id === undefined ? undefined : resumeCommand(id, dir, output)
+    const resume = id === undefined ? undefined : output.next(`plan --resume ${id}`)
     if (signal.aborted) throw interrupted(resume ? `${resume} goes on with it` : 'nothing was begun')
     throw resume ? withHint(error, `once that is mended, ${resume} goes on`) : error
   }
@@ -143,7 +162,7 @@ function failedPlan({ sessionId, plan }: PlanReport, { error }: SessionState, ou
   const { code = 'SESSION_FAILED', message = thrown?.message ?? `the session came to rest in ${plan.status}` } =
     plan.errors.at(-1) ?? {}
   for (const earlier of plan.errors.slice(0, -1)) output.warn(printable(earlier.message))
-  const hint = `holdfast show ${sessionId} shows how far it came; once that is mended, plan the document anew`
+  const hint = `${output.next(`show ${sessionId}`)} shows how far it came; once that is mended, plan the document anew`
   return new CommandError(code, code === 'FILE_NOT_FOUND' ? 3 : 1, printable(message), hint)
 }
 

@@ -18,9 +18,9 @@ type Run = (output: Output) => Promise<number>
 /** Runs a command line; resolves with its exit code. Never rejects. */
 export async function run(args: readonly string[], world: World): Promise<number> {
   watchChannels(world.out, world.err)
-  let chosen: { readonly format: Format; readonly run: Run } | undefined
-  const program = programOf(world, (format, run) => {
-    chosen = { format, run }
+  let chosen: Chosen | undefined
+  const program = programOf(world, (choice) => {
+    chosen = choice
   })
   try {
     await program.parseAsync(args, { from: 'user' })
@@ -29,7 +29,7 @@ export async function run(args: readonly string[], world: World): Promise<number
     return misused(error, args, world)
   }
   if (!chosen) return 2
-  const output = new Output(chosen.format, world.out, world.err, world.env)
+  const output = new Output(chosen.output, chosen.dir, world.out, world.err, world.env)
   try {
     return await chosen.run(output)
   } catch (error) {
@@ -37,7 +37,14 @@ export async function run(args: readonly string[], world: World): Promise<number
   }
 }
 
-type Choose = (format: Format, run: Run) => void
+/** A command with its flags, ready to run. */
+interface Chosen {
+  readonly output: Format
+  readonly dir: string
+  readonly run: Run
+}
+
+type Choose = (chosen: Chosen) => void
 
 function programOf({ out, err }: World, choose: Choose): Command {
   const program = new Command('holdfast')
@@ -66,7 +73,7 @@ function addPlan(program: Command, choose: Choose): void {
     .addOption(new Option('--pace <ms>', 'wait this long before each issue').argParser(wholeNumber(0, 60_000)))
     .addHelpText('after', PLAN_EPILOGUE)
     .action((source: string | undefined, { output, ...options }) =>
-      choose(output, async (out) => (await import('./plan.js')).plan(source, options, out)),
+      choose({ output, dir: options.dir, run: async (out) => (await import('./plan.js')).plan(source, options, out) }),
     )
 }
 
@@ -80,7 +87,9 @@ function addLs(program: Command, choose: Choose): void {
     .option('--all', 'also sessions that are over')
     .addOption(new Option('--limit <n>', 'how many at most').default(100).argParser(wholeNumber(1, 1000)))
     .option('--cursor <cursor>', 'where the last listing said that more begin')
-    .action(({ output, ...options }) => choose(output, async (out) => (await import('./ls.js')).ls(options, out)))
+    .action(({ output, ...options }) =>
+      choose({ output, dir: options.dir, run: async (out) => (await import('./ls.js')).ls(options, out) }),
+    )
 }
 
 function addShow(program: Command, choose: Choose): void {
@@ -89,19 +98,20 @@ function addShow(program: Command, choose: Choose): void {
     .description('show one session: its state, steps, timers and last transitions')
     .option('--history', 'all of its transitions')
     .action((id: string, { output, ...options }) =>
-      choose(output, async (out) => (await import('./show.js')).show(id, options, out)),
+      choose({ output, dir: options.dir, run: async (out) => (await import('./show.js')).show(id, options, out) }),
     )
 }
 
+const DEFAULT_DIR = '.holdfast'
 const FORMATS: readonly Format[] = ['text', 'json', 'jsonl']
 
 /** What every command takes. */
 function command(program: Command, name: string): Command {
-  const dir = new Option('--dir <dir>', 'the data directory').default('.holdfast').env('HOLDFAST_DIR')
+  const dir = new Option('--dir <dir>', 'the data directory').default(DEFAULT_DIR).env('HOLDFAST_DIR')
   const format = new Option('-o, --output <format>', 'how to print the result').default('text').env('HOLDFAST_OUTPUT')
   return program
     .command(name)
-    .addOption(dir.argParser((text) => text || '.holdfast'))
+    .addOption(dir.argParser((text) => text || DEFAULT_DIR))
     .addOption(format.choices(FORMATS))
 }
 
@@ -120,7 +130,7 @@ function misused(error: CommanderError, args: readonly string[], { out, err, env
   const message = error.message.replace(/^error: /, '').replace(/\.$/, '')
   const name = args.find((arg) => !arg.startsWith('-'))
   const known = name !== undefined && ['plan', 'ls', 'show'].includes(name)
-  const output = new Output(formatOf(args, env), out, err, env)
+  const output = new Output(formatOf(args, env), DEFAULT_DIR, out, err, env)
   return output.fail(usage(message, `holdfast ${known ? `${name} ` : ''}--help shows what it takes`))
 }
 

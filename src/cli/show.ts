@@ -1,13 +1,13 @@
 // `holdfast show`: one session, its state, steps, timers and transitions. Reads beside the owner; changes nothing.
 
 import type { Reader } from '../reader.js'
+import type { SessionEntry } from '../registry.js'
 import type { SessionState } from '../state.js'
 import type { Transition } from '../transition.js'
-import { livingOwner, readDirectory } from './directory.js'
+import { findSession, livingOwner, readDirectory } from './directory.js'
 import { isInFlight, isUnfinishedPlan } from './kinds.js'
 import type { Output } from './output.js'
 import { type Plan, planOf, planRows, planText } from './plan-view.js'
-import { resumeCommand } from './resume-command.js'
 import { sessionText } from './session-view.js'
 import { timeText } from './values.js'
 
@@ -31,7 +31,7 @@ export interface ShownSession {
 export async function show(prefix: string, options: ShowOptions, output: Output): Promise<number> {
   const reader = readDirectory(options.dir, output)
   try {
-    const shown = look(reader, prefix, options.history === true)
+    const shown = look(reader, findSession(reader, prefix, output), options.history === true)
     output.data(shown, () => textOf(shown, output))
     if (isInFlight(shown.session)) tellOwner(shown.session, options.dir, output)
     return 0
@@ -40,8 +40,7 @@ export async function show(prefix: string, options: ShowOptions, output: Output)
   }
 }
 
-function look(reader: Reader, prefix: string, all: boolean): ShownSession {
-  const { id, kind } = reader.find(prefix)
+function look(reader: Reader, { id, kind }: SessionEntry, all: boolean): ShownSession {
   const session = reader.state(id)
   const first = Math.max(1, session.seq - LAST + 1)
   // A plan stands in the history; for other kinds only what is shown is read.
@@ -59,6 +58,6 @@ function textOf({ session, transitions, plan }: ShownSession, { style }: Output)
 function tellOwner(session: SessionState, dir: string, output: Output): void {
   const owner = livingOwner(dir)
   if (owner) return output.note(`process ${owner.pid}, which runs, opened ${dir} last (${timeText(owner.since)})`)
-  const resume = isUnfinishedPlan(session) ? `; ${resumeCommand(session.id, dir, output)} goes on with it` : ''
+  const resume = isUnfinishedPlan(session) ? `; ${output.next(`plan --resume ${session.id}`)} goes on with it` : ''
   output.note(`no process has ${dir} open${resume}`)
 }

@@ -208,6 +208,30 @@ describe('directories that cannot be used', () => {
   })
 })
 
+describe('a hint that names a command names the directory with it, unless the shell would use that one anyway', () => {
+  const NEXT = /holdfast [^;]*?(?= (?:shows|starts|makes|and|can|to|,|goes)\b)/g
+
+  test.each([
+    ['an id that is none', ['plan', '--resume', '../x'], 'ls --all'],
+    ['a directory that is not there', ['ls'], 'plan <file>'],
+    ['nothing to resume', ['plan', '--resume'], 'plan <file>'],
+    ['no session of a document', ['plan', 'doc.md', '--resume'], 'plan doc.md'],
+    ['no session of a document that follows --resume', ['plan', '--resume', 'doc.md'], 'plan doc.md'],
+  ])('%s', async (_, args, next) => {
+    const hint = async (more: string[], env = {}): Promise<string | undefined> =>
+      envelopeIn(await holdfast([...args, ...more, '-o', 'json'], { cwd, env })).error.hint.match(NEXT)?.[0]
+    expect(await hint([])).toBe(`holdfast ${next}`)
+    expect(await hint(['--dir', 'else where'])).toBe(`holdfast ${next} --dir 'else where'`)
+    expect(await hint([], { HOLDFAST_DIR: 'elsewhere' })).toBe(`holdfast ${next}`)
+  })
+
+  test('a plan that failed', async () => {
+    writeFileSync(join(cwd, 'doc.md'), '')
+    const { error } = envelopeIn(await holdfast(['plan', 'doc.md', '--dir', 'elsewhere', '-o', 'json'], { cwd }))
+    expect(error.hint).toMatch(/^holdfast show [0-9a-f-]{36} --dir elsewhere shows how far it came/)
+  })
+})
+
 describe('stopping and going on', () => {
   test.each(['SIGINT', 'SIGTERM'] as const)('%s: closes in order, exit 130, says how to go on', async (signal) => {
     const running = start(['plan', 'doc.md', '--pace', '60'], { cwd })
@@ -268,6 +292,22 @@ describe('stopping and going on', () => {
       expect(ended.code).toBe(exitCode)
       expect(envelopeIn(ended).error).toMatchObject({ code, hint: expect.stringContaining('holdfast ') })
       expect(existsSync(join(cwd, '.holdfast'))).toBe(make)
+    }
+  })
+
+  test('a document in the place of the id: the hint is the command that was meant, and it works', async () => {
+    writeFileSync(join(cwd, 'outline'), OUTLINE)
+    const { data } = envelopeIn(await holdfast(['plan', 'outline', '--dir', 'a b', '-o', 'json'], { cwd }))
+    for (const args of [['outline'], ['outline', data.sessionId], ['./outline', data.sessionId]]) {
+      const wrong = await holdfast(['plan', '--resume', ...args, '--dir', 'a b', '-o', 'json'], { cwd })
+      expect(wrong.code).not.toBe(0)
+      const [, meant] = /^the document goes before --resume: holdfast (.+)$/.exec(envelopeIn(wrong).error.hint) ?? []
+      expect(meant).toMatch(/ --dir 'a b'$/)
+      const right = spawnSync('bash', ['-c', `"$0" "$1" ${meant} -o json`, process.execPath, MAIN], {
+        cwd,
+        encoding: 'utf8',
+      })
+      expect(JSON.parse(right.stdout).data).toEqual(data)
     }
   })
 

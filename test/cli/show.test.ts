@@ -111,6 +111,22 @@ describe('ids', () => {
     expect(data.session.id.startsWith(prefix)).toBe(true)
   })
 
+  test('one that begins several ids is told with what those sessions are', async () => {
+    const { stderr } = await show('ap')
+    expect(stderr).toMatch(/^apple {4}counter {2}counting {2}\S+ \S+Z\napricot {2}counter {2}counting {2}/)
+    expect(stderr).toContain(`holdfast ls --all --dir ${dir} shows the whole ids`)
+  })
+
+  test('one that begins very many is told with the first few, and that there are others', async () => {
+    const folder = newFolder()
+    {
+      await using runtime = await openCounters(folder)
+      for (const letter of 'abcdef') await count(runtime, `x${letter}`, 0)
+    }
+    const { error } = envelopeIn(await holdfast(['show', 'x', '--dir', folder, '-o', 'json']))
+    expect(error.message).toBe('"x" begins several ids: xa, xb, xc, xd, xe and others; give more of it')
+  })
+
   test.each([
     ['ap', 'AMBIGUOUS_ID', 2, 'apple, apricot'],
     ['zebra', 'SESSION_NOT_FOUND', 3, 'zebra'],

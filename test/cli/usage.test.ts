@@ -38,7 +38,7 @@ describe('help', () => {
     const codes = [...source.matchAll(/^ {2}([A-Z_]+): \[\d+, \d+\]/gm)].map((match) => match[1] as ErrorCode)
     expect(codes.length).toBeGreaterThan(30)
     for (const code of codes) {
-      const { exitCode, failure } = failureOf(new HoldfastError(code, 'why'))
+      const { exitCode, failure } = failureOf(new HoldfastError(code, 'why'), (words) => words)
       expect(exitCode).toBe(exitCodeOf(code))
       expect(told).toContain(exitCode)
       expect(failure.code).toBe(code)
