@@ -30,7 +30,7 @@ import { createMemorySnapshots } from './memory/snapshots.js'
 import { createPiscinaPool } from './piscina/pool.js'
 import type { Pool } from './pool.js'
 import type { Reader } from './reader.js'
-import { createRuntime, type Ports, type Runtime } from './runtime.js'
+import { createRuntime, type Ports, type Runtime, type RuntimeOptions } from './runtime.js'
 import { systemChance } from './system/chance.js'
 import { systemClock } from './system/clock.js'
 
@@ -67,20 +67,18 @@ export async function openRuntime(options: OpenOptions): Promise<Runtime> {
     const storage = { journal: createMemoryJournal(clock), snapshots: createMemorySnapshots() }
     return createRuntime({ ...storage, pool: poolOf(options, clock), clock, chance }, common)
   }
-  const { ports, damage } = await openFiles(
-    createFileDisk(options.dir ?? '.holdfast'),
-    kinds,
-    clock,
-    chance,
-    logger,
-    () => poolOf(options, clock),
-  )
+  const disk = createFileDisk(options.dir ?? '.holdfast')
+  return startOn(await openFiles(disk, kinds, clock, chance, logger, () => poolOf(options, clock)), common)
+}
+
+/** A runtime on what `openFiles` opened. Throws INVALID_KIND, DISK_FULL or DISK_FAILED; then the directory is free. */
+export async function startOn({ disk, ports, damage }: OpenFiles, options: RuntimeOptions): Promise<Runtime> {
   try {
-    return await createRuntime(ports, { ...common, damage })
+    return await createRuntime(ports, { ...options, damage })
   } catch (error) {
-    await Promise.all([ports.pool.close(), ports.journal.close()])
+    await Promise.allSettled([ports.pool.close(), ports.journal.close()])
     ports.release?.()
-    throw error
+    throw (error as { syscall?: unknown }).syscall === undefined ? error : unwritable(disk, error)
   }
 }
 
@@ -90,6 +88,12 @@ export async function openRuntime(options: OpenOptions): Promise<Runtime> {
  */
 export const openReader = ({ dir = '.holdfast' }: ReadOptions = {}): Reader => openFileReader(createFileDisk(dir))
 
+interface OpenFiles {
+  readonly disk: Disk
+  readonly ports: Ports
+  readonly damage: readonly Damage[]
+}
+
 /** The ports on a disk of files, for whoever brings a disk of their own. */
 export async function openFiles(
   disk: Disk,
@@ -98,7 +102,7 @@ export async function openFiles(
   chance: Chance,
   log: Logger,
   pool: () => Pool,
-): Promise<{ ports: Ports; damage: readonly Damage[] }> {
+): Promise<OpenFiles> {
   const logger = guarded(log)
   const directory = readFormat(disk)
   const lock = takeLock(disk, clock)
@@ -116,7 +120,7 @@ export async function openFiles(
         `${file} cannot be read (${reason}); it is kept in ${kept}, the journal has everything`,
       ),
     )
-    return { ports: { journal, snapshots, pool: pool(), clock, chance, release: () => lock.free() }, damage }
+    return { disk, ports: { journal, snapshots, pool: pool(), clock, chance, release: () => lock.free() }, damage }
   } catch (error) {
     lock.free()
     throw unwritable(disk, error)
@@ -145,10 +149,7 @@ function takeLock(disk: Disk, clock: Clock): Held {
   try {
     disk.makeFolder('')
     const lock = disk.lock(LOCK_FILE)
-    if (lock) {
-      const owner: Owner = { pid: process.pid, since: new Date(clock.now()).toISOString() }
-      return holding(lock, owner, epochOf(disk))
-    }
+    if (lock) return held(lock, disk, clock)
   } catch (error) {
     throw unwritable(disk, error)
   }
@@ -161,6 +162,17 @@ function takeLock(disk: Disk, clock: Clock): Held {
       details: { owner },
     },
   )
+}
+
+/** Throws what the disk throws; then the lock is free. */
+function held(lock: DiskLock, disk: Disk, clock: Clock): Held {
+  try {
+    const owner: Owner = { pid: process.pid, since: new Date(clock.now()).toISOString() }
+    return holding(lock, owner, epochOf(disk))
+  } catch (error) {
+    lock.release()
+    throw error
+  }
 }
 
 function holding(lock: DiskLock, owner: Owner, epoch: number): Held {

@@ -4,15 +4,14 @@ import type { Disk } from '../src/disk.js'
 import { createInlinePool } from '../src/inline/pool.js'
 import type { Logger } from '../src/logger.js'
 import { createMemoryDisk } from '../src/memory/disk.js'
-import { openFiles } from '../src/open.js'
+import { openFiles, startOn } from '../src/open.js'
 import type { StepFunction } from '../src/pool.js'
-import { createRuntime } from '../src/runtime.js'
 import { systemChance } from '../src/system/chance.js'
 import { systemClock } from '../src/system/clock.js'
 
 export interface House {
   readonly disk: Disk
-  /** What was logged as an error or a warning. */
+  /** What was logged as an error or a warning, when no logger was given. */
   readonly log: string[]
   open(): Promise<Runtime>
 }
@@ -30,8 +29,7 @@ export function house(
   const open = async (): Promise<Runtime> => {
     const pool = (): ReturnType<typeof createInlinePool> =>
       createInlinePool({ clock: systemClock, load: async () => steps as Record<string, unknown> })
-    const { ports, damage } = await openFiles(disk, kinds, systemClock, systemChance, logger, pool)
-    return createRuntime(ports, { kinds, logger, damage })
+    return startOn(await openFiles(disk, kinds, systemClock, systemChance, logger, pool), { kinds, logger })
   }
   return { disk, log, open }
 }

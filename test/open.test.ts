@@ -1,10 +1,12 @@
 // Opening, failing and opening again: real folders, a disk that fails on demand, files that are damaged or gone.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { defineSession, type HoldfastError, openReader, openRuntime } from 'holdfast'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { assign, setup } from 'xstate'
+import { readAll } from '../src/disk.js'
+import { createMemoryDisk } from '../src/memory/disk.js'
 import { createCrashDisk, failAt } from '../src/testing/disk.js'
 import { house } from './house.js'
 
@@ -158,4 +160,110 @@ test('a corrupt record parks its session by name, is kept and reported; the othe
     coded('SESSION_PARKED'),
   )
   await again.session(other.id, kind).send({ type: 'set', text: 'fine' })
+})
+
+test('a directory file that cannot be read is written anew: it only repeats what the journal knows', async () => {
+  const runtime = await open()
+  const { id } = await runtime.create(kind)
+  await runtime.close()
+  const file = join(dir, 'holdfast.json')
+  const whole = readFileSync(file, 'utf8')
+  writeFileSync(file, whole.slice(0, 10))
+  await using again = await open()
+  expect(again.session(id, kind).snapshot().seq).toBe(1)
+  expect(readFileSync(file, 'utf8')).toBe(whole)
+})
+
+test('a snapshot that cannot be read is kept and told of, on the console unless there is a logger; nothing is lost', async () => {
+  const text = 'x'.repeat(400_000)
+  const runtime = await open()
+  const { id } = await runtime.create(kind)
+  await runtime.session(id).send({ type: 'set', text })
+  await runtime.close()
+  const folder = join(dir, 'sessions')
+  const [name] = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.json'))
+  const file = join(folder, name as string)
+  writeFileSync(file, readFileSync(file, 'utf8').replace('xxx', 'xyx'))
+  const warn = vi.spyOn(console, 'warn').mockImplementation(() => {})
+  try {
+    await using again = await openRuntime({ dir, kinds: [kind], pool: 'inline' })
+    expect(again.session(id, kind).snapshot().context).toEqual({ text, n: 1 })
+    const kept = expect.stringMatching(/^quarantine\//)
+    expect(warn.mock.calls).toEqual([
+      [expect.stringMatching(/^holdfast: sessions\/.* cannot be read .*checksum/), expect.objectContaining({ kept })],
+    ])
+  } finally {
+    warn.mockRestore()
+  }
+})
+
+test.each([
+  ['ENOSPC', 'DISK_FULL'],
+  ['EIO', 'DISK_FAILED'],
+])(
+  'wherever an opening meets %s, it says %s or does without, and the next one finds everything',
+  async (system, code) => {
+    const outcomes = new Set<unknown>()
+    for (let at = 0; ; at++) {
+      const disk = createCrashDisk()
+      const home = house([kind], {}, disk)
+      const first = await home.open()
+      const { id } = await first.create(kind)
+      await first.close()
+      disk.onCall = failAt(disk.callCount + at, system)
+      const before = disk.callCount
+      const outcome = await home.open().then(
+        async (runtime) => {
+          const calls = disk.callCount - before
+          disk.onCall = undefined
+          await runtime.close()
+          return calls
+        },
+        (error: HoldfastError) => error.code,
+      )
+      disk.onCall = undefined
+      outcomes.add(typeof outcome === 'string' ? outcome : 'opened')
+      await using again = await home.open()
+      expect(again.session(id, kind).snapshot().seq, `after a failure of call ${at}`).toBe(1)
+      if (typeof outcome === 'number' && at > outcome) break
+    }
+    expect(outcomes).toEqual(new Set([code, 'opened']))
+  },
+)
+
+test('a snapshot and an index that cannot be written are told of, and nothing is lost', async () => {
+  const disk = createCrashDisk()
+  const home = house([kind], {}, disk)
+  const runtime = await home.open()
+  const { id } = await runtime.create(kind)
+  disk.onCall = (_, { op, path }) => {
+    if (/^(?:sessions|index)/.test(path)) throw Object.assign(new Error(`EIO: ${op}`), { code: 'EIO', syscall: op })
+    return undefined
+  }
+  const text = 'x'.repeat(400_000)
+  await runtime.session(id).send({ type: 'set', text })
+  await runtime.close()
+  expect(home.log).toEqual(Array(2).fill('a snapshot could not be written; the journal has everything'))
+  disk.onCall = undefined
+  await using again = await home.open()
+  expect(again.session(id, kind).snapshot().context).toEqual({ text, n: 1 })
+})
+
+test('the index is written while the runtime runs, too, so that opening after a crash stays quick', async () => {
+  const disk = createMemoryDisk()
+  await using runtime = await house([kind], {}, disk).open()
+  const session = await runtime.create(kind)
+  const send = (): Promise<unknown> => session.send({ type: 'set', text: 'x'.repeat(1024 * 1024) })
+  for (let megabytes = 0; megabytes < 4; megabytes++) await send()
+  expect(readAll(disk, 'index.jsonl')).toBeUndefined()
+  for (let megabytes = 4; megabytes < 10; megabytes++) await send()
+  await vi.waitFor(() => expect(readAll(disk, 'index.jsonl')?.length).toBeGreaterThan(0))
+})
+
+test('a reader that meets a file it cannot read says which, and that the disk failed', async () => {
+  await (await open()).close()
+  rmSync(join(dir, 'index.jsonl'), { force: true })
+  mkdirSync(join(dir, 'index.jsonl'))
+  expect(() => openReader({ dir })).toThrow(expect.objectContaining({ code: 'DISK_FAILED' }))
+  expect(() => openReader({ dir })).toThrow('index.jsonl: the disk failed (EISDIR')
 })
