@@ -1,7 +1,8 @@
 // The promises of the runtime, one by one, on the shipped code.
-import { defineSession, type HoldfastError, type Transition } from 'holdfast'
+import { defineSession, type HoldfastError, type Runtime, type StepContext, step, type Transition } from 'holdfast'
 import { expect, test } from 'vitest'
-import { assign, emit, raise, sendTo, setup } from 'xstate'
+import { assign, emit, log, raise, sendTo, setup } from 'xstate'
+import { createMemoryDisk } from '../src/memory/disk.js'
 import { house } from './house.js'
 
 const codeOf = (promise: Promise<unknown>): Promise<string> =>
@@ -493,4 +494,153 @@ test('a mailbox that is full refuses, and what is in it still happens', async ()
   const outcomes = await Promise.all(sends)
   expect(outcomes.filter((code) => code === 'MAILBOX_FULL')).toHaveLength(50)
   expect(session.snapshot().context.count).toBe(10_000)
+})
+
+test('a kind that the runtime does not have is refused; a session is not handed out as one of another kind', async () => {
+  const other = defineSession({ kind: 'other', version: 1, machine: counting })
+  await using runtime = await house([counter]).open()
+  const session = await runtime.create(counter, {})
+  expect(await codeOf(runtime.create(other, {}))).toBe('UNKNOWN_KIND')
+  expect(() => runtime.session(session.id, other)).toThrow(expect.objectContaining({ code: 'KIND_MISMATCH' }))
+  expect(runtime.session(session.id).kind).toBe('counter')
+})
+
+test('a session whose machine throws as it begins is none: its id and its key are free for one that does not', async () => {
+  const machine = setup({ types: { context: {} as { n: number }, input: {} as { n: number } } }).createMachine({
+    context: ({ input }) => {
+      if (input.n < 0) throw new Error('negative')
+      return { n: input.n }
+    },
+  })
+  const picky = defineSession({ kind: 'picky', version: 1, machine })
+  await using runtime = await house([picky]).open()
+  const names = { id: 'p', idempotencyKey: 'k' }
+  expect(await codeOf(runtime.create(picky, { n: -1 }, names))).toBe('DECISION_FAILED')
+  expect(runtime.sessions.count()).toBe(0)
+  expect((await runtime.create(picky, { n: 1 }, names)).snapshot().context).toEqual({ n: 1 })
+})
+
+test('a session is found by the beginning of its id, as long as that is the beginning of one id only', async () => {
+  await using runtime = await house([counter]).open()
+  for (const id of ['a', 'apple', 'apricot', 'b1', 'b2', 'b3', 'b4', 'b5', 'b6'])
+    await runtime.create(counter, {}, { id })
+  const find = (prefix: string): string => {
+    try {
+      return runtime.sessions.find(prefix).id
+    } catch (error) {
+      const { code, details } = error as HoldfastError
+      return [code, ...((details.ids as string[] | undefined) ?? [])].join(' ')
+    }
+  }
+  expect(find('app')).toBe('apple')
+  expect(find('a')).toBe('a')
+  expect(find('ap')).toBe('AMBIGUOUS_ID apple apricot')
+  expect(find('b')).toBe('AMBIGUOUS_ID b1 b2 b3 b4 b5')
+  expect(find('x')).toBe('SESSION_NOT_FOUND')
+})
+
+test('the transitions of a session that has ended are replayed, and are all', async () => {
+  const home = house([counter])
+  const runtime = await home.open()
+  const { id } = await runtime.create(counter, {})
+  await runtime.session(id).send({ type: 'finish' })
+  const history = async (from: Runtime): Promise<unknown[]> => {
+    const seen: unknown[] = []
+    for await (const { seq, to } of from.session(id).transitions$({ from: 1 })) seen.push([seq, to])
+    return seen
+  }
+  const all = [
+    [1, 'open'],
+    [2, 'closed'],
+  ]
+  expect(await history(runtime)).toEqual(all)
+  await runtime.close()
+  await using again = await home.open()
+  expect(await history(again)).toEqual(all)
+})
+
+test('what a step logs is heard while it runs; what a machine logs goes to the logger', async () => {
+  const machine = setup({
+    types: { events: {} as { type: 'go' } },
+    actors: { work: step('work') },
+  }).createMachine({
+    initial: 'idle',
+    states: {
+      idle: { on: { go: { target: 'working', actions: log('off we go') } } },
+      working: { invoke: { id: 'work', src: 'work', onDone: 'done' } },
+      done: { type: 'final' },
+    },
+  })
+  const talker = defineSession({ kind: 'talker', version: 1, machine, steps: 'memory:steps' })
+  const steps = {
+    work: (_: unknown, context: StepContext) => {
+      context.log('half', { of: 'it' })
+      context.log('plain')
+    },
+  }
+  const said: unknown[] = []
+  const ignore = (): void => {}
+  const logger = { info: (fields: object) => void said.push(fields), warn: ignore, error: ignore }
+  const home = house([talker], steps, createMemoryDisk(), logger)
+  await using runtime = await home.open()
+  const session = await runtime.create(talker)
+  const heard: unknown[] = []
+  session.progress$().subscribe((update) => heard.push(update))
+  await session.send({ type: 'go' })
+  await session.result()
+  expect(said).toEqual([{ session: session.id, args: ['off we go'] }])
+  expect(heard).toMatchObject([
+    { kind: 'log', step: 'work', message: 'half', data: { of: 'it' } },
+    { kind: 'log', step: 'work', message: 'plain' },
+  ])
+  expect(heard[1]).not.toHaveProperty('data')
+})
+
+test('an output that is too deep to be an event is an error that the machine can handle', async () => {
+  const nested = (depth: number): unknown => (depth === 0 ? 'bottom' : [nested(depth - 1)])
+  const machine = setup({ actors: { work: step('work') } }).createMachine({
+    context: { code: '' },
+    initial: 'working',
+    states: {
+      working: {
+        invoke: {
+          src: 'work',
+          id: 'work',
+          onDone: 'taken',
+          onError: {
+            target: 'refused',
+            actions: assign({ code: ({ event }) => (event.error as { code: string }).code }),
+          },
+        },
+      },
+      taken: { type: 'final' },
+      refused: { type: 'final' },
+    },
+  })
+  const deep = defineSession({ kind: 'deep', version: 1, machine, steps: 'memory:steps' })
+  const ends: unknown[] = []
+  for (const depth of [500, 501]) {
+    await using runtime = await house([deep], { work: () => nested(depth) as never }).open()
+    const session = await runtime.create(deep)
+    const { value, context } = await session.until(({ status }) => status === 'done')
+    ends.push([value, context])
+  }
+  expect(ends).toEqual([
+    ['taken', { code: '' }],
+    ['refused', { code: 'NOT_JSON' }],
+  ])
+})
+
+test('what an action sends to its own session and no record can hold is reported, and harms nothing', async () => {
+  const machine = setup({ types: { events: {} as { type: 'go' } | { type: 'hello'; at: unknown } } }).createMachine({
+    on: { go: { actions: ({ self }) => self.send({ type: 'hello', at: new Date() }) }, hello: {} },
+  })
+  const careless = defineSession({ kind: 'careless', version: 1, machine })
+  const home = house([careless])
+  await using runtime = await home.open()
+  const session = await runtime.create(careless)
+  await session.send({ type: 'go' })
+  await session.send({ type: 'go' })
+  expect(session.snapshot()).toMatchObject({ seq: 3, status: 'active' })
+  expect(home.log).toEqual(Array(2).fill('an event from within could not be taken'))
 })
