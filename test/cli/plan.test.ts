@@ -6,6 +6,7 @@ import { openRuntime } from 'holdfast'
 import { planning } from 'holdfast/machines/planning'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { DOCUMENTS, envelopeIn, holdfast, MAIN, newFolder, start } from './command.js'
+import { count, openCounters } from './directory.js'
 
 const OUTLINE = readFileSync(join(DOCUMENTS, 'outline.md'), 'utf8')
 
@@ -321,6 +322,30 @@ describe('stopping and going on', () => {
     expect((await holdfast(['ls'], { cwd })).stdout).toContain('pending')
     expect((await holdfast(['plan', 'doc.md', '--resume'], { cwd })).code).toBe(0)
     expect(issues()).toHaveLength(12)
+  })
+
+  test('a session of another kind is no plan: KIND_MISMATCH, exit 6; and none that --resume alone would take', async () => {
+    await using runtime = await openCounters(join(cwd, '.holdfast'))
+    await count(runtime, 'apple', 1)
+    const named = await holdfast(['plan', '--resume', 'apple', '-o', 'json'], { cwd })
+    expect([named.code, envelopeIn(named).error.code]).toEqual([6, 'KIND_MISMATCH'])
+    const any = await holdfast(['plan', '--resume', '-o', 'json'], { cwd })
+    expect([any.code, envelopeIn(any).error.code]).toEqual([3, 'SESSION_NOT_FOUND'])
+  })
+
+  test('without an id, a session that cannot be read is passed over', async () => {
+    const { data } = envelopeIn(await holdfast(['plan', 'doc.md', '-o', 'json'], { cwd }))
+    await holdfast(['plan', 'doc.md'], { cwd })
+    const journal = join(cwd, '.holdfast', 'journal', '00000001.jsonl')
+    const bytes = readFileSync(journal)
+    const last = bytes.lastIndexOf('"text":"') + 20
+    bytes.fill('x', last, last + 1)
+    writeFileSync(journal, bytes)
+    rmSync(join(cwd, '.holdfast', 'index.jsonl'))
+    rmSync(join(cwd, '.holdfast', 'sessions'), { recursive: true, force: true })
+    const ended = await holdfast(['plan', '--resume', '-o', 'json'], { cwd })
+    expect(ended.stderr).toContain('is corrupt at offset')
+    expect(envelopeIn(ended).data).toEqual(data)
   })
 
   test('a session that somebody outside drives is not run by --resume', async () => {

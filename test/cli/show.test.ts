@@ -87,6 +87,32 @@ describe('what it shows', () => {
     const { data } = envelopeIn(await holdfast(['show', id, '-o', 'json'], { cwd }))
     expect(data.plan).toMatchObject({ status: 'processing', progress: 60, items: [{ id: 'epic-1' }, { id: 'epic-2' }] })
   })
+
+  test('a session that ended in an error shows what that said', async () => {
+    const folder = newFolder()
+    {
+      await using runtime = await openRuntime({ dir: folder, kinds: [failing], pool: 'inline' })
+      await (await runtime.create(failing, undefined, { id: 'f' })).until(({ status }) => status === 'error')
+    }
+    const { stdout } = await holdfast(['show', 'f', '--dir', folder])
+    expect(stdout).toMatch(/^status {3}error$/m)
+    expect(stdout).toMatch(/^error {4}the till is shut \(TILL_SHUT\)$/m)
+  })
+})
+
+const failing = defineSession({
+  kind: 'failing',
+  version: 1,
+  machine: setup({}).createMachine({
+    context: {},
+    after: {
+      1: {
+        actions: assign(() => {
+          throw Object.assign(new Error('the till is shut'), { code: 'TILL_SHUT' })
+        }),
+      },
+    },
+  }),
 })
 
 const waiting = defineSession({

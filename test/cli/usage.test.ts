@@ -51,6 +51,29 @@ test('--version says the version of the package', async () => {
   expect(await holdfast(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' })
 })
 
+test.each([
+  ['ENOSPC', 'DISK_FULL', 1],
+  ['EACCES', 'DIRECTORY_NOT_WRITABLE', 1],
+  ['EIO', 'DISK_FAILED', 1],
+])('what the system says is told with a code of Holdfast: %s is %s', (system, code, exitCode) => {
+  const error = Object.assign(new Error(`${system}: no`), { code: system, syscall: 'write' })
+  expect(failureOf(error, (words) => words)).toMatchObject({ exitCode, failure: { code, message: `${system}: no` } })
+})
+
+test('what nobody expected is told as that, and that it may be reported', () => {
+  const { failure, exitCode } = failureOf('just a string', (words) => words)
+  expect([exitCode, failure.code, failure.message]).toEqual([1, 'UNEXPECTED', 'just a string'])
+  expect(failure.hint).toContain('please report it')
+})
+
+test('when closing fails after something else has, what came first is told', async () => {
+  const told = await (async () => {
+    await using _ = { [Symbol.asyncDispose]: () => Promise.reject(new Error('closing failed')) }
+    throw new HoldfastError('DISK_FULL', 'the disk is full')
+  })().catch((error: unknown) => failureOf(error, (words) => words).failure)
+  expect(told).toMatchObject({ code: 'DISK_FULL', message: 'the disk is full', retryable: true })
+})
+
 describe('wrong usage', () => {
   test('no command: help on stderr, exit 2', async () => {
     const { code, stdout, stderr } = await holdfast([])
