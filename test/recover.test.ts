@@ -145,6 +145,19 @@ test('segments that were swapped harm no session', async () => {
   expect(new Set(Object.values(await outcomes()))).toEqual(new Set(['runs', 'SESSION_ENDED']))
 })
 
+test('a header that cannot be read harms no session', async () => {
+  for (const path of [segmentName(1), SECOND, segmentName(3)]) {
+    disk = createMemoryDisk()
+    disk.makeFolder('')
+    await threeSegments()
+    disk.remove('index.jsonl')
+    const bytes = bytesOf(path)
+    bytes[50] = (bytes[50] as number) ^ 1
+    put(path, bytes)
+    expect(new Set(Object.values(await outcomes()))).toEqual(new Set(['runs', 'SESSION_ENDED']))
+  }
+})
+
 test('a sealed segment that was cut at a line parks only whose records were behind the cut', async () => {
   await threeSegments()
   const bytes = Buffer.from(bytesOf(SECOND))

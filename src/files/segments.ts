@@ -67,11 +67,11 @@ export function findSegments(disk: Disk): Found {
     const segments: Segment[] = []
     const strays = losers.map((loser) => segmentOf(loser, undefined))
     for (const claim of [...claims.values()].sort((a, b) => a.number - b.number)) {
-      const segment = segmentOf(claim, segments.at(-1))
-      const before = segments.at(-1)
-      // Positions grow: one that does not is of another journal.
-      if (before && segment.base <= before.base) strays.push(segment)
-      else segments.push(segment)
+      segments.push(segmentOf(claim, segments.at(-1)))
+    }
+    for (let one = strangerIn(segments); one; one = strangerIn(segments)) {
+      strays.push(one)
+      segments.splice(segments.indexOf(one), 1)
     }
     return { segments, strays, epoch }
   })
@@ -102,6 +102,22 @@ function segmentOf({ file, header, number }: Claim, before: Segment | undefined)
   const first = lineFrom(file, HEADER_BYTES)
   const base = first ? first.record.batch - HEADER_BYTES : before ? endOf(before) : 0
   return { number, base, file, path, chain: first?.before, headed: false }
+}
+
+/**
+ * Positions grow with numbers: what contradicts most of the others is of another journal, and of two that contradict each
+ * other the one that does not begin where the one before it ends.
+ */
+function strangerIn(segments: readonly Segment[]): Segment | undefined {
+  if (segments.every(({ base }, index) => index === 0 || base > (segments[index - 1] as Segment).base)) return undefined
+  const contradicts = (a: Segment, b: Segment): boolean => a !== b && (a.base - b.base) * (a.number - b.number) <= 0
+  const counts = segments.map((one) => segments.filter((other) => contradicts(one, other)).length)
+  const suspects = segments.filter((_, index) => counts[index] === Math.max(...counts))
+  const begins = (segment: Segment): Position => {
+    const before = segments[segments.indexOf(segment) - 1]
+    return before ? endOf(before) : 0
+  }
+  return suspects.find((segment) => segment.base !== begins(segment)) ?? suspects.at(-1)
 }
 
 /** Where what was written in a segment ends, as a position. */

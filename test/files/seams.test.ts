@@ -4,7 +4,7 @@
 import { describe, expect, test } from 'vitest'
 import { type Disk, readAll, writeAllSync } from '../../src/disk.js'
 import { type FileJournalOptions, openFileJournal, readFileJournal } from '../../src/files/journal.js'
-import { HEADER_BYTES, NEWLINE, readHeader, segmentName } from '../../src/files/segment.js'
+import { HEADER_BYTES, headerLine, NEWLINE, readHeader, segmentName } from '../../src/files/segment.js'
 import type { Damage } from '../../src/journal.js'
 import { createMemoryDisk } from '../../src/memory/disk.js'
 import type { TransitionRecord } from '../../src/record.js'
@@ -372,6 +372,31 @@ describe('files that stand in the place of others', () => {
       expect(again).toEqual(damage.slice(1))
       expect(found).toEqual(without(numbersIn(gone)))
     }
+  })
+
+  test.each([
+    [2, 0],
+    [2, 1e9],
+    [3, 1],
+    [3, 1e9],
+    [4, 170],
+    ['last but one', 1e9],
+    ['last', 170],
+    ['last', 'that of the one before'],
+  ] as const)('one of another journal, %s with base %s, harms no other', async (which, where) => {
+    const whole = await made()
+    const last = sealedOf(whole) + 1
+    const number = which === 'last' ? last : which === 'last but one' ? last - 1 : which
+    const path = segmentName(number)
+    const gone = bytesOf(whole, path)
+    const base = typeof where === 'number' ? where : baseOf(bytesOf(whole, segmentName(number - 1)))
+    const foreign = headerLine({ holdfast: 1, segment: number, epoch: 1, base }, 7).slice()
+    const disk = changed(whole, { [path]: foreign })
+    const { damage, found } = await look(disk)
+    const kept = `quarantine/${path.slice('journal/'.length)}.stray`
+    expect(damage[0]).toMatchObject({ file: path, offset: 0, bytes: HEADER_BYTES, kind: 'header', kept })
+    expect(damage.slice(1)).toMatchObject(number === last ? [] : [{ file: path, bytes: gone.length, kind: 'missing' }])
+    expect(found).toEqual(without(numbersIn(gone)))
   })
 
   test('an older copy of the last segment, when it has gone on in another since, lacks its end', async () => {
