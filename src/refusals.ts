@@ -6,6 +6,14 @@ import type { SessionStatus } from './state.js'
 export const sessionNotFound = (id: string): HoldfastError =>
   new HoldfastError('SESSION_NOT_FOUND', `there is no session ${id}; list the sessions to see their ids`)
 
+/** `ids` are some of them, and with `more` not all. */
+export const ambiguousId = (prefix: string, ids: readonly string[], more: boolean): HoldfastError =>
+  new HoldfastError(
+    'AMBIGUOUS_ID',
+    `"${prefix}" begins several ids: ${ids.join(', ')}${more ? ' and others' : ''}; give more of it`,
+    { details: { ids } },
+  )
+
 /** `known` are the kinds by name. */
 export const unknownKind = (kind: string, known: ReadonlyMap<string, unknown>): HoldfastError =>
   new HoldfastError(

@@ -5,6 +5,7 @@
 
 import { HoldfastError } from './errors.js'
 import { NOWHERE, type Position, type TransitionRecord } from './record.js'
+import { ambiguousId } from './refusals.js'
 import type { Attributes, CreationKey, IndexEntry, SessionStatus, StateValue, Work } from './state.js'
 import { type ReadonlyAtom, Watched, WatchedById } from './watched.js'
 
@@ -333,12 +334,4 @@ const gap = (record: TransitionRecord, expected: number): HoldfastError =>
     'JOURNAL_CORRUPT',
     `session ${record.session}: record ${record.seq} was found where ${expected || 1} was expected; records are missing`,
     { details: { session: record.session, seq: record.seq, expected } },
-  )
-
-/** `ids` are some of them, and with `more` not all. */
-const ambiguousId = (prefix: string, ids: readonly string[], more: boolean): HoldfastError =>
-  new HoldfastError(
-    'AMBIGUOUS_ID',
-    `"${prefix}" begins several ids: ${ids.join(', ')}${more ? ' and others' : ''}; give more of it`,
-    { details: { ids } },
   )
