@@ -30,6 +30,8 @@ export interface SessionHost {
   report(session: LiveSession, error: unknown): void
   /** Effects threw after they were recorded: the supervisor decides what becomes of the session. */
   crashed(session: LiveSession, errors: readonly unknown[]): void
+  /** The session cannot go on until somebody mends the cause and opens the runtime again. */
+  park(session: LiveSession, error: unknown): void
   /** The journal has failed: nothing more can be recorded. */
   halted(error: Error): void
   ended(session: LiveSession): void

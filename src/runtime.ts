@@ -271,6 +271,7 @@ export class Runtime implements AsyncDisposable {
       report: (session, err) =>
         this.#logger.error({ session: session.id, err }, 'an event from within could not be taken'),
       crashed: (session, errors) => this.#supervisor.crashed(session, errors),
+      park: (session, error) => void this.#supervisor.park(session.identity, error),
       halted: (error) => this.#halt(error),
       ended: (session) => this.#ended(session),
       log: (session, args) => this.#logger.info({ session, args }, 'log'),

@@ -6,7 +6,7 @@ import { Commit, type Committer, type Effects, NO_EFFECTS, type Sender } from '.
 import type { AnySessionKind } from './define.js'
 import { type Decision, Engine, type EngineHost } from './durable.js'
 import { type EffectsOwner, SessionEffects } from './effects.js'
-import { type ErrorEnvelope, encodeError } from './envelope.js'
+import { decodeError, type ErrorEnvelope, encodeError } from './envelope.js'
 import { HoldfastError, isHoldfastError } from './errors.js'
 import type { SessionHost } from './host.js'
 import { copyJson } from './json.js'
@@ -151,8 +151,13 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
 
   /** Goes on after `restore`: waiting messages first, then overdue timers; active steps get their next attempt. */
   begin(): void {
-    for (const timer of this.#durable.timers) this.#effects?.arm(timer)
+    const now = this.#host.clock.now()
+    const overdue = this.#durable.timers.filter((timer) => Date.parse(timer.at) <= now)
+    for (const timer of this.#durable.timers) if (!overdue.includes(timer)) this.#effects?.arm(timer)
     this.#drain()
+    // Before whatever comes from now on, in the order of their times: an approval that has expired is not given any more.
+    overdue.sort((a, b) => Date.parse(a.at) - Date.parse(b.at))
+    for (const { key } of overdue) this.#deliver({ kind: 'timer', key })
     for (const [child, { status, incarnation }] of Object.entries(this.#durable.children)) {
       if (status === 'active') this.#deliver({ kind: 'again', child, incarnation })
     }
@@ -314,6 +319,8 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
         return this.#attempt(run.id, next, outcome.error, progress)
       }
     }
+    // The machine is right and the step is not there: a matter of what was deployed, not of what the session is about.
+    if (outcome.kind === 'failed' && isMissing(outcome.error)) return this.#host.park(this, decodeError(outcome.error))
     this.#decide(resultOf(run.id, outcome), undefined, (record) => {
       record.finished = run.id
       if (progress) record.progress = progress
@@ -477,6 +484,8 @@ function resultOf(id: string, outcome: Exclude<Outcome, { kind: 'cancelled' }>):
     return failed(encodeError(error))
   }
 }
+
+const isMissing = ({ code }: ErrorEnvelope): boolean => code === 'STEP_NOT_FOUND' || code === 'STEP_MODULE_FAILED'
 
 /** Runs every action, whatever the others do; gives what they threw, if anything. */
 function runAll(actions: readonly (() => void)[]): unknown[] | undefined {

@@ -63,11 +63,16 @@ export class Supervisor {
     return [...this.#parked.values()]
   }
 
-  /** Starts every session that has steps or messages waiting, and wakes the others when their next timer is due. */
+  /**
+   * Starts every session that has steps or messages waiting, or an overdue timer, and wakes the others when their next
+   * timer is due.
+   */
   start(): void {
+    const now = this.#host.session.clock.now()
     for (const { id, work } of [...this.#host.registry.withWork()]) {
-      if (work.steps.length > 0 || work.messages > 0) this.#wake(id)
-      else this.#sleepUntil(id, Math.min(...Object.values(work.timers).map((at) => Date.parse(at))))
+      const due = Math.min(...Object.values(work.timers).map((at) => Date.parse(at)))
+      if (work.steps.length > 0 || work.messages > 0 || due <= now) this.#wake(id)
+      else this.#sleepUntil(id, due)
     }
   }
 
@@ -121,7 +126,7 @@ export class Supervisor {
       ? cause
       : new HoldfastError('SESSION_PARKED', `session ${id} (${kind}) is parked: ${why}`, {
           cause,
-          details: { id, kind, reason: isHoldfastError(cause) ? cause.code : 'CANNOT_RESTORE' },
+          details: { id, kind, reason: codeOf(cause) ?? 'CANNOT_RESTORE' },
         })
     this.#parked.set(id, { id, kind, reason })
     this.#live.get(id)?.stop(reason)
@@ -223,6 +228,11 @@ export class Supervisor {
     session.begin()
     return session
   }
+}
+
+const codeOf = (cause: unknown): string | undefined => {
+  const { code } = (cause ?? {}) as { code?: unknown }
+  return typeof code === 'string' ? code : undefined
 }
 
 const otherVersion = (kind: AnySessionKind, entry: IndexEntry): HoldfastError =>

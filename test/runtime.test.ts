@@ -278,6 +278,35 @@ test('a deleted session is gone, for good, and its id can be used again', async 
   expect(again.session('x', counter).snapshot().seq).toBe(1)
 })
 
+test('what is overdue when a session is restored comes before whatever is sent to it then, in the order of its times', async () => {
+  const machine = setup({ types: { context: {} as { log: string[] } } }).createMachine({
+    context: { log: [] },
+    initial: 'waiting',
+    states: {
+      waiting: {
+        after: { 20: { actions: note('reminder') }, 40: { target: 'expired', actions: note('expiry') } },
+        on: { approve: 'approved' },
+      },
+      approved: {},
+      expired: {},
+    },
+  })
+  const approval = defineSession({ kind: 'approval', version: 1, machine })
+  const home = house([approval])
+  let runtime = await home.open()
+  const { id } = await runtime.create(approval)
+  await runtime.close()
+  await new Promise((resolve) => setTimeout(resolve, 60))
+  runtime = await home.open()
+  // At once, in the same turn: the deadline has passed, whether or not anybody was there to see it.
+  await expect(runtime.session(id).send({ type: 'approve' } as never)).rejects.toMatchObject({ code: 'NOT_ACCEPTED' })
+  expect(runtime.session(id).snapshot()).toMatchObject({ value: 'expired', context: { log: ['reminder', 'expiry'] } })
+  await runtime.close()
+})
+
+const note = (entry: string) =>
+  assign({ log: ({ context }: { context: { log: string[] } }) => [...context.log, entry] }) as never
+
 test('a delayed event waits across a restart and comes at its time, at once when overdue', async () => {
   const machine = setup({ types: { context: {} as { rung: number } } }).createMachine({
     id: 'alarm',

@@ -229,3 +229,30 @@ test('the last progress of every attempt is in its record: of the one that faile
     { type: 'xstate.done.actor.job', progress: { percent: 20, message: 'attempt 2' } },
   ])
 })
+
+test.each([
+  ['that its module does not have', 'STEP_NOT_FOUND'],
+  ['whose module cannot be loaded', 'STEP_MODULE_FAILED'],
+])('a step %s is no failure of the session: it is parked, and goes on once the step is there', async (_, code) => {
+  const kind = kindOf({ attempts: 2, backoffMs: 1 })
+  const steps: Record<string, Work> = {}
+  const broken = new Proxy(steps, {
+    ownKeys: () => {
+      throw new Error('a syntax error')
+    },
+    get: () => {
+      throw new Error('a syntax error')
+    },
+  })
+  const home = house([kind], code === 'STEP_NOT_FOUND' ? steps : broken)
+  const runtime = await home.open()
+  const { id } = await runtime.create(kind)
+  await expect(runtime.session(id, kind).result()).rejects.toMatchObject({ code: 'SESSION_PARKED' })
+  expect(runtime.health().parked).toMatchObject([{ id, reason: { details: { reason: code } } }])
+  await runtime.close()
+
+  const mended = house([kind], { work: async ({ text }: { text: string }) => text }, home.disk)
+  await using again = await mended.open()
+  await again.session(id, kind).result()
+  expect(again.session(id, kind).snapshot().context).toEqual({ result: 'hello', error: '' })
+})

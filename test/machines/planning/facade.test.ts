@@ -162,15 +162,20 @@ describe('a session', () => {
     expect(Math.abs(Date.now() - (errors[0]?.timestamp.getTime() ?? 0))).toBeLessThan(60_000)
   })
 
-  test('whose step could not even run fails with the reason, at the time of the record', async () => {
+  test('whose steps are not there waits, parked, and goes on when they are', async () => {
+    writeFileSync(join(dir, 'checkout.md'), '## Epic: Payments\n### Story: Pay by card\n')
     await runtime.close()
     runtime = await open(async () => ({}))
     use()
     const { id } = await createPlanningSession(organizationId, 'checkout.md', title)
     await startPlanningProcess(id)
+    await expect(settled(id)).rejects.toMatchObject({ code: 'SESSION_PARKED' })
+    expect(runtime.health().parked).toMatchObject([{ id, reason: { cause: { code: 'STEP_NOT_FOUND' } } }])
+    await runtime.close()
+    runtime = await open()
+    use()
     await settled(id)
-    const { errors, updatedAt } = await planningSessionStateStore.getState(id)
-    expect(errors).toMatchObject([{ code: 'STEP_NOT_FOUND', details: { step: 'fetch' }, timestamp: updatedAt }])
+    expect(await planningSessionStateStore.getState(id)).toMatchObject({ status: 'completed', errors: [] })
   })
 
   test('can be started in pending only', async () => {
