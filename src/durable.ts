@@ -6,17 +6,20 @@
 
 import { type AnyMachineSnapshot, type AnyStateMachine, createActor } from 'xstate'
 import { HoldfastError } from './errors.js'
-import { acceptedEvents, childrenOf, type Resumable, restore } from './machine-snapshot.js'
+import { acceptedEvents, childrenOf, type MachineSnapshot, type Resumable, restore } from './machine-snapshot.js'
 import { findMutation, isMutationError } from './mutation.js'
 import type { RecordedEvent } from './record.js'
 import { stepOf } from './steps.js'
+
+/** A custom action, bound; one that is asynchronous gives its promise. */
+export type Action = () => unknown
 
 /** What a transition wants done, once it is durable. */
 export interface Decision {
   readonly before: AnyMachineSnapshot | undefined
   readonly after: AnyMachineSnapshot
   /** Custom actions and logs, in order. */
-  readonly actions: readonly (() => void)[]
+  readonly actions: readonly Action[]
   /** Timers set and cancelled, in order. */
   readonly timers: readonly TimerRequest[]
   /** Events for the session itself, in order. */
@@ -34,11 +37,13 @@ export interface EngineHost {
   /** A custom action has sent the session an event through its `self`. */
   post(event: RecordedEvent): void
   log(args: readonly unknown[]): void
+  /** The snapshot that may be shown: the last durable one. */
+  shown(): MachineSnapshot | undefined
 }
 
 /** Made only when there is something to collect: most transitions have no effects but their record. */
 interface Collected {
-  actions: (() => void)[]
+  actions: Action[]
   timers: TimerRequest[]
   sends: { readonly to: unknown; readonly event: RecordedEvent }[]
   emitted: RecordedEvent[]
@@ -159,7 +164,7 @@ export class Engine {
   #actorOf(id: string): Loose {
     const logic: Loose = {
       getInitialSnapshot: () => ALIVE,
-      getPersistedSnapshot: () => this.#snapshot,
+      getPersistedSnapshot: () => this.#shown(),
       transition: (snapshot: unknown, event: RecordedEvent) => {
         this.#host.post(event)
         return snapshot
@@ -167,8 +172,13 @@ export class Engine {
     }
     const logger = (...args: unknown[]): void => this.#host.log(args)
     const actor: Loose = createActor(logic, { id, logger }).start()
-    actor.getSnapshot = () => this.#snapshot
+    actor.getSnapshot = () => this.#shown()
     return actor
+  }
+
+  /** What `self` shows: to a decision the state that it starts from, to everybody else what is durable. */
+  #shown(): AnyMachineSnapshot | undefined {
+    return this.#deciding ? this.#snapshot : this.#host.shown()
   }
 
   #scopeOf(self: Loose): Loose {

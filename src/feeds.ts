@@ -1,6 +1,7 @@
 // Who listens to what: live broadcasts per session and for all, made when first listened to.
 // It only passes on what is durable already (or, for step updates, live by nature); replay is `stream.ts`.
 
+import { freezeJson } from './json.js'
 import type { RecordedEvent } from './record.js'
 import type { StepUpdate } from './step-runner.js'
 import { Broadcast } from './stream.js'
@@ -17,8 +18,10 @@ export class Feeds {
   /** Shows a transition to whoever listens; it is made only if somebody does. */
   publish(id: string, durable: { transition(): Transition }): void {
     const one = this.#transitions.observed(id)
-    if (one) one.publish(durable.transition())
-    if (this.all.observed) this.all.publish(durable.transition())
+    if (!one && !this.all.observed) return
+    const transition = freezeJson(durable.transition())
+    one?.publish(transition)
+    if (this.all.observed) this.all.publish(transition)
   }
 
   emit(id: string, event: RecordedEvent): void {

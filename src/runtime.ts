@@ -16,6 +16,7 @@ import type { SessionHost } from './host.js'
 import type { Damage, Journal, JournalStats } from './journal.js'
 import { consoleLogger, guarded, type Logger } from './logger.js'
 import type { Pool } from './pool.js'
+import type { Position, TransitionRecord } from './record.js'
 import { recover } from './recover.js'
 import { closed, sessionNotFound } from './refusals.js'
 import { Registry, type SessionEntry, type SessionFilter, type SessionPage, type SessionStats } from './registry.js'
@@ -260,7 +261,7 @@ export class Runtime implements AsyncDisposable {
     const { journal, clock, chance, pool } = this.#ports
     return {
       ...{ journal, clock, chance, pool, timers: this.#timers, mailboxLimit },
-      advanced: (record, position) => this.#registry.follow(record, position),
+      advanced: (record, position) => this.#advance(record, position),
       broadcast: (session, commit) => {
         this.#feeds.publish(session.id, commit)
         this.#checkpoints.consider(session)
@@ -275,6 +276,16 @@ export class Runtime implements AsyncDisposable {
       halted: (error) => this.#halt(error),
       ended: (session) => this.#ended(session),
       log: (session, args) => this.#logger.info({ session, args }, 'log'),
+    }
+  }
+
+  /** What the registry cannot follow is a fault of that session alone, and no reason to keep a batch from being told. */
+  #advance(record: TransitionRecord, position: Position): void {
+    try {
+      this.#registry.follow(record, position)
+    } catch (error) {
+      const kind = record.kind ?? this.#registry.get(record.session)?.kind ?? ''
+      this.#supervisor.park({ id: record.session, kind }, error)
     }
   }
 

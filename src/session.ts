@@ -4,12 +4,12 @@
 
 import { Commit, type Committer, type Effects, NO_EFFECTS, type Sender } from './commit.js'
 import type { AnySessionKind } from './define.js'
-import { type Decision, Engine, type EngineHost } from './durable.js'
+import { type Action, type Decision, Engine, type EngineHost } from './durable.js'
 import { type EffectsOwner, SessionEffects } from './effects.js'
 import { decodeError, type ErrorEnvelope, encodeError } from './envelope.js'
 import { HoldfastError, isHoldfastError } from './errors.js'
 import type { SessionHost } from './host.js'
-import { copyJson } from './json.js'
+import { copyJson, freezeJson } from './json.js'
 import type { MachineSnapshot } from './machine-snapshot.js'
 import { type Identity, NOTHING, type Point, pointAfter, pointOf, stateOf } from './point.js'
 import type { Outcome } from './pool.js'
@@ -198,6 +198,10 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     this.#host.log(this.id, args)
   }
 
+  shown(): MachineSnapshot | undefined {
+    return this.#durable.snapshot
+  }
+
   #resume(state: SessionState): void {
     if (state.status === 'active') this.#engine = Engine.resume(this.#kind?.machine, this.id, state, this)
     this.#decided = pointOf(state, this.#engine?.snapshot)
@@ -341,14 +345,15 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     const record = this.#bare(event)
     complete(record)
     record.status = 'error'
-    record.error = encodeError(error)
+    record.error = freezeJson(encodeError(error))
     this.#append(record, this.#decided.snapshot, NO_EFFECTS, undefined)
   }
 
   #delete(sender: Sender): void {
     const record = this.#bare({ type: 'holdfast.delete' })
     record.deleted = true
-    if (this.#decided.status === 'active') record.status = 'stopped'
+    const { status } = this.#decided
+    record.status = status === 'active' ? 'stopped' : status
     this.#append(record, this.#decided.snapshot, NO_EFFECTS, sender)
     this.#over = new HoldfastError('SESSION_DELETED', `session ${this.id} has been deleted`)
   }
@@ -403,13 +408,29 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     this.#bytesSinceSnapshot += bytes
     if (--this.#inFlight === 0) this.#last = undefined
     this.#host.advanced(record, point.position)
-    const errors = effects.actions.length > 0 ? runAll(effects.actions) : undefined
+    const errors = effects.actions.length > 0 ? this.#run(effects.actions) : undefined
     this.#effects?.perform(record, point)
     for (const event of effects.emitted) this.#host.emitted(this.id, event)
     sender?.resolve(commit.transition())
     this.#host.broadcast(this, commit)
     if (record.deleted || point.status !== 'active') this.#finish()
     if (errors) this.#host.crashed(this, errors)
+  }
+
+  /** Runs every action, whatever the others do; gives what they threw, if anything. */
+  #run(actions: readonly Action[]): unknown[] | undefined {
+    let errors: unknown[] | undefined
+    for (const action of actions) {
+      try {
+        const result = action()
+        // One that is asynchronous fails later, and no less.
+        if (result instanceof Promise) result.catch((error) => this.#host.crashed(this, [error]))
+      } catch (error) {
+        errors ??= []
+        errors.push(error)
+      }
+    }
+    return errors
   }
 
   /** The journal has failed: what was decided since the last durable point is discarded, never unwound. */
@@ -486,20 +507,6 @@ function resultOf(id: string, outcome: Exclude<Outcome, { kind: 'cancelled' }>):
 }
 
 const isMissing = ({ code }: ErrorEnvelope): boolean => code === 'STEP_NOT_FOUND' || code === 'STEP_MODULE_FAILED'
-
-/** Runs every action, whatever the others do; gives what they threw, if anything. */
-function runAll(actions: readonly (() => void)[]): unknown[] | undefined {
-  let errors: unknown[] | undefined
-  for (const action of actions) {
-    try {
-      action()
-    } catch (error) {
-      errors ??= []
-      errors.push(error)
-    }
-  }
-  return errors
-}
 
 const isStorage = (error: unknown): boolean => isHoldfastError(error, 'JOURNAL_FAILED', 'RUNTIME_CLOSED')
 

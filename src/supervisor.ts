@@ -40,6 +40,8 @@ export class Supervisor {
   readonly #live: Map<string, LiveSession> = new Map()
   readonly #ended: Map<string, LiveSession> = new Map()
   readonly #parked: Map<string, Parked> = new Map()
+  /** Parked sessions that are being deleted. */
+  readonly #tombstones: Map<string, LiveSession> = new Map()
   readonly #crashes: Map<string, readonly number[]> = new Map()
   readonly #restarts: Map<string, Cancel> = new Map()
   /** When a session that sleeps must be started: one alarm each, for its next timer. */
@@ -113,6 +115,13 @@ export class Supervisor {
     }
   }
 
+  /** A parked session, to be deleted: the same for whoever asks until it is. */
+  tombstone(entry: IndexEntry, reason: HoldfastError): LiveSession {
+    const tombstone = this.#tombstones.get(entry.id) ?? LiveSession.parked(this.#host.session, entry, reason)
+    this.#tombstones.set(entry.id, tombstone)
+    return tombstone
+  }
+
   /** Why a session is parked, if it is. */
   reasonParked(id: string): HoldfastError | undefined {
     return this.#parked.get(id)?.reason
@@ -154,9 +163,15 @@ export class Supervisor {
   /** A session has ended or was deleted. */
   ended(session: LiveSession): void {
     const { id } = session
+    // One of the same id may have begun since.
+    if ((this.peek(id) ?? this.#tombstones.get(id)) !== session) return
     this.#forget(id)
-    if (!this.#host.registry.get(id)) return
-    this.#ended.set(id, session)
+    if (this.#host.registry.get(id)) this.#keep(session)
+  }
+
+  /** A session that has ended, for whoever looks at it soon. */
+  #keep(session: LiveSession): void {
+    this.#ended.set(session.id, session)
     if (this.#ended.size > ENDED_KEPT) this.#ended.delete(this.#ended.keys().next().value as string)
   }
 
@@ -170,7 +185,10 @@ export class Supervisor {
   #forget(id: string): void {
     this.#live.delete(id)
     this.#ended.delete(id)
+    this.#tombstones.delete(id)
     this.#parked.delete(id)
+    this.#alarms.get(id)?.()
+    this.#alarms.delete(id)
     this.#crashes.delete(id)
     this.#restarts.get(id)?.()
     this.#restarts.delete(id)
@@ -221,7 +239,7 @@ export class Supervisor {
     this.#alarms.get(entry.id)?.()
     this.#alarms.delete(entry.id)
     if (state.status !== 'active') {
-      this.ended(session)
+      this.#keep(session)
       return session
     }
     this.#live.set(entry.id, session)

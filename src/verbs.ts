@@ -15,7 +15,7 @@ import { type Point, pointOf } from './point.js'
 import type { RecordedEvent } from './record.js'
 import { sessionNotFound } from './refusals.js'
 import type { Registry, SessionEntry } from './registry.js'
-import { LiveSession } from './session.js'
+import type { LiveSession } from './session.js'
 import type { Snapshots } from './snapshots.js'
 import type { IndexEntry } from './state.js'
 import type { StepUpdate } from './step-runner.js'
@@ -127,7 +127,7 @@ export class Verbs implements SessionVerbs {
       return this.#host.supervisor.activate(entry.id)
     } catch (error) {
       if (!isHoldfastError(error, 'SESSION_PARKED')) throw error
-      return LiveSession.parked(this.#host.session, entry, error)
+      return this.#host.supervisor.tombstone(entry, error)
     }
   }
 

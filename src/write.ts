@@ -4,7 +4,7 @@
 import type { Decision, TimerRequest } from './durable.js'
 import { encodeError } from './envelope.js'
 import { HoldfastError } from './errors.js'
-import { copyJson, sealJson } from './json.js'
+import { copyJson, freezeJson, sealJson } from './json.js'
 import { childrenOf, historyOf, orderOf } from './machine-snapshot.js'
 import { diffAndSeal } from './patch.js'
 import type { Point } from './point.js'
@@ -30,9 +30,9 @@ export interface Decided {
 export function recordOf({ id, event, before, decision, fired, now, index }: Decided): Writable<TransitionRecord> {
   const { after } = decision
   const seq = before.seq + 1
-  const value = after.value as StateValue
+  const value = valueAfter(after.value as StateValue, before.value)
   const record: Writable<TransitionRecord> = { session: id, seq, prev: before.position, at: isoTime(now), event, value }
-  if (seq > 1 && !sameValue(before.value, value)) record.from = before.value
+  if (seq > 1 && value !== before.value) record.from = before.value
   const patch = diffAndSeal(before.context, after.context, 'context')
   if (patch) record.patch = patch
   if (after.historyValue !== decision.before?.historyValue) writeHistory(record, decision)
@@ -115,7 +115,7 @@ function writeTimers(
 function writeEnd(record: Writable<TransitionRecord>, { after }: Decision): void {
   record.status = after.status
   if (after.output !== undefined) record.output = sealJson(after.output, 'output')
-  if (after.status === 'error') record.error = encodeError(after.error)
+  if (after.status === 'error') record.error = freezeJson(encodeError(after.error))
 }
 
 /** The latest time that a Date can hold; whoever waits longer waits for ever. */
@@ -133,6 +133,12 @@ export function isoTime(ms: number): string {
   lastMs = ms
   lastIso = new Date(ms).toISOString()
   return lastIso
+}
+
+/** The value to record: the one before when it is the same, else a copy, since XState goes on with its own. */
+function valueAfter(value: StateValue, before: StateValue): StateValue {
+  if (sameValue(before, value)) return before
+  return typeof value === 'string' ? value : copyJson(value, 'value')
 }
 
 /** Equality of XState state values. */

@@ -94,6 +94,11 @@ class Session implements EngineHost {
   log(args: readonly unknown[]): void {
     this.logged.push([...args])
   }
+
+  /** What is durable: here, whatever was recorded. */
+  shown(): Loose {
+    return this.decisions.at(-1)?.after
+  }
 }
 
 function thrownBy(act: () => unknown): Loose {
@@ -160,7 +165,7 @@ describe('beginning', () => {
     ['a guard of an always', { initial: 'a', states: { a: { always: { guard: boom, target: 'b' } }, b: {} } }],
     ['a delay', { entry: raise({ type: 'x' }, { delay: boom }) }],
   ])('a machine that throws while it begins is thrown out: %s', (_, config) => {
-    expect(() => Engine.begin(machineOf(config), 's', {}, { post: boom, log: boom })).toThrow('boom')
+    expect(() => Engine.begin(machineOf(config), 's', {}, { post: boom, log: boom, shown: boom })).toThrow('boom')
   })
 
   test('a machine whose initial state is final is done at once, and its decision says so', () => {

@@ -423,6 +423,10 @@ class Live implements EngineHost {
 
   post(): void {}
   log(): void {}
+
+  shown(): Point['snapshot'] {
+    return this.point.snapshot
+  }
 }
 
 const resultOf = (id: string, choice: number): RecordedEvent =>

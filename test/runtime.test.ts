@@ -1,7 +1,7 @@
 // The promises of the runtime, one by one, on the shipped code.
 import { defineSession, type HoldfastError, type Runtime, type StepContext, step, type Transition } from 'holdfast'
 import { expect, test } from 'vitest'
-import { assign, emit, log, raise, sendTo, setup } from 'xstate'
+import { assign, createMachine, emit, log, raise, sendTo, setup } from 'xstate'
 import { createMemoryDisk } from '../src/memory/disk.js'
 import { house } from './house.js'
 
@@ -672,4 +672,119 @@ test('what an action sends to its own session and no record can hold is reported
   await session.send({ type: 'go' })
   expect(session.snapshot()).toMatchObject({ seq: 3, status: 'active' })
   expect(home.log).toEqual(Array(2).fill('an event from within could not be taken'))
+})
+
+test('what an action sees through self is durable, however far the session has run ahead', async () => {
+  const seen: unknown[] = []
+  const machine = setup({ types: { context: {} as { n: number }, events: {} as { type: 'add' } } }).createMachine({
+    context: { n: 0 },
+    on: {
+      add: {
+        actions: [
+          assign({ n: ({ context }) => context.n + 1 }),
+          ({ self, context }) => seen.push([context.n, self.getSnapshot().context.n]),
+        ],
+      },
+    },
+  })
+  const counts = defineSession({ kind: 'counts', version: 1, machine })
+  await using runtime = await house([counts]).open()
+  const session = await runtime.create(counts)
+  await Promise.all([1, 2, 3].map(() => session.send({ type: 'add' })))
+  expect(seen).toEqual([
+    [1, 1],
+    [2, 2],
+    [3, 3],
+  ])
+})
+
+test('an asynchronous action that rejects is a crash of its session, and of nothing else', async () => {
+  const machine = setup({ types: { events: {} as { type: 'go' } } }).createMachine({
+    on: {
+      go: {
+        actions: async () => {
+          throw new Error('late')
+        },
+      },
+    },
+  })
+  const kind = defineSession({ kind: 'late', version: 1, machine })
+  const home = house([kind])
+  await using runtime = await home.open()
+  const session = await runtime.create(kind)
+  await session.send({ type: 'go' })
+  await new Promise((resolve) => setTimeout(resolve, 5))
+  expect(home.log).toEqual([`an effect of session ${session.id} threw`])
+  expect((await session.send({ type: 'go' })).seq).toBe(3)
+})
+
+test('what is shown of a session cannot be written to: state, transitions, patches and errors', async () => {
+  const grow = assign({ list: ({ context }: { context: { list: number[] } }) => [...context.list, 1] }) as never
+  const machine = setup({
+    types: { context: {} as { list: number[] }, events: {} as { type: 'go' } | { type: 'fail' } },
+  }).createMachine({
+    context: { list: [] },
+    type: 'parallel',
+    states: {
+      p: { initial: 'a', states: { a: { on: { go: { target: 'b', actions: grow } } }, b: { on: { go: 'a' } } } },
+      q: {},
+    },
+  })
+  const kind = defineSession({ kind: 'frozen', version: 1, machine })
+  await using runtime = await house([kind]).open()
+  const session = await runtime.create(kind)
+  const observed: Transition[] = []
+  session.transitions$().subscribe((transition) => void observed.push(transition as Transition))
+  await session.send({ type: 'go' })
+  const [entry] = runtime.sessions.list().sessions
+  const [transition] = observed
+  for (const part of [
+    entry?.value,
+    session.snapshot().value,
+    transition,
+    transition?.from,
+    transition?.to,
+    transition?.patch?.[0]?.[0],
+  ]) {
+    expect(part).toBeTypeOf('object')
+    expect(Object.isFrozen(part)).toBe(true)
+  }
+})
+
+test('a parked session that is deleted twice and made anew meanwhile is one session', async () => {
+  const one = defineSession({ kind: 'one', version: 1, machine: createMachine({ context: { n: 0 } }) })
+  const two = defineSession({ kind: 'one', version: 2, machine: createMachine({ context: { n: 0 } }) })
+  const home = house([one])
+  const before = await home.open()
+  await before.create(one, undefined, { id: 'x' })
+  await before.close()
+  await using runtime = await house([two], {}, home.disk).open()
+  const session = runtime.session('x')
+  expect(() => session.can({ type: 'any' } as never)).toThrow(expect.objectContaining({ code: 'SESSION_PARKED' }))
+  const first = session.delete()
+  const second = session.delete()
+  await first
+  const created = runtime.create(two, undefined, { id: 'x' })
+  await expect(second).rejects.toMatchObject({ code: 'SESSION_DELETED' })
+  await created
+  expect(runtime.session('x').snapshot()).toMatchObject({ version: 2, seq: 1, status: 'active' })
+  expect(runtime.health()).toMatchObject({ parked: [], live: 1, sessions: { total: 1 } })
+})
+
+test('the last transition of a session that had ended and is deleted says how it had ended', async () => {
+  const done = defineSession({
+    kind: 'done',
+    version: 1,
+    machine: createMachine({ initial: 'a', states: { a: { type: 'final' } } }),
+  })
+  await using runtime = await house([done]).open()
+  const session = await runtime.create(done)
+  const seen: unknown[] = []
+  runtime.transitions$({ from: 0 }).subscribe(({ status, deleted }) => void seen.push({ status, deleted }))
+  await session.delete()
+  await new Promise((resolve) => setTimeout(resolve, 5))
+  expect(seen).toEqual([
+    { status: 'done', deleted: undefined },
+    { status: 'done', deleted: true },
+  ])
 })
