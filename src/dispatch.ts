@@ -1,13 +1,13 @@
 // The pool's rules, the same for every adapter: a bounded line, the queue and run deadlines, cancel with its grace, close.
 // An adapter brings only seats: places where one task at a time runs.
-// Promises: every task settles once; one that never started says so (STEP_QUEUE_TIMEOUT, `cancelled`) at once.
+// Promises: every task settles once; one that never started says so (STEP_QUEUE_TIMEOUT, `not-run`, `cancelled`) at once.
 // Never touches threads or timers itself: seats and the clock come from outside.
 
 import type { Cancel, Clock } from './clock.js'
 import type { ErrorEnvelope } from './envelope.js'
 import { HoldfastError } from './errors.js'
 import type { Outcome, Pool, RunningTask, Task, TaskListener } from './pool.js'
-import { failed } from './step-run.js'
+import { failed, notRun, waitedTooLong } from './step-run.js'
 
 /** How many tasks may wait when the caller does not say. */
 export const DEFAULT_QUEUE_LIMIT = 10_000
@@ -89,8 +89,9 @@ export function createDispatch({ clock, seats, queueLimit }: DispatchOptions): P
   let closing: Promise<void> | undefined
 
   function run(task: Task, listener: TaskListener): RunningTask {
-    if (closing) return refused(failed('POOL_CLOSED', `step "${task.name}" was not run: the pool is closed`, true))
-    if (waiting.size >= queueLimit + seats.length - seated.size) return refused(poolFull(task, queueLimit))
+    if (closing) return refused(notRun('POOL_CLOSED', task, 'the pool is closed'))
+    if (waiting.size >= queueLimit + seats.length - seated.size)
+      return refused(notRun('POOL_FULL', task, `${queueLimit} steps wait already`))
     const job = createJob(task, listener)
     waiting.add(job)
     if (task.queueTimeoutMs !== undefined) job.disarm = clock.setTimeout(() => expire(job), task.queueTimeoutMs)
@@ -151,7 +152,8 @@ export function createDispatch({ clock, seats, queueLimit }: DispatchOptions): P
   /** A seat cannot be opened: nobody should wait for it, unless another seat is at work. */
   function giveUp(broken: Seat, error: ErrorEnvelope): void {
     if (seats.some((seat) => seat !== broken && seat.standing() === 'up')) return
-    for (const job of [...waiting]) settle(job, failed('STEP_CRASHED', notStarted(job.task, error), true, error))
+    for (const job of [...waiting])
+      settle(job, notRun('STEP_CRASHED', job.task, `no worker starts: ${error.message}`, error))
   }
 
   function heard(job: Job): TaskListener {
@@ -179,7 +181,7 @@ export function createDispatch({ clock, seats, queueLimit }: DispatchOptions): P
   function expire(job: Job): void {
     if (!takeBack(job)) return
     const { name, queueTimeoutMs } = job.task
-    settle(job, failed('STEP_QUEUE_TIMEOUT', `step "${name}" waited over ${queueTimeoutMs} ms for a worker`, true))
+    settle(job, waitedTooLong(name, queueTimeoutMs as number))
   }
 
   function stop(job: Job, verdict: Outcome, reason: string): void {
@@ -255,9 +257,3 @@ function outcomeOf(end: SeatEnd, task: Task): Outcome {
 }
 
 const crashed = (task: Task, error: ErrorEnvelope): string => `step "${task.name}" crashed its worker: ${error.message}`
-
-const notStarted = (task: Task, error: ErrorEnvelope): string =>
-  `step "${task.name}" was not run: no worker starts: ${error.message}`
-
-const poolFull = (task: Task, queueLimit: number): Outcome =>
-  failed('POOL_FULL', `step "${task.name}" was not run: ${queueLimit} steps wait already; try again later`, true)

@@ -70,6 +70,8 @@ export class SessionEffects {
       session: this.#owner.id,
       pool: this.#host.pool,
       timers: this.#host.timers,
+      clock: this.#host.clock,
+      chance: this.#host.chance,
       update: (update) => this.#host.update(update),
       settled: this.#owner.settled,
     })

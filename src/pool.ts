@@ -31,11 +31,14 @@ export interface TaskListener {
   log(message: string, data: unknown): void
 }
 
-/** How a task ended. `retry` is false when another attempt cannot help (no such step, output that is not JSON). */
-export type Outcome =
+/** How a step ended. `retry` is false when another attempt cannot help (no such step, output that is not JSON). */
+export type StepEnd =
   | { readonly kind: 'done'; readonly output: unknown }
   | { readonly kind: 'failed'; readonly error: ErrorEnvelope; readonly retry: boolean }
   | { readonly kind: 'cancelled' }
+
+/** How a task ended. `not-run`: the pool could not begin it, which says nothing about the step; hand it over again later. */
+export type Outcome = StepEnd | { readonly kind: 'not-run'; readonly error: ErrorEnvelope }
 
 export interface RunningTask {
   /** Settles once, never rejects. After `cancel` it settles only when the step has ended or its thread is gone. */

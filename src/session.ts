@@ -12,7 +12,7 @@ import type { SessionHost } from './host.js'
 import { copyJson, freezeJson } from './json.js'
 import type { MachineSnapshot } from './machine-snapshot.js'
 import { type Identity, NOTHING, type Point, pointAfter, pointOf, stateOf } from './point.js'
-import type { Outcome } from './pool.js'
+import type { StepEnd } from './pool.js'
 import type { Progress, RecordedEvent, TransitionRecord } from './record.js'
 import { decisionFailed, sessionEnded } from './refusals.js'
 import type { Child, CreationKey, IndexEntry, SessionState } from './state.js'
@@ -29,7 +29,7 @@ type Delivery =
   | {
       readonly kind: 'result'
       readonly run: StepRun
-      readonly outcome: Outcome
+      readonly outcome: StepEnd
       readonly progress: Progress | undefined
     }
   | { readonly kind: 'again'; readonly child: string; readonly incarnation: number }
@@ -311,7 +311,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
   }
 
   /** A step's result is recorded even when no transition takes it, or the step would run again. */
-  #settle(run: StepRun, outcome: Outcome, progress: Progress | undefined): void {
+  #settle(run: StepRun, outcome: StepEnd, progress: Progress | undefined): void {
     const child = this.#active(run.id, run.incarnation)
     if (!child || outcome.kind === 'cancelled') return
     if (outcome.kind === 'failed') {
@@ -495,7 +495,7 @@ const takeMessage: Complete = (record) => {
 }
 
 /** The event of a step's end. An output that is too deep for an event is an error that the machine can handle. */
-function resultOf(id: string, outcome: Exclude<Outcome, { kind: 'cancelled' }>): RecordedEvent {
+function resultOf(id: string, outcome: Exclude<StepEnd, { kind: 'cancelled' }>): RecordedEvent {
   const failed = (error: ErrorEnvelope): RecordedEvent =>
     copyJson({ type: `xstate.error.actor.${id}`, error, actorId: id }, 'event')
   if (outcome.kind === 'failed') return failed(outcome.error)

@@ -5,7 +5,7 @@
 import { type ErrorEnvelope, encodeError } from './envelope.js'
 import { type ErrorCode, HoldfastError } from './errors.js'
 import { copyJson } from './json.js'
-import type { Outcome, StepContext, StepFunction, Task } from './pool.js'
+import type { Outcome, StepContext, StepEnd, StepFunction, Task } from './pool.js'
 import type { Outbox } from './step-outbox.js'
 
 /** The part of a task that the step itself needs. */
@@ -35,10 +35,28 @@ export async function runStep(run: StepCall): Promise<Outcome> {
 }
 
 /** An outcome for what went wrong around a step rather than in it. */
-export function failed(code: ErrorCode, message: string, retry: boolean, cause?: ErrorEnvelope): Outcome {
-  const error: ErrorEnvelope = { name: 'HoldfastError', code, message, ...(cause ? { cause } : {}) }
-  return { kind: 'failed', error, retry }
-}
+export const failed = (code: ErrorCode, message: string, retry: boolean, cause?: ErrorEnvelope): StepEnd => ({
+  kind: 'failed',
+  error: errorOf(code, message, cause),
+  retry,
+})
+
+/** The outcome of a task whose step never began, for a reason that may pass. */
+export const notRun = (code: ErrorCode, task: StepTask, why: string, cause?: ErrorEnvelope): Outcome => ({
+  kind: 'not-run',
+  error: errorOf(code, `step "${task.name}" was not run: ${why}`, cause),
+})
+
+/** The failure of a step that has waited for a worker longer than it may. */
+export const waitedTooLong = (name: string, queueTimeoutMs: number): StepEnd =>
+  failed('STEP_QUEUE_TIMEOUT', `step "${name}" waited over ${queueTimeoutMs} ms for a worker`, true)
+
+const errorOf = (code: ErrorCode, message: string, cause?: ErrorEnvelope): ErrorEnvelope => ({
+  name: 'HoldfastError',
+  code,
+  message,
+  ...(cause ? { cause } : {}),
+})
 
 /** The outcome for an input that cannot be handed over; the step has not run. */
 export const inputRefused = (task: StepTask, error: unknown): Outcome =>

@@ -1,11 +1,14 @@
-// Runs the active steps of one session: waits for their time, hands them to the pool, tells what became of them.
+// Runs the active steps of one session: waits for their time, hands them to the pool, tells what became of them. What the
+// pool could not begin is handed over again after a pause: that is no attempt, so nobody is told and nothing is recorded.
 // It starts a step only when told that the attempt is durable, and reports each attempt's outcome once; it decides nothing
 // (whether to try again is the session's decision, since it must be recorded first).
 
-import type { Cancel } from './clock.js'
-import type { Outcome, Pool, RunningTask, Task, TaskListener } from './pool.js'
+import type { Chance } from './chance.js'
+import type { Cancel, Clock } from './clock.js'
+import type { Pool, RunningTask, StepEnd, Task, TaskListener } from './pool.js'
 import type { Progress } from './record.js'
-import type { StepDeclaration } from './steps.js'
+import { waitedTooLong } from './step-run.js'
+import { type Backoff, backoff, type StepDeclaration } from './steps.js'
 import type { Timers } from './timers.js'
 
 /** What a running step says, live: never durable, never numbered. */
@@ -36,12 +39,21 @@ export interface StepRunnerHost {
   readonly session: string
   readonly pool: Pool
   readonly timers: Timers
+  readonly clock: Clock
+  readonly chance: Chance
   update(update: StepUpdate): void
-  settled(run: StepRun, outcome: Outcome, progress: Progress | undefined): void
+  settled(run: StepRun, outcome: StepEnd, progress: Progress | undefined): void
 }
+
+/** The pauses before a task that the pool could not begin is handed over again. */
+const NOT_RUN_BACKOFF: Backoff = { backoffMs: 100, maxBackoffMs: 5000 }
 
 interface Active {
   readonly run: StepRun
+  /** When it was first handed to the pool, in ms since the epoch. */
+  since?: number
+  /** How often the pool could not begin it. */
+  notRun: number
   waiting?: Cancel
   task?: RunningTask
   progress?: Progress
@@ -58,7 +70,7 @@ export class StepRunner {
   /** Runs an attempt whose record is durable; an earlier one of the same child is cancelled. */
   start(run: StepRun): void {
     this.stop(run.id, 'replaced')
-    const active: Active = { run }
+    const active: Active = { run, notRun: 0 }
     this.#active.set(run.id, active)
     if (run.notBefore === undefined) this.#run(active)
     else active.waiting = this.#host.timers.arm(run.notBefore, () => this.#run(active))
@@ -80,8 +92,35 @@ export class StepRunner {
   #run(active: Active): void {
     const { run } = active
     delete active.waiting
+    active.since ??= this.#host.clock.now()
+    active.task = this.#host.pool.run(this.#taskOf(active), this.#listen(active))
+    void active.task.outcome.then((outcome) => {
+      if (this.#active.get(run.id) !== active) return
+      if (outcome.kind === 'not-run') this.#runLater(active)
+      else this.#settle(active, outcome)
+    })
+  }
+
+  /** The pool had no place, or no worker: hands the task over again, unless it has waited as long as it may. */
+  #runLater(active: Active): void {
+    const { clock, chance, timers } = this.#host
+    const { name, policy } = active.run.declaration
+    const leftMs = this.#queueLeftMs(active)
+    if (leftMs === 0) return this.#settle(active, waitedTooLong(name, policy.queueTimeoutMs as number))
+    const pauseMs = Math.max(1, backoff(NOT_RUN_BACKOFF, ++active.notRun, chance.random()))
+    active.waiting = timers.arm(clock.now() + Math.min(pauseMs, leftMs), () => this.#run(active))
+  }
+
+  #settle(active: Active, outcome: StepEnd): void {
+    this.#active.delete(active.run.id)
+    this.#host.settled(active.run, outcome, active.progress)
+  }
+
+  #taskOf(active: Active): Task {
+    const { run } = active
     const { policy, name } = run.declaration
-    const task: Task = {
+    const queueTimeoutMs = this.#queueLeftMs(active)
+    return {
       module: run.module,
       name,
       input: run.input,
@@ -89,14 +128,15 @@ export class StepRunner {
       attempt: run.attempt,
       graceMs: policy.graceMs,
       ...(policy.timeoutMs !== undefined && { runTimeoutMs: policy.timeoutMs }),
-      ...(policy.queueTimeoutMs !== undefined && { queueTimeoutMs: policy.queueTimeoutMs }),
+      ...(queueTimeoutMs < Number.POSITIVE_INFINITY && { queueTimeoutMs }),
     }
-    active.task = this.#host.pool.run(task, this.#listen(active))
-    void active.task.outcome.then((outcome) => {
-      if (this.#active.get(run.id) !== active) return
-      this.#active.delete(run.id)
-      this.#host.settled(run, outcome, active.progress)
-    })
+  }
+
+  /** How much longer it may wait for a worker: the pauses count. */
+  #queueLeftMs({ run, since = 0 }: Active): number {
+    const { queueTimeoutMs = Number.POSITIVE_INFINITY } = run.declaration.policy
+    const waitedMs = Math.max(0, this.#host.clock.now() - since)
+    return Math.max(0, queueTimeoutMs - waitedMs)
   }
 
   #listen(active: Active): TaskListener {

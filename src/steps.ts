@@ -8,8 +8,8 @@ import type { StepContext } from './pool.js'
 /** How a step is tried again and how long it may take. Times are in milliseconds. */
 export interface StepOptions {
   /**
-   * Attempts in all, the first included; default 1. A crash of the process is not a failed attempt, and an error thrown
-   * with a field `retry: false` is final.
+   * Attempts in all, the first included; default 1. A crash of the process is not a failed attempt, nor is waiting for
+   * a full pool, and an error thrown with a field `retry: false` is final.
    */
   readonly attempts?: number
   /** Pause before the second attempt; doubles with each, with jitter. Default 200. */
@@ -24,10 +24,14 @@ export interface StepOptions {
   readonly graceMs?: number
 }
 
-export interface StepPolicy {
-  readonly attempts: number
+/** A pause that doubles with each failure, up to a longest. */
+export interface Backoff {
   readonly backoffMs: number
   readonly maxBackoffMs: number
+}
+
+export interface StepPolicy extends Backoff {
+  readonly attempts: number
   readonly timeoutMs: number | undefined
   readonly queueTimeoutMs: number | undefined
   readonly graceMs: number
@@ -82,7 +86,7 @@ export const stepOf = (logic: unknown): StepDeclaration | undefined =>
   typeof logic === 'object' && logic !== null ? (logic as { [STEP]?: StepDeclaration })[STEP] : undefined
 
 /** How long to wait before an attempt, in ms: doubling, at most the longest, and between half and all of that. */
-export function backoff(policy: StepPolicy, attemptsFailed: number, random: number): number {
+export function backoff(policy: Backoff, attemptsFailed: number, random: number): number {
   const full = Math.min(policy.backoffMs * 2 ** (attemptsFailed - 1), policy.maxBackoffMs)
   return Math.round(full * (0.5 + random / 2))
 }

@@ -1,9 +1,14 @@
 // Steps: at least once, results exactly once, with one key; retries and restarts are recorded before they run.
-import { defineSession, step } from 'holdfast'
+import { createRuntime, defineSession, step } from 'holdfast'
 import { expect, test } from 'vitest'
 import { assign, setup } from 'xstate'
 import { readFileJournal } from '../src/files/journal.js'
+import { createInlinePool } from '../src/inline/pool.js'
+import { createMemoryJournal } from '../src/memory/journal.js'
+import { createMemorySnapshots } from '../src/memory/snapshots.js'
 import type { StepContext } from '../src/pool.js'
+import { systemChance } from '../src/system/chance.js'
+import { systemClock } from '../src/system/clock.js'
 import { house } from './house.js'
 
 type Work = (input: { text: string }, context: StepContext) => Promise<string>
@@ -255,4 +260,17 @@ test.each([
   await using again = await mended.open()
   await again.session(id, kind).result()
   expect(again.session(id, kind).snapshot().context).toEqual({ result: 'hello', error: '' })
+})
+
+test('a full pool is waited for: it costs no attempt and leaves no record', async () => {
+  const work: Work = async ({ text }, { attempt }) => `${text} ${attempt}`
+  const kind = kindOf()
+  const clock = systemClock
+  const pool = createInlinePool({ clock, workers: 1, queueLimit: 1, load: async () => ({ work }) })
+  const storage = { journal: createMemoryJournal(clock), snapshots: createMemorySnapshots() }
+  await using runtime = await createRuntime({ ...storage, pool, clock, chance: systemChance }, { kinds: [kind] })
+  const sessions = await Promise.all(Array.from({ length: 12 }, () => runtime.create(kind)))
+  await Promise.all(sessions.map((session) => session.result()))
+  const ends = sessions.map((session) => session.snapshot()).map(({ seq, context }) => `${context.result} at ${seq}`)
+  expect(ends).toEqual(Array(12).fill('hello 1 at 2'))
 })

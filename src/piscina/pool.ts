@@ -17,7 +17,7 @@ export interface PiscinaPoolOptions {
   readonly clock: Clock
   /** How many threads at most; as many as there are processors, but at least 4, when absent. */
   readonly workers?: number
-  /** How many tasks may wait while all threads are busy; a further one fails with POOL_FULL. */
+  /** How many tasks may wait while all threads are busy; a further one is not run, with POOL_FULL. */
   readonly queueLimit?: number
   /** The entry of a thread. */
   readonly worker?: URL

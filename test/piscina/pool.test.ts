@@ -13,7 +13,7 @@ import { createPiscinaPool, type PiscinaPoolOptions } from '../../src/piscina/po
 import { RESPAWN_REST_CAP_MS, RESPAWN_REST_MS, restMs } from '../../src/piscina/seat.js'
 import type { Outcome, Pool, RunningTask, Task } from '../../src/pool.js'
 import { systemClock } from '../../src/system/clock.js'
-import { done, failure, outcomeOf, poolContract, recorder, run, stepsModule, task } from '../contract/pool.js'
+import { done, failure, notRun, outcomeOf, poolContract, recorder, run, stepsModule, task } from '../contract/pool.js'
 import { builtPackage, builtWorker } from './built.js'
 
 const pools: Pool[] = []
@@ -38,6 +38,7 @@ const hostile = (name: string, input?: unknown, more: Partial<Task> = {}): Task 
 const fine = (pool: Pool, input: unknown): Promise<Outcome> => outcomeOf(pool, hostile('fine', input))
 
 const crash = (message: string): unknown => failure('STEP_CRASHED', true, message)
+const unstarted = (message: string): unknown => notRun('STEP_CRASHED', message)
 
 /** Runs a step until it says something. */
 async function runUntilItSpeaks(pool: Pool, wanted: Task): Promise<RunningTask> {
@@ -259,21 +260,23 @@ describe('a worker that does not start', () => {
   test.each<[string, string]>([
     ['absent.js', 'Cannot find module'],
     ['says-nothing.js', 'No handler function'],
-  ])('fails every task that waits for it: %s', async (name, message) => {
+  ])('gives back every task that waits for it: %s', async (name, message) => {
     const pool = create({ worker: broken(name) })
     const outcomes = await Promise.all([1, 2, 3, 4, 5].map((input) => fine(pool, input)))
-    for (const outcome of outcomes) expect(outcome).toEqual(crash(message))
+    for (const outcome of outcomes) expect(outcome).toEqual(unstarted(message))
     expect(lateErrors.length).toBeGreaterThan(0)
   })
 
-  test('that cannot even be made fails its tasks', async () => {
+  test('that cannot even be made gives its tasks back', async () => {
     const pool = create({ resourceLimits: 'much' as unknown as object })
-    expect(await Promise.all([fine(pool, 1), fine(pool, 2)])).toEqual([1, 2].map(() => crash('resourceLimits')))
+    expect(await Promise.all([fine(pool, 1), fine(pool, 2)])).toEqual([1, 2].map(() => unstarted('resourceLimits')))
   })
 
   test('in time is given up', async () => {
     const pool = create({ worker: broken('hangs.js'), clock: hurried(100) })
-    expect(await Promise.all([fine(pool, 1), fine(pool, 2)])).toEqual([1, 2].map(() => crash('did not start within')))
+    expect(await Promise.all([fine(pool, 1), fine(pool, 2)])).toEqual(
+      [1, 2].map(() => unstarted('did not start within')),
+    )
   })
 
   test('is tried again after a rest that doubles, and the tasks of each try settle', async () => {
@@ -282,7 +285,7 @@ describe('a worker that does not start', () => {
     process.env.HOLDFAST_TEST_STARTS = starts
     const pool = create({ worker: broken('throws.js'), workers: 1 })
     const before = performance.now()
-    for (const input of [1, 2, 3, 4]) expect(await fine(pool, input)).toEqual(crash('this worker is broken'))
+    for (const input of [1, 2, 3, 4]) expect(await fine(pool, input)).toEqual(unstarted('this worker is broken'))
     const tookMs = performance.now() - before
     expect(tookMs).toBeGreaterThan(restMs(2) + restMs(3))
     // Piscina loads the entry twice a thread: as CommonJS, then, since that threw, as a module.
