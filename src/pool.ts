@@ -15,11 +15,11 @@ export interface Task {
   readonly idempotencyKey: string
   /** 1 for the first attempt. */
   readonly attempt: number
-  /** How long the task may wait for a worker, in ms; then it fails with STEP_QUEUE_TIMEOUT. */
+  /** How long the task may wait for a worker, in ms as a clock takes them; then it fails with STEP_QUEUE_TIMEOUT. */
   readonly queueTimeoutMs?: number
-  /** How long the step may run once started, in ms; then it is cancelled and fails with STEP_TIMEOUT. */
+  /** How long the step may run once started, likewise; then it is cancelled and fails with STEP_TIMEOUT. */
   readonly runTimeoutMs?: number
-  /** How long a cancelled step has to end by itself before its thread is terminated, in ms. */
+  /** How long a cancelled step has to end by itself before its thread is terminated, likewise. */
   readonly graceMs: number
 }
 

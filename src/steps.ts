@@ -3,12 +3,13 @@
 // `step-runner.ts` runs it.
 
 import type { PromiseActorLogic } from 'xstate'
+import { requireMs, requireWhole } from './numbers.js'
 import type { StepContext } from './pool.js'
 
-/** How a step is tried again and how long it may take. Times are in milliseconds. */
+/** How a step is tried again and how long it may take. Times are in milliseconds, at most 2^31 - 1 (24.8 days). */
 export interface StepOptions {
   /**
-   * Attempts in all, the first included; default 1. A crash of the process is not a failed attempt, nor is waiting for
+   * Attempts in all, the first included; default 1, may be Infinity. A crash of the process is not a failed attempt, nor is waiting for
    * a full pool, and an error thrown with a field `retry: false` is final.
    */
   readonly attempts?: number
@@ -16,9 +17,9 @@ export interface StepOptions {
   readonly backoffMs?: number
   /** Longest pause; default 30,000. */
   readonly maxBackoffMs?: number
-  /** How long one attempt may run; default unlimited. */
+  /** How long one attempt may run; default, and Infinity: unlimited. */
   readonly timeoutMs?: number
-  /** How long an attempt may wait for a worker; default unlimited. */
+  /** How long an attempt may wait for a worker; default, and Infinity: unlimited. */
   readonly queueTimeoutMs?: number
   /** How long a cancelled step has to end before its thread is terminated; default 2,000. */
   readonly graceMs?: number
@@ -56,16 +57,18 @@ export interface StepDeclaration {
 /**
  * Declares a step for `setup({ actors })`. `F` is the type of its function, so that input and output are checked:
  * `step<typeof import('./steps.js')['summarise']>('summarise', { attempts: 3 })`.
+ * Throws INVALID_ARGUMENT for a number that makes no sense.
  */
 export function step<F extends AnyStepFunction>(name: string, options: StepOptions = {}): StepLogic<F> {
   const policy: StepPolicy = {
     attempts: options.attempts ?? 1,
     backoffMs: options.backoffMs ?? 200,
     maxBackoffMs: options.maxBackoffMs ?? 30_000,
-    timeoutMs: options.timeoutMs,
-    queueTimeoutMs: options.queueTimeoutMs,
+    timeoutMs: limit(options.timeoutMs),
+    queueTimeoutMs: limit(options.queueTimeoutMs),
     graceMs: options.graceMs ?? 2_000,
   }
+  checkPolicy(name, policy)
   const logic = {
     [STEP]: { name, policy } satisfies StepDeclaration,
     config: {},
@@ -85,8 +88,18 @@ export function step<F extends AnyStepFunction>(name: string, options: StepOptio
 export const stepOf = (logic: unknown): StepDeclaration | undefined =>
   typeof logic === 'object' && logic !== null ? (logic as { [STEP]?: StepDeclaration })[STEP] : undefined
 
+const limit = (ms: number | undefined): number | undefined => (ms === Number.POSITIVE_INFINITY ? undefined : ms)
+
+function checkPolicy(name: string, { attempts, ...times }: StepPolicy): void {
+  if (attempts !== Number.POSITIVE_INFINITY) requireWhole(`attempts of step "${name}"`, attempts, 1)
+  for (const [field, ms] of Object.entries(times)) if (ms !== undefined) requireMs(`${field} of step "${name}"`, ms)
+}
+
+/** More doublings of a millisecond are longer than any pause may be, and of none at all they are still none. */
+const MOST_DOUBLINGS = 31
+
 /** How long to wait before an attempt, in ms: doubling, at most the longest, and between half and all of that. */
 export function backoff(policy: Backoff, attemptsFailed: number, random: number): number {
-  const full = Math.min(policy.backoffMs * 2 ** (attemptsFailed - 1), policy.maxBackoffMs)
+  const full = Math.min(policy.backoffMs * 2 ** Math.min(attemptsFailed - 1, MOST_DOUBLINGS), policy.maxBackoffMs)
   return Math.round(full * (0.5 + random / 2))
 }

@@ -7,7 +7,7 @@ import type { Observer, OperatorFunction as Op, Operator, Subscription, Teardown
 import { Observable, Subscriber } from 'rxjs'
 import type { Clock } from './clock.js'
 import { Delivery, type LiveSource, QUEUE_LIMIT } from './delivery.js'
-import { HoldfastError } from './errors.js'
+import { requireWhole } from './numbers.js'
 import { IsolatedObserver, StreamIterator } from './observer.js'
 
 export { Broadcast } from './broadcast.js'
@@ -194,12 +194,6 @@ function deliver<T>(source: Source<T> | LiveSource<T>, options: StreamOptions, h
     subscriber.add(() => delivery.close())
     delivery.start()
   })
-}
-
-function requireWhole(name: string, value: number, least: number): void {
-  if (Number.isSafeInteger(value) && value >= least) return
-  const bound = least > 0 ? ` of at least ${least}` : ''
-  throw new HoldfastError('INVALID_ARGUMENT', `${name} must be a whole number${bound}, not ${String(value)}`)
 }
 
 /** As RxJS tells them: also one of another copy of RxJS. */

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { assign, createMachine, emit, fromCallback, fromPromise, log, raise, setup, spawnChild } from 'xstate'
 import { type AnyMachine, defineSession } from '../src/define.js'
 import { HoldfastError } from '../src/errors.js'
-import { step, stepOf } from '../src/steps.js'
+import { backoff, type StepOptions, step, stepOf } from '../src/steps.js'
 
 // Machines of every shape, also of shapes that types forbid
 type Loose = any
@@ -190,4 +190,30 @@ test('a step has the documented defaults, and what was set instead', () => {
   expect(stepOf(step('work', options))?.policy).toEqual(options)
   expect(stepOf(promised)).toBeUndefined()
   expect(stepOf(undefined)).toBeUndefined()
+})
+
+test('a step without an end to its time has no limit, however that is said', () => {
+  const endless = { timeoutMs: Number.POSITIVE_INFINITY, queueTimeoutMs: Number.POSITIVE_INFINITY }
+  expect(stepOf(step('work', endless))?.policy).toMatchObject({ timeoutMs: undefined, queueTimeoutMs: undefined })
+  expect(stepOf(step('work', { attempts: Number.POSITIVE_INFINITY }))?.policy.attempts).toBe(Number.POSITIVE_INFINITY)
+})
+
+const TOO_LONG_MS = 2 ** 31
+
+test.each([
+  ...[0, 1.5, -1, Number.NaN, '3'].map((attempts) => ({ attempts })),
+  ...[-1, Number.NaN, TOO_LONG_MS, '5'].map((timeoutMs) => ({ timeoutMs })),
+  ...[-1, Number.NaN, TOO_LONG_MS].map((queueTimeoutMs) => ({ queueTimeoutMs })),
+  ...[-1, Number.NaN, TOO_LONG_MS, Number.POSITIVE_INFINITY].map((graceMs) => ({ graceMs })),
+  ...[-1, Number.NaN, TOO_LONG_MS].flatMap((ms) => [{ backoffMs: ms }, { maxBackoffMs: ms }]),
+] as StepOptions[])('a step is refused that no attempt could keep to: %o', (options) => {
+  const [field] = Object.keys(options)
+  const message = expect.stringContaining(`${field} of step "work" must be`)
+  expect(() => step('work', options)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT', message }))
+})
+
+test('the pause before an attempt stays a number, however many have failed', () => {
+  const policyOf = (backoffMs: number) => stepOf(step('work', { backoffMs, maxBackoffMs: 1000 }))!.policy
+  for (const failed of [1, 5, 1025, 1e9]) expect(backoff(policyOf(0), failed, 0.5)).toBe(0)
+  expect([1, 2, 4, 1025].map((failed) => backoff(policyOf(200), failed, 1))).toEqual([200, 400, 1000, 1000])
 })

@@ -1,17 +1,14 @@
 // The clock port over the system's own clock and timers.
 // A waiting timer keeps the process alive, as any timer does: a script may await a session that waits for its time.
 
-import type { Clock } from '../clock.js'
-
-/** Node fires a longer timer at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1
+import { type Clock, LONGEST_TIMER_MS } from '../clock.js'
 
 /** The system's clock. Waits outside of the port's range are brought into it: a negative one is 0. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   elapsed: () => performance.now(),
   setTimeout(run, ms) {
-    const timer = setTimeout(run, Math.min(Math.max(ms, 0), MAX_TIMER_MS))
+    const timer = setTimeout(run, Math.min(Math.max(ms, 0), LONGEST_TIMER_MS))
     return () => clearTimeout(timer)
   },
   soon(run) {

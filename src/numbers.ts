@@ -1,0 +1,20 @@
+// Numbers that a caller sets, checked where they come in: one out of its range would be found out much later, or never.
+
+import { LONGEST_TIMER_MS } from './clock.js'
+import { HoldfastError } from './errors.js'
+
+/** Throws INVALID_ARGUMENT unless `value` is a whole number of at least `least`. */
+export function requireWhole(name: string, value: number, least: number): void {
+  if (Number.isSafeInteger(value) && value >= least) return
+  const bound = least > 0 ? ` of at least ${least}` : ''
+  throw new HoldfastError('INVALID_ARGUMENT', `${name} must be a whole number${bound}, not ${String(value)}`)
+}
+
+/** Throws INVALID_ARGUMENT unless a clock can wait for `value`. */
+export function requireMs(name: string, value: number): void {
+  if (Number.isFinite(value) && value >= 0 && value <= LONGEST_TIMER_MS) return
+  throw new HoldfastError(
+    'INVALID_ARGUMENT',
+    `${name} must be from 0 to ${LONGEST_TIMER_MS} ms (24.8 days), not ${String(value)}`,
+  )
+}
