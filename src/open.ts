@@ -42,7 +42,7 @@ export interface OpenOptions {
   readonly storage?: 'files' | 'memory'
   /** Where steps run; default `threads`. */
   readonly pool?: 'threads' | 'inline' | Pool
-  /** Worker threads at most; default: as many as there are cores, at least 2. */
+  /** Worker threads at most; default: as many as there are cores, at least 4. */
   readonly workers?: number
   readonly logger?: Logger
   /** Transitions of one session that may wait for the disk; default 10,000. */
@@ -71,7 +71,7 @@ export async function openRuntime(options: OpenOptions): Promise<Runtime> {
   return startOn(await openFiles(disk, kinds, clock, chance, logger, () => poolOf(options, clock)), common)
 }
 
-/** A runtime on what `openFiles` opened. Throws INVALID_KIND, DISK_FULL or DISK_FAILED; then the directory is free. */
+/** A runtime on what `openFiles` opened. Throws INVALID_KIND, INVALID_ARGUMENT, DISK_FULL or DISK_FAILED; then the directory is free. */
 export async function startOn({ disk, ports, damage }: OpenFiles, options: RuntimeOptions): Promise<Runtime> {
   try {
     return await createRuntime(ports, { ...options, damage })

@@ -15,6 +15,7 @@ import { Session, type TransitionsOptions } from './handle.js'
 import type { SessionHost } from './host.js'
 import type { Damage, Journal, JournalStats } from './journal.js'
 import { consoleLogger, guarded, type Logger } from './logger.js'
+import { requireWhole } from './numbers.js'
 import type { Pool } from './pool.js'
 import type { Position, TransitionRecord } from './record.js'
 import { recover } from './recover.js'
@@ -83,7 +84,7 @@ type CreateArguments<TMachine extends AnyMachine> =
 /** Bytes on their way to the disk beyond which sends are refused with OVERLOADED. */
 const PENDING_BYTES = 256 * 1024 * 1024
 
-/** Opens a runtime on ports of one's own. Throws INVALID_KIND when two kinds have the same name. */
+/** Opens a runtime on ports of one's own. Throws INVALID_KIND when two kinds have the same name, or INVALID_ARGUMENT. */
 export async function createRuntime(ports: Ports, options: RuntimeOptions): Promise<Runtime> {
   return new Runtime(ports, options)
 }
@@ -107,11 +108,13 @@ export class Runtime implements AsyncDisposable {
   #closing: Promise<void> | undefined
 
   constructor(ports: Ports, options: RuntimeOptions) {
+    const { mailboxLimit = 10_000 } = options
+    requireWhole('mailboxLimit', mailboxLimit, 1)
     this.#ports = ports
     this.#kinds = byName(options.kinds)
     this.#logger = guarded(options.logger ?? consoleLogger)
     this.#timers = new Timers(ports.clock)
-    this.#sessionHost = this.#makeSessionHost(options.mailboxLimit ?? 10_000)
+    this.#sessionHost = this.#makeSessionHost(mailboxLimit)
     this.#streamHost = {
       clock: ports.clock,
       onObserverError: (err) => this.#logger.error({ err }, 'an observer failed'),

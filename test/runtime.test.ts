@@ -1,5 +1,13 @@
 // The promises of the runtime, one by one, on the shipped code.
-import { defineSession, type HoldfastError, type Runtime, type StepContext, step, type Transition } from 'holdfast'
+import {
+  defineSession,
+  type HoldfastError,
+  openRuntime,
+  type Runtime,
+  type StepContext,
+  step,
+  type Transition,
+} from 'holdfast'
 import { expect, test } from 'vitest'
 import { assign, createMachine, emit, log, raise, sendTo, setup } from 'xstate'
 import { createMemoryDisk } from '../src/memory/disk.js'
@@ -514,6 +522,14 @@ test('a call whose signal is aborted already sends nothing', async () => {
   expect(await codeOf(session.send({ type: 'add', by: 0 }, { signal }))).toBe('ABORTED')
   expect(session.snapshot().seq).toBe(1)
 })
+
+test.each([Number.NaN, 0, -1, 1.5, Number.POSITIVE_INFINITY])(
+  'a mailbox limit of %s is refused',
+  async (mailboxLimit) => {
+    const opening = openRuntime({ storage: 'memory', pool: 'inline', kinds: [counter], mailboxLimit })
+    expect(await codeOf(opening)).toBe('INVALID_ARGUMENT')
+  },
+)
 
 test('a mailbox that is full refuses, and what is in it still happens', async () => {
   const home = house([counter])

@@ -4,6 +4,7 @@
 
 import type { Clock } from '../clock.js'
 import { createDispatch, DEFAULT_QUEUE_LIMIT, type Seat, type SeatEnd, type Sitting } from '../dispatch.js'
+import { requireWhole } from '../numbers.js'
 import type { Outcome, Pool, Task, TaskListener } from '../pool.js'
 import { createOutbox, deliver, type Said } from '../step-outbox.js'
 import { abortReason, inputRefused, type LoadModule, runStep } from '../step-run.js'
@@ -24,6 +25,7 @@ export interface InlinePoolOptions {
 /** A pool whose steps run in this thread. */
 export function createInlinePool(options: InlinePoolOptions): Pool {
   const { clock, load = importModule, workers = DEFAULT_INLINE_WORKERS, queueLimit = DEFAULT_QUEUE_LIMIT } = options
+  requireWhole('workers', workers, 1)
   const seats = Array.from({ length: workers }, () => createInlineSeat(clock, load))
   return createDispatch({ clock, seats, queueLimit })
 }

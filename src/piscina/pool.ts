@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os'
 import type { ResourceLimits } from 'node:worker_threads'
 import type { Clock } from '../clock.js'
 import { createDispatch, DEFAULT_QUEUE_LIMIT } from '../dispatch.js'
+import { requireWhole } from '../numbers.js'
 import type { Pool } from '../pool.js'
 import { createThreadSeat } from './seat.js'
 
@@ -39,6 +40,7 @@ export function createPiscinaPool(options: PiscinaPoolOptions): Pool {
     workers = Math.max(LEAST_WORKERS, availableParallelism()),
     worker = new URL('./worker.js', import.meta.url),
   } = options
+  requireWhole('workers', workers, 1)
   const seats = Array.from({ length: workers }, () =>
     createThreadSeat({ clock, worker, resourceLimits, onWorkerError }),
   )

@@ -416,12 +416,15 @@ export function poolContract(name: string, fixture: PoolFixture): void {
         expect(await outcomeOf(pool, task('echo', 2))).toEqual(done(2))
       })
 
-      test.each([{ workers: 0 }, { queueLimit: -1 }, { queueLimit: Number.NaN }])(
-        'has a length, and somebody to serve it: not %j',
-        (options) => {
-          expect(() => fixture.create(options)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }))
-        },
-      )
+      test.each([
+        { workers: 0 },
+        { workers: 1.5 },
+        { workers: Number.POSITIVE_INFINITY },
+        { queueLimit: -1 },
+        { queueLimit: Number.NaN },
+      ])('has a length, and somebody to serve it: not %j', (options) => {
+        expect(() => fixture.create(options)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }))
+      })
 
       test('is counted', async () => {
         const pool = create({ workers: 1 })
