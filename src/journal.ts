@@ -5,6 +5,9 @@
 
 import type { Position, TransitionRecord } from './record.js'
 
+/** A longer record is refused with RECORD_TOO_LARGE, unless an adapter is told otherwise: 64 MiB of JSON. */
+export const DEFAULT_RECORD_BYTES: number = 64 * 1024 * 1024
+
 /** Hears what became of one record, once. Must not throw. */
 export interface Waiter {
   durable(position: Position, bytes: number): void
@@ -42,7 +45,8 @@ export interface Journal extends ReadableJournal {
   readonly pending: number
   /**
    * Adds a record to the batch that is written next and returns where it will be. Never blocks.
-   * Throws RECORD_TOO_LARGE (nothing is added), or JOURNAL_FAILED once a write has failed.
+   * Throws RECORD_TOO_LARGE, what `JSON.stringify` throws (either way nothing is added), or JOURNAL_FAILED once a write
+   * has failed.
    */
   append(record: TransitionRecord, waiter: Waiter): Position
   stats(): JournalStats

@@ -34,5 +34,11 @@ export const decisionFailed = (cause: unknown, outcome = 'the session is as it w
     { cause },
   )
 
+export const recordTooLarge = (bytes: number, limit: number): HoldfastError =>
+  new HoldfastError(
+    'RECORD_TOO_LARGE',
+    `the record has ${bytes} bytes, more than ${limit}; keep large data outside the context`,
+  )
+
 export const closed = (what: 'runtime' | 'journal'): HoldfastError =>
   new HoldfastError('RUNTIME_CLOSED', `the ${what} is closed; open the runtime again`)

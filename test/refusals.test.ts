@@ -14,12 +14,16 @@ const sources = readdirSync('src', { recursive: true, encoding: 'utf8' })
 const placesOf = (pattern: RegExp): string[] =>
   sources.flatMap(({ path, text }) => [...text.matchAll(pattern)].map(() => path))
 
-test.each(['SESSION_NOT_FOUND', 'AMBIGUOUS_ID', 'UNKNOWN_KIND', 'RUNTIME_CLOSED', 'DECISION_FAILED'])(
-  '%s is built in one place',
-  (code) => {
-    expect(placesOf(new RegExp(`new HoldfastError\\(\\s*'${code}'`, 'g'))).toEqual(['refusals.ts'])
-  },
-)
+test.each([
+  'SESSION_NOT_FOUND',
+  'AMBIGUOUS_ID',
+  'UNKNOWN_KIND',
+  'RUNTIME_CLOSED',
+  'RECORD_TOO_LARGE',
+  'DECISION_FAILED',
+])('%s is built in one place', (code) => {
+  expect(placesOf(new RegExp(`new HoldfastError\\(\\s*'${code}'`, 'g'))).toEqual(['refusals.ts'])
+})
 
 test('what an id looks like is written down in one place', () => {
   expect(placesOf(/\{0,63\}(?!\$\/\.test\(kind)/g)).toEqual(['id.ts'])

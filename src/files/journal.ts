@@ -6,9 +6,17 @@
 import type { Clock } from '../clock.js'
 import { type Disk, writeAll, writeAllSync } from '../disk.js'
 import { HoldfastError } from '../errors.js'
-import type { Damage, Journal, JournalEntry, JournalStats, ReadableJournal, Waiter } from '../journal.js'
+import {
+  type Damage,
+  DEFAULT_RECORD_BYTES,
+  type Journal,
+  type JournalEntry,
+  type JournalStats,
+  type ReadableJournal,
+  type Waiter,
+} from '../journal.js'
 import type { Position, TransitionRecord } from '../record.js'
-import { closed } from '../refusals.js'
+import { closed, recordTooLarge } from '../refusals.js'
 import { FlushMode } from './flush-mode.js'
 import { chainBefore, checkSeams } from './seams.js'
 import { FORMAT, HEADER_BYTES, Lines } from './segment.js'
@@ -30,7 +38,7 @@ import { storageError } from './storage-error.js'
 export interface FileJournalOptions {
   /** A segment is sealed once it is this large; default 16 MiB. */
   readonly segmentBytes?: number
-  /** A longer record is refused with RECORD_TOO_LARGE; default 64 MiB. */
+  /** A record whose JSON is longer is refused with RECORD_TOO_LARGE; default 64 MiB. */
   readonly recordBytes?: number
   /** How much space is reserved at a time, ahead of small batches; 0 reserves none. Default 256 KiB. */
   readonly reserveBytes?: number
@@ -148,7 +156,7 @@ export class FileJournal implements Journal {
     this.#epoch = epoch
     this.#segmentBytes = options.segmentBytes ?? 16 * 1024 * 1024
     this.#reserveBytes = options.reserveBytes ?? 256 * 1024
-    this.#recordBytes = options.recordBytes ?? 64 * 1024 * 1024
+    this.#recordBytes = options.recordBytes ?? DEFAULT_RECORD_BYTES
     this.#segments = segments
     this.#end = end
     this.#batch = this.#nextBatch(end, chain)
@@ -166,7 +174,7 @@ export class FileJournal implements Journal {
     if (this.#failure || this.#closed) throw this.#refusal()
     const batch = this.#batch
     const json = JSON.stringify(record)
-    if (json.length > this.#recordBytes) throw tooLarge(json.length, this.#recordBytes)
+    this.#refuseTooLarge(json)
     const position = batch.start + batch.lines.length
     batch.sizes.push(batch.lines.add(json, batch.head))
     batch.waiters.push(waiter)
@@ -208,6 +216,13 @@ export class FileJournal implements Journal {
       this.#closed = true
       for (const segment of this.#segments) segment.file.close()
     }
+  }
+
+  /** No character takes more than three bytes, so what is far from the limit is not measured. */
+  #refuseTooLarge(json: string): void {
+    if (json.length * 3 <= this.#recordBytes) return
+    const bytes = Buffer.byteLength(json)
+    if (bytes > this.#recordBytes) throw recordTooLarge(bytes, this.#recordBytes)
   }
 
   #schedule(): void {
@@ -341,10 +356,4 @@ const unknownOutcome = (cause: Error): HoldfastError =>
     'OUTCOME_UNKNOWN',
     `the record was written but not confirmed (${cause.message}); reopen and look at the session to learn whether it is there`,
     { cause },
-  )
-
-const tooLarge = (bytes: number, limit: number): HoldfastError =>
-  new HoldfastError(
-    'RECORD_TOO_LARGE',
-    `the record has ${bytes} bytes, more than ${limit}; keep large data outside the context`,
   )

@@ -3,16 +3,22 @@
 
 import type { Clock } from '../clock.js'
 import { HoldfastError } from '../errors.js'
-import type { Journal, JournalEntry, JournalStats, Waiter } from '../journal.js'
+import { DEFAULT_RECORD_BYTES, type Journal, type JournalEntry, type JournalStats, type Waiter } from '../journal.js'
 import type { Position, TransitionRecord } from '../record.js'
-import { closed } from '../refusals.js'
+import { closed, recordTooLarge } from '../refusals.js'
 
-export function createMemoryJournal(clock: Clock): Journal {
-  return new MemoryJournal(clock)
+export interface MemoryJournalOptions {
+  /** A record whose JSON is longer is refused with RECORD_TOO_LARGE; default 64 MiB. */
+  readonly recordBytes?: number
+}
+
+export function createMemoryJournal(clock: Clock, options: MemoryJournalOptions = {}): Journal {
+  return new MemoryJournal(clock, options.recordBytes ?? DEFAULT_RECORD_BYTES)
 }
 
 class MemoryJournal implements Journal {
   readonly #clock: Clock
+  readonly #recordBytes: number
   readonly #lines: string[] = []
   #waiting: Waiter[] = []
   #pending = 0
@@ -21,8 +27,9 @@ class MemoryJournal implements Journal {
   #bytes = 0
   #closed = false
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, recordBytes: number) {
     this.#clock = clock
+    this.#recordBytes = recordBytes
   }
 
   get end(): Position {
@@ -35,10 +42,12 @@ class MemoryJournal implements Journal {
 
   append(record: TransitionRecord, waiter: Waiter): Position {
     if (this.#closed) throw closed('journal')
+    const line = JSON.stringify(record)
+    const bytes = Buffer.byteLength(line)
+    if (bytes > this.#recordBytes) throw recordTooLarge(bytes, this.#recordBytes)
     if (this.#waiting.length === 0) this.#clock.soon(() => this.#commit())
     this.#waiting.push(waiter)
-    const line = JSON.stringify(record)
-    this.#pending += Buffer.byteLength(line)
+    this.#pending += bytes
     return this.#lines.push(line) - 1
   }
 

@@ -90,11 +90,16 @@ export async function turnsUntil(done: () => boolean): Promise<void> {
   }
 }
 
-export function journalContract(name: string, open: () => JournalUnderTest): void {
+/** What the contract asks for beside the adapter's own defaults. */
+export interface JournalLimits {
+  readonly recordBytes?: number
+}
+
+export function journalContract(name: string, open: (limits?: JournalLimits) => JournalUnderTest): void {
   describe(`the journal contract: ${name}`, () => {
     const opened: JournalUnderTest[] = []
-    const create = (): { journal: Journal; appender: Appender } => {
-      const under = open()
+    const create = (limits?: JournalLimits): { journal: Journal; appender: Appender } => {
+      const under = open(limits)
       opened.push(under)
       return { journal: under.journal, appender: new Appender(under.journal) }
     }
@@ -170,6 +175,36 @@ export function journalContract(name: string, open: () => JournalUnderTest): voi
       await appender.batch(...records(3))
       await appender.batch(...records(3, 3))
       expect(appender.heard).toHaveLength(6)
+    })
+
+    test('a record that cannot be written down is refused, and those around it are where they are said to be', async () => {
+      const { journal, appender } = create()
+      const unwritable = recordOf(9, { event: { type: 'go', n: 1n } })
+      appender.append(recordOf(0))
+      expect(() => appender.append(unwritable)).toThrow(TypeError)
+      await appender.batch(recordOf(1))
+      expect(() => appender.append(unwritable)).toThrow(TypeError)
+      await appender.batch(...records(2, 2))
+      expect(scanned(journal)).toEqual(records(4))
+      const heard = appender.heard.map((one) => (one.kind === 'durable' ? one.position : one.code))
+      expect(heard).toEqual(appender.positions)
+      expect(appender.positions.map((position) => plain(journal.read(position)))).toEqual(records(4))
+    })
+
+    test('a record that is too large, in bytes, is refused, and nothing of it is added', async () => {
+      const of = (text: string): TransitionRecord => recordOf(1, { patch: [[['text'], text]] })
+      const limit = Buffer.byteLength(JSON.stringify(of('ä'.repeat(1000))))
+      const { journal, appender } = create({ recordBytes: limit })
+      appender.append(recordOf(0))
+      const { pending } = journal
+      for (const text of ['ä'.repeat(1001), '€'.repeat(667), 'x'.repeat(2001)]) {
+        expect(codeOf(() => appender.append(of(text)))).toBe('RECORD_TOO_LARGE')
+      }
+      expect(journal.pending).toBe(pending)
+      const largest = of('ä'.repeat(1000))
+      await appender.batch(largest, recordOf(2))
+      expect(appender.heard.map(({ kind, n }) => `${kind} ${n}`)).toEqual(['durable 0', 'durable 1', 'durable 2'])
+      expect(scanned(journal)).toEqual([recordOf(0), largest, recordOf(2)])
     })
 
     test('read gives the record of a position, whatever is in it, and a copy each time', async () => {

@@ -48,17 +48,18 @@ for (const [name, options] of [
   ['on a memory disk, in small segments', SMALL],
   ['on a memory disk, a segment for each batch, off the main thread', { segmentBytes: 1, stallMs: -1 }],
 ] as const) {
-  journalContract(name, () => open(newDisk(), options))
+  journalContract(name, (limits) => open(newDisk(), { ...options, ...limits }))
 }
 
 for (const [name, options] of [
   ['on real files', { stallMs: 1000 }],
   ['on real files, off the main thread, in small segments', { ...OFF_THREAD, ...SMALL }],
 ] as const) {
-  journalContract(name, () => {
+  journalContract(name, (limits) => {
     const folder = mkdtempSync(join(tmpdir(), 'holdfast-journal-'))
     const disk = createFileDisk(join(folder, 'data'))
-    return { journal: open(disk, options).journal, close: () => rmSync(folder, { recursive: true, force: true }) }
+    const { journal } = open(disk, { ...options, ...limits })
+    return { journal, close: () => rmSync(folder, { recursive: true, force: true }) }
   })
 }
 

@@ -4,4 +4,4 @@ import { createMemoryJournal } from '../../src/memory/journal.js'
 import { createVirtualClock } from '../../src/testing/clock.js'
 import { journalContract } from '../contract/journal.js'
 
-journalContract('memory', () => ({ journal: createMemoryJournal(createVirtualClock()) }))
+journalContract('memory', (limits) => ({ journal: createMemoryJournal(createVirtualClock(), limits) }))
