@@ -2,6 +2,7 @@
 // A key or an id gives one session only, also of calls at the same time and after a restart. What it creates belongs to
 // the supervisor from its first record on.
 
+import { createHash } from 'node:crypto'
 import { abortable } from './abort.js'
 import type { Chance } from './chance.js'
 import type { AnySessionKind } from './define.js'
@@ -51,7 +52,7 @@ export class Creation {
       const name = keyName(kind, created.key)
       // Then it is there, or it failed and is up to whoever comes first: from here to the beginning nothing is awaited.
       while (this.#underWay.has(name)) await this.#underWay.get(name)?.catch(() => {})
-      const existing = this.#createdBefore(kind, created)
+      const existing = this.#createdBefore(kind, created, admitted)
       if (existing !== undefined) return existing
     }
     this.#host.assertWritable() // again: waiting for another call may have taken a while
@@ -62,9 +63,10 @@ export class Creation {
   }
 
   /** The session that the key stands for already, if any. Throws IDEMPOTENCY_CONFLICT when its input was another. */
-  #createdBefore(kind: AnySessionKind, { key, digest }: CreationKey): string | undefined {
+  #createdBefore(kind: AnySessionKind, { key, digest }: CreationKey, input: unknown): string | undefined {
     const entry = this.#host.registry.byKey(kind.kind, key)
-    if (entry && entry.created?.digest !== digest) throw conflict(key, entry.id)
+    const before = entry?.created?.digest
+    if (entry && before !== digest && before !== oldDigest(input)) throw conflict(key, entry.id)
     return entry?.id
   }
 
@@ -86,11 +88,24 @@ export class Creation {
   }
 }
 
-/** FNV-1a, 32 bit (http://www.isthe.com/chongo/tech/comp/fnv/): tells whether an input is the same, no more. */
-function creationKey(key: string, input: unknown): CreationKey {
+/** The digest tells whether an input is the same, in whatever order its keys are: SHA-256 of its JSON, keys sorted. */
+const creationKey = (key: string, input: unknown): CreationKey => ({
+  key: admitKey(key),
+  digest: createHash('sha256')
+    .update(JSON.stringify(input, sortKeys) ?? '')
+    .digest('hex'),
+})
+
+const sortKeys = (_: string, value: unknown): unknown =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+    : value
+
+/** What sessions were created with at first: FNV-1a, 32 bit (http://www.isthe.com/chongo/tech/comp/fnv/). */
+function oldDigest(input: unknown): string {
   let hash = 0x811c9dc5
   for (const unit of JSON.stringify(input) ?? '') hash = Math.imul(hash ^ (unit.codePointAt(0) as number), 0x01000193)
-  return { key: admitKey(key), digest: (hash >>> 0).toString(16).padStart(8, '0') }
+  return (hash >>> 0).toString(16).padStart(8, '0')
 }
 
 /** A colon cannot be in an id, so keys and ids do not meet. */

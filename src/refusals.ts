@@ -14,12 +14,13 @@ export const ambiguousId = (prefix: string, ids: readonly string[], more: boolea
     { details: { ids } },
   )
 
-/** `known` are the kinds by name. */
-export const unknownKind = (kind: string, known: ReadonlyMap<string, unknown>): HoldfastError =>
-  new HoldfastError(
-    'UNKNOWN_KIND',
-    `kind "${kind}" is not among those this runtime was opened with (${[...known.keys()].join(', ') || 'none'}); add it to kinds`,
-  )
+/** `known` are the kinds by name; a kind is known by its object, as another one of the same name may be of another machine. */
+export function unknownKind(kind: string, known: ReadonlyMap<string, unknown>): HoldfastError {
+  const why = known.has(kind)
+    ? `this is not the session kind "${kind}" that this runtime was opened with, but another of the same name; use the one in kinds`
+    : `kind "${kind}" is not among those this runtime was opened with (${[...known.keys()].join(', ') || 'none'}); add it to kinds`
+  return new HoldfastError('UNKNOWN_KIND', why)
+}
 
 export const sessionEnded = (id: string, status: SessionStatus): HoldfastError =>
   new HoldfastError('SESSION_ENDED', `session ${id} has ended (${status}) and takes no more events`, {

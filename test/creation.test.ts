@@ -1,8 +1,14 @@
 // How a session comes to be: one session for a key and for an id, whoever asks at the same time, and nothing left of one
 // that could not begin.
-import { defineSession, type HoldfastError } from 'holdfast'
+import { createRuntime, defineSession, type HoldfastError } from 'holdfast'
 import { expect, test } from 'vitest'
 import { setup } from 'xstate'
+import { createInlinePool } from '../src/inline/pool.js'
+import { createMemoryJournal } from '../src/memory/journal.js'
+import { createMemorySnapshots } from '../src/memory/snapshots.js'
+import { NOWHERE } from '../src/record.js'
+import { systemChance } from '../src/system/chance.js'
+import { systemClock } from '../src/system/clock.js'
 import { house } from './house.js'
 
 let refusing = false
@@ -55,4 +61,50 @@ test('whoever gives up waiting with a signal finds the session all the same', as
   expect(await creating).toBe('ABORTED')
   await expect.poll(() => runtime.sessions.count()).toBe(1)
   expect(runtime.session('a', kind).snapshot().context).toEqual({ n: 1 })
+})
+
+const shaped = defineSession({ kind: 'shaped', version: 1, machine: setup({}).createMachine({ context: {} }) })
+
+test('the same input in another order of its keys is the same; in another order of its items it is not', async () => {
+  await using runtime = await house([shaped]).open()
+  const keyed = (input: unknown) => runtime.create(shaped, input as never, { idempotencyKey: 'k' })
+  const { id } = await keyed({ a: 1, b: [{ c: 1, d: 2 }, 3], 10: 'x' })
+  expect((await keyed({ b: [{ d: 2, c: 1 }, 3], 10: 'x', a: 1 })).id).toBe(id)
+  expect(await codeOf(keyed({ a: 1, b: [3, { c: 1, d: 2 }], 10: 'x' }))).toBe('IDEMPOTENCY_CONFLICT')
+})
+
+test('inputs whose old digests of 32 bits are the same are told apart', async () => {
+  await using runtime = await house([shaped]).open()
+  const keyed = (input: string) => runtime.create(shaped, input as never, { idempotencyKey: 'k' })
+  await keyed('order 112789')
+  expect(await codeOf(keyed('order 349192'))).toBe('IDEMPOTENCY_CONFLICT')
+})
+
+test('a key of a session that was created with an old digest still gives that session', async () => {
+  const clock = systemClock
+  const journal = createMemoryJournal(clock)
+  journal.append(
+    {
+      ...{ session: 'old', seq: 1, prev: NOWHERE, at: '2026-01-01T00:00:00.000Z' },
+      ...{ event: { type: 'xstate.init', input: { n: 1 } }, value: {}, patch: [[[], {}]] },
+      ...{ kind: 'shaped', version: 1, created: { key: 'k', digest: 'fdef5c20' } },
+    },
+    { durable: () => {}, failed: () => {} },
+  )
+  await journal.flush()
+  const ports = { journal, snapshots: createMemorySnapshots(), pool: createInlinePool({ clock }) }
+  await using runtime = await createRuntime({ ...ports, clock, chance: systemChance }, { kinds: [shaped] })
+  const keyed = (input: unknown) => runtime.create(shaped, input as never, { idempotencyKey: 'k' })
+  expect((await keyed({ n: 1 })).id).toBe('old')
+  expect(await codeOf(keyed({ n: 2 }))).toBe('IDEMPOTENCY_CONFLICT')
+})
+
+test('another kind of the same name is told from one that is not there', async () => {
+  const twin = defineSession({ kind: 'shaped', version: 1, machine: setup({}).createMachine({ context: {} }) })
+  await using runtime = await house([shaped]).open()
+  const refused = expect.objectContaining({
+    code: 'UNKNOWN_KIND',
+    message: expect.stringContaining('of the same name'),
+  })
+  await expect(runtime.create(twin)).rejects.toEqual(refused)
 })
