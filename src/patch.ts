@@ -26,24 +26,68 @@ export function diffAndSeal(before: unknown, after: unknown, name: string): Patc
   return operations.length > 0 ? operations : undefined
 }
 
-/** Applies a patch to a value that the caller owns, in place where it can; returns the result. */
+/**
+ * The value that a patch makes of `value`, such as a session's context of its transitions, one after the other (from
+ * undefined on). Changes neither of the two: what the patch changes is copied, all else is shared with them.
+ *
+ * ```ts
+ * let context: unknown
+ * session.transitions$({ from: 1 }).subscribe(({ patch }) => {
+ *   if (patch) context = applyPatch(context, patch)
+ * })
+ * ```
+ */
 export function applyPatch(value: unknown, patch: Patch): unknown {
+  const owned = new Set<unknown>()
   let root = value
   for (const operation of patch) {
-    const path = operation[0]
-    if (operation.length > 2) {
-      const [, index, removed, ...items] = operation as readonly [JsonPath, number, number, ...unknown[]]
-      splice(reach(root, path, path.length) as unknown[], index, removed, items)
-    } else if (path.length === 0) {
-      root = operation[1]
-    } else {
-      const parent = reach(root, path, path.length - 1) as Record<string | number, unknown>
-      const key = path[path.length - 1] as string | number
-      if (operation.length === 1) delete parent[key]
-      else parent[key] = operation[1]
-    }
+    const depth = changedAt(operation)
+    root = applyOne(depth < 0 ? root : ownAlong(root, operation[0], depth, owned), operation)
   }
   return root
+}
+
+/** As `applyPatch`, for a value and a patch that the caller owns: both become parts of the result, and are written to. */
+export function applyInPlace(value: unknown, patch: Patch): unknown {
+  return patch.reduce(applyOne, value)
+}
+
+function applyOne(root: unknown, operation: Operation): unknown {
+  const path = operation[0]
+  const depth = changedAt(operation)
+  if (depth < 0) return operation[1]
+  const changed = reach(root, path, depth)
+  if (operation.length > 2) {
+    const [, index, removed, ...items] = operation as readonly [JsonPath, number, number, ...unknown[]]
+    splice(changed as unknown[], index, removed, items)
+  } else {
+    const key = path[depth] as string | number
+    if (operation.length === 1) delete (changed as Parts)[key]
+    else (changed as Parts)[key] = operation[1]
+  }
+  return root
+}
+
+/** How deep along its path what an operation writes to is; -1 when it replaces the whole. */
+const changedAt = ({ 0: path, length }: Operation): number => (length > 2 ? path.length : path.length - 1)
+
+type Parts = Record<string | number, unknown>
+
+/** Copies what is on the way to a place, unless it is a copy already; gives the root. */
+function ownAlong(root: unknown, path: JsonPath, depth: number, owned: Set<unknown>): unknown {
+  const own = (part: unknown): unknown => {
+    if (owned.has(part)) return part
+    const copy = Array.isArray(part) ? part.slice() : { ...(part as Parts) }
+    owned.add(copy)
+    return copy
+  }
+  const top = own(root)
+  let part = top as Parts
+  for (const key of path.slice(0, depth)) {
+    part[key] = own(part[key])
+    part = part[key] as Parts
+  }
+  return top
 }
 
 /** A call takes only so many arguments, and a change any number of items. */
@@ -58,7 +102,7 @@ function splice(array: unknown[], index: number, removed: number, items: readonl
 
 function reach(root: unknown, path: JsonPath, depth: number): unknown {
   let value = root
-  for (let index = 0; index < depth; index++) value = (value as Record<string | number, unknown>)[path[index] as string]
+  for (let index = 0; index < depth; index++) value = (value as Parts)[path[index] as string]
   return value
 }
 

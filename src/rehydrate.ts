@@ -2,7 +2,7 @@
 // A fold owns the state it builds and changes it in place; `sealed` hands it out.
 
 import { freezeJson } from './json.js'
-import { applyPatch } from './patch.js'
+import { applyInPlace } from './patch.js'
 import type { Position, TransitionRecord } from './record.js'
 import type { Child, SessionState, Timer } from './state.js'
 
@@ -47,7 +47,7 @@ function begin(record: TransitionRecord, position: Position): Folding {
 function apply(state: Folding, record: TransitionRecord): void {
   state.updatedAt = record.at
   state.value = record.value
-  if (record.patch) state.context = applyPatch(state.context, record.patch)
+  if (record.patch) state.context = applyInPlace(state.context, record.patch)
   if (record.history) state.history = { ...state.history, ...record.history }
   if (record.order) setOrder(state, record.order)
   if (record.attributes) state.attributes = record.attributes

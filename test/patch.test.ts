@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { HoldfastError } from '../src/errors.js'
 import { type Json, sealJson } from '../src/json.js'
-import { applyPatch, diffAndSeal, type Patch } from '../src/patch.js'
+import { applyInPlace, applyPatch, diffAndSeal, type Patch } from '../src/patch.js'
 
 type Changeable = null | boolean | number | string | Changeable[] | { [key: string]: Changeable | undefined }
 
@@ -60,13 +60,56 @@ test('folding the patches of any sequence of changes gives the last value, at ev
       for (const one of all) {
         const next = change(now, one)
         const patch = diffAndSeal(now, next, 'context')
-        if (patch) folded = applyPatch(folded, stored(patch))
+        if (patch) folded = applyInPlace(folded, stored(patch))
         expect(folded).toEqual(stored(next))
         now = next
       }
     }),
     { numRuns: 300 },
   )
+})
+
+test('live patches, whose values are sealed and shared, apply as stored ones do, and nothing is written to by that', () => {
+  fc.assert(
+    fc.property(json(), changes(), (start, all) => {
+      sealJson(start, 'context')
+      const first = diffAndSeal(undefined, start, 'context') as Patch
+      let now = start
+      let live: unknown = applyPatch(undefined, first)
+      let replayed: unknown = applyPatch(undefined, stored(first))
+      for (const one of all) {
+        const next = change(now, one)
+        const patch = diffAndSeal(now, next, 'context')
+        now = next
+        if (!patch) continue
+        const told = stored(patch)
+        const kept = [stored(live), stored(patch), stored(replayed)]
+        const results = [applyPatch(live, patch), applyPatch(replayed, told)]
+        expect([stored(live), told, stored(replayed)]).toEqual(kept)
+        expect(results.map(stored)).toEqual([stored(next), stored(next)])
+        ;[live, replayed] = results
+      }
+    }),
+    { numRuns: 300 },
+  )
+})
+
+test('a patch that sets a part and then changes it can be applied again: the part is its own', () => {
+  const patch: Patch = [
+    [['list'], [1]],
+    [['list'], 1, 0, 2],
+    [['list', 0], 3],
+  ]
+  for (let time = 0; time < 2; time++) expect(applyPatch({ a: 1 }, patch)).toEqual({ a: 1, list: [3, 2] })
+  expect(patch[0]).toEqual([['list'], [1]])
+})
+
+test('what is copied to apply a patch is copied once, however many operations write to it', () => {
+  const before = { items: Array.from({ length: 20_000 }, (_, id) => ({ id })) }
+  const after = { items: before.items.map(({ id }) => ({ id: id + 1 })) }
+  const started = performance.now()
+  expect(applyPatch(before, diffAndSeal(before, after, 'context') as Patch)).toEqual(after)
+  expect(performance.now() - started).toBeLessThan(2_000)
 })
 
 test('equal values give no patch: by reference, by content, and when they differ in undefined properties only', () => {
