@@ -10,10 +10,9 @@ import type { Transition } from './transition.js'
 export class Feeds {
   /** Transitions of all sessions. */
   readonly all: Broadcast<Transition> = new Broadcast()
-  /** Step updates of all sessions. */
-  readonly updates: Broadcast<StepUpdate> = new Broadcast()
   readonly #transitions: Topics<Transition> = new Topics()
   readonly #emitted: Topics<RecordedEvent> = new Topics()
+  readonly #updates: Topics<StepUpdate> = new Topics()
 
   /** Shows a transition to whoever listens; it is made only if somebody does. */
   publish(id: string, durable: { transition(): Transition }): void {
@@ -28,17 +27,19 @@ export class Feeds {
     this.#emitted.observed(id)?.publish(event)
   }
 
-  /** The session is over: its observers have seen everything. */
-  end(id: string, error?: Error): void {
-    this.#transitions.end(id, error)
-    this.#emitted.end(id, error)
+  update(update: StepUpdate): void {
+    this.#updates.observed(update.session)?.publish(update)
   }
 
+  /** The session is over: its observers have seen everything. */
+  end(id: string, error?: Error): void {
+    for (const topics of [this.#transitions, this.#emitted, this.#updates]) topics.end(id, error)
+  }
+
+  /** Nothing comes any more, for those who listen and for those who will. */
   endAll(error?: Error): void {
     this.all.end(error)
-    this.updates.end(error)
-    this.#transitions.endAll(error)
-    this.#emitted.endAll(error)
+    for (const topics of [this.#transitions, this.#emitted, this.#updates]) topics.endAll(error)
   }
 
   transitions(id: string): Broadcast<Transition>['listen'] {
@@ -48,11 +49,26 @@ export class Feeds {
   emitted(id: string): Broadcast<RecordedEvent>['listen'] {
     return this.#emitted.listen(id)
   }
+
+  updates(id: string): Broadcast<StepUpdate>['listen'] {
+    return this.#updates.listen(id)
+  }
+
+  /** How many sessions somebody listens to. */
+  get size(): number {
+    return this.#transitions.size + this.#emitted.size + this.#updates.size
+  }
 }
 
 /** Broadcasts by session id; one that nobody listens to any more is forgotten. */
 class Topics<T> {
   readonly #broadcasts: Map<string, Broadcast<T>> = new Map()
+  /** When all have ended: how. */
+  #end: { readonly error: Error | undefined } | undefined
+
+  get size(): number {
+    return this.#broadcasts.size
+  }
 
   /** The broadcast of a session, if anybody listens. */
   observed(id: string): Broadcast<T> | undefined {
@@ -63,6 +79,10 @@ class Topics<T> {
 
   listen(id: string): Broadcast<T>['listen'] {
     return (listener, ended) => {
+      if (this.#end) {
+        ended(this.#end.error)
+        return () => {}
+      }
       let broadcast = this.#broadcasts.get(id)
       if (!broadcast) {
         broadcast = new Broadcast()
@@ -82,6 +102,7 @@ class Topics<T> {
   }
 
   endAll(error?: Error): void {
+    this.#end ??= { error }
     for (const id of [...this.#broadcasts.keys()]) this.end(id, error)
   }
 }

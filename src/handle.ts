@@ -109,12 +109,12 @@ export class Session<TMachine extends AnyMachine = AnyMachine> {
     return this.#verbs.transitions(this.id, options) as Stream<SessionTransition<TMachine>>
   }
 
-  /** Progress, chunks and logs of its running steps: live only, not durable. */
+  /** Progress, chunks and logs of its running steps: live only, not durable. Completes when it ends. */
   progress$(options: TransitionsOptions = {}): Stream<StepUpdate> {
     return this.#verbs.progress(this.id, options)
   }
 
-  /** Events that the machine emits: live only, each after its transition is durable. */
+  /** Events that the machine emits: live only, each after its transition is durable. Completes when it ends. */
   emitted$(options: TransitionsOptions = {}): Stream<RecordedEvent> {
     return this.#verbs.emitted(this.id, options)
   }

@@ -270,7 +270,7 @@ export class Runtime implements AsyncDisposable {
         this.#checkpoints.consider(session)
         this.#considerIndex()
       },
-      update: (update) => this.#feeds.updates.publish(update),
+      update: (update) => this.#feeds.update(update),
       emitted: (id, event) => this.#feeds.emit(id, event),
       report: (session, err) =>
         this.#logger.error({ session: session.id, err }, 'an event from within could not be taken'),

@@ -89,30 +89,32 @@ export class Verbs implements SessionVerbs {
   }
 
   transitions(id: string, options: TransitionsOptions): Stream<Transition> {
-    const { feeds, registry, stream } = this.#host
+    const { feeds, stream } = this.#host
     const source: Source<Transition> = {
       replay: (from) => this.#replay(id, from),
       numberOf: (transition) => transition.seq,
-      listen: (listener, ended) => {
-        if (registry.get(id)?.status === 'active') return feeds.transitions(id)(listener, ended)
-        ended()
-        return () => {}
-      },
+      listen: this.#whileActive(id, feeds.transitions(id)),
     }
     return replayThenLive(source, options, stream)
   }
 
   progress(id: string, options: TransitionsOptions): Stream<StepUpdate> {
     const { feeds, stream } = this.#host
-    const listen: Source<StepUpdate>['listen'] = (listener, ended) =>
-      feeds.updates.listen((update) => {
-        if (update.session === id) listener(update)
-      }, ended)
-    return liveOnly(listen, options, stream)
+    return liveOnly(this.#whileActive(id, feeds.updates(id)), options, stream)
   }
 
   emitted(id: string, options: TransitionsOptions): Stream<RecordedEvent> {
-    return liveOnly(this.#host.feeds.emitted(id), options, this.#host.stream)
+    const { feeds, stream } = this.#host
+    return liveOnly(this.#whileActive(id, feeds.emitted(id)), options, stream)
+  }
+
+  /** Nothing comes live of a session that has ended or is gone, which whoever listens is told at once. */
+  #whileActive<T>(id: string, listen: Source<T>['listen']): Source<T>['listen'] {
+    return (listener, ended) => {
+      if (this.#host.registry.get(id)?.status === 'active') return listen(listener, ended)
+      ended()
+      return () => {}
+    }
   }
 
   #entry(id: string): IndexEntry {
@@ -160,14 +162,15 @@ export class Verbs implements SessionVerbs {
   ): Promise<SessionSnapshot> {
     return new Promise((resolve, reject) => {
       let leave = (): void => {}
-      const look = (over: boolean): void => {
+      /** Settles if it can be told how. */
+      const look = (over: boolean): boolean => {
         try {
           const snapshot = this.snapshot(id)
           if (test(snapshot)) resolve(snapshot)
           else if (over || snapshot.status !== 'active') throw endedFirst(id, snapshot)
           else {
             const never = this.#host.over() ?? this.#host.supervisor.reasonParked(id)
-            if (!never) return
+            if (!never) return false
             throw never
           }
         } catch (error) {
@@ -175,14 +178,15 @@ export class Verbs implements SessionVerbs {
         }
         leave()
         signal?.removeEventListener('abort', leave)
+        return true
       }
+      this.#wake(id)
+      if (look(false)) return
       leave = this.#host.feeds.transitions(id)(
         () => look(false),
         (error) => (error ? reject(error) : look(this.#host.over() === undefined)),
       )
       signal?.addEventListener('abort', leave, { once: true })
-      this.#wake(id)
-      look(false)
     })
   }
 }
