@@ -53,14 +53,14 @@ export interface DiskLock {
 /** Writes all of `bytes`, however short the single writes are. Throws ENOSPC when a write takes nothing. */
 export function writeAllSync(file: DiskFile, bytes: Uint8Array, position: number): void {
   for (let done = 0; done < bytes.length; ) {
-    done += progressed(file, file.writeSync(done === 0 ? bytes : bytes.subarray(done), position + done))
+    done += progressed(file.writeSync(done === 0 ? bytes : bytes.subarray(done), position + done))
   }
 }
 
 /** As `writeAllSync`, off the main thread. */
 export async function writeAll(file: DiskFile, bytes: Uint8Array, position: number): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
-    done += progressed(file, await file.write(done === 0 ? bytes : bytes.subarray(done), position + done))
+    done += progressed(await file.write(done === 0 ? bytes : bytes.subarray(done), position + done))
   }
 }
 
@@ -124,9 +124,9 @@ export const checkFolder = (folder: string): string => (folder === '' ? folder :
 /** A NUL ends a path early; on Windows a backslash separates folders, and a colon names drives and streams. */
 const UNSAFE = ['\0', '\\', ':']
 
-function progressed(file: DiskFile, written: number): number {
+function progressed(written: number): number {
   if (written > 0) return written
-  throw Object.assign(new Error(`no byte could be written to ${file.path}`), { code: 'ENOSPC' })
+  throw Object.assign(new Error('no byte could be written'), { code: 'ENOSPC' })
 }
 
 /** Gives back the space of a file that is of no use, as far as the disk still obeys; the error that matters is another. */

@@ -8,8 +8,8 @@ import { Broadcast } from './stream.js'
 import type { Transition } from './transition.js'
 
 export class Feeds {
-  /** Transitions of all sessions. */
-  readonly all: Broadcast<Transition> = new Broadcast()
+  /** Transitions of all sessions, under one id that none has. */
+  readonly #all: Topics<Transition> = new Topics()
   readonly #transitions: Topics<Transition> = new Topics()
   readonly #emitted: Topics<RecordedEvent> = new Topics()
   readonly #updates: Topics<StepUpdate> = new Topics()
@@ -17,10 +17,11 @@ export class Feeds {
   /** Shows a transition to whoever listens; it is made only if somebody does. */
   publish(id: string, durable: { transition(): Transition }): void {
     const one = this.#transitions.observed(id)
-    if (!one && !this.all.observed) return
+    const all = this.#all.observed(ALL)
+    if (!one && !all) return
     const transition = freezeJson(durable.transition())
     one?.publish(transition)
-    if (this.all.observed) this.all.publish(transition)
+    all?.publish(transition)
   }
 
   emit(id: string, event: RecordedEvent): void {
@@ -36,10 +37,13 @@ export class Feeds {
     for (const topics of [this.#transitions, this.#emitted, this.#updates]) topics.end(id, error)
   }
 
-  /** Nothing comes any more, for those who listen and for those who will. */
-  endAll(error?: Error): void {
-    this.all.end(error)
-    for (const topics of [this.#transitions, this.#emitted, this.#updates]) topics.endAll(error)
+  /** Nothing comes any more, for those who listen, and for those who will; they are told `later`. */
+  endAll(error: Error | undefined, later: Error): void {
+    for (const topics of [this.#all, this.#transitions, this.#emitted, this.#updates]) topics.endAll(error, later)
+  }
+
+  all(): Broadcast<Transition>['listen'] {
+    return this.#all.listen(ALL)
   }
 
   transitions(id: string): Broadcast<Transition>['listen'] {
@@ -54,17 +58,19 @@ export class Feeds {
     return this.#updates.listen(id)
   }
 
-  /** How many sessions somebody listens to. */
+  /** To how much somebody listens. */
   get size(): number {
-    return this.#transitions.size + this.#emitted.size + this.#updates.size
+    return this.#all.size + this.#transitions.size + this.#emitted.size + this.#updates.size
   }
 }
+
+const ALL = ''
 
 /** Broadcasts by session id; one that nobody listens to any more is forgotten. */
 class Topics<T> {
   readonly #broadcasts: Map<string, Broadcast<T>> = new Map()
-  /** When all have ended: how. */
-  #end: { readonly error: Error | undefined } | undefined
+  /** When all have ended: what whoever comes later is told. */
+  #later: Error | undefined
 
   get size(): number {
     return this.#broadcasts.size
@@ -79,8 +85,8 @@ class Topics<T> {
 
   listen(id: string): Broadcast<T>['listen'] {
     return (listener, ended) => {
-      if (this.#end) {
-        ended(this.#end.error)
+      if (this.#later) {
+        ended(this.#later)
         return () => {}
       }
       let broadcast = this.#broadcasts.get(id)
@@ -101,8 +107,8 @@ class Topics<T> {
     this.#broadcasts.delete(id)
   }
 
-  endAll(error?: Error): void {
-    this.#end ??= { error }
+  endAll(error: Error | undefined, later: Error): void {
+    this.#later = later
     for (const id of [...this.#broadcasts.keys()]) this.end(id, error)
   }
 }

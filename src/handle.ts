@@ -80,12 +80,15 @@ export class Session<TMachine extends AnyMachine = AnyMachine> {
     return this.#verbs.send(this.id, event, options) as Promise<SessionTransition<TMachine>>
   }
 
-  /** The last durable state. Throws SESSION_NOT_FOUND, or JOURNAL_CORRUPT when it cannot be read. */
+  /** The last durable state. Throws SESSION_NOT_FOUND, RUNTIME_CLOSED, or JOURNAL_CORRUPT when it cannot be read. */
   snapshot(): SessionSnapshot<TMachine> {
     return this.#verbs.snapshot(this.id) as SessionSnapshot<TMachine>
   }
 
-  /** Whether the last durable state would accept an event. */
+  /**
+   * Whether the last durable state would accept an event: never, when the session has ended or cannot run.
+   * Throws INVALID_EVENT, NOT_JSON, SESSION_NOT_FOUND, RUNTIME_CLOSED, or DECISION_FAILED when a guard throws.
+   */
   can(event: KindEvent<TMachine>): boolean {
     return this.#verbs.can(this.id, event)
   }

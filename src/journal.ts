@@ -33,10 +33,11 @@ export interface JournalStats {
 export interface ReadableJournal {
   /** Where the durable part ends: every record before it can be read. */
   readonly end: Position
-  /** The durable record at a position that `append` or `scan` gave. Throws JOURNAL_CORRUPT naming file and offset. */
+  /** The durable record at a position that `append` or `scan` gave. Throws JOURNAL_CORRUPT naming file and offset,
+   * DISK_FAILED, or RUNTIME_CLOSED once it is closed. */
   read(position: Position): TransitionRecord
   /** The durable records from a position on, in order, up to where the durable part ended when the scan began. What is
-   * damaged is skipped, and `onDamage` hears of it. */
+   * damaged is skipped, and `onDamage` hears of it. Throws DISK_FAILED, or RUNTIME_CLOSED once it is closed. */
   scan(from: Position, onDamage?: (damage: Damage) => void): IterableIterator<JournalEntry>
 }
 

@@ -106,6 +106,8 @@ export class Runtime implements AsyncDisposable {
   readonly #creation: Creation
   #failure: HoldfastError | undefined
   #closing: Promise<void> | undefined
+  /** Nothing can be read any more. */
+  #closed = false
 
   constructor(ports: Ports, options: RuntimeOptions) {
     const { mailboxLimit = 10_000 } = options
@@ -156,7 +158,7 @@ export class Runtime implements AsyncDisposable {
     return new Session(this.#verbs, id, kind.kind)
   }
 
-  /** A session by its id; with `kind`, typed. Throws SESSION_NOT_FOUND, or KIND_MISMATCH. */
+  /** A session by its id; with `kind`, typed. Throws SESSION_NOT_FOUND, KIND_MISMATCH or RUNTIME_CLOSED. */
   session(id: string): Session
   session<TMachine extends AnyMachine>(id: string, kind: SessionKind<TMachine>): Session<TMachine>
   session(id: string, kind?: AnySessionKind): Session {
@@ -175,7 +177,7 @@ export class Runtime implements AsyncDisposable {
         for (const { position, record } of journal.scan(from)) yield transitionOf(record, position)
       },
       numberOf: (transition) => transition.position,
-      listen: (listener, ended) => this.#feeds.all.listen(listener, ended),
+      listen: this.#feeds.all(),
     }
     return replayThenLive(source, options, this.#streamHost)
   }
@@ -184,7 +186,7 @@ export class Runtime implements AsyncDisposable {
     return {
       status: this.#failure ? 'read-only' : 'ok',
       failure: this.#failure,
-      sessions: this.sessions.stats(),
+      sessions: this.#registry.stats.get(),
       live: this.#supervisor.liveCount,
       parked: this.#supervisor.parked,
       damage: this.#damage,
@@ -214,7 +216,8 @@ export class Runtime implements AsyncDisposable {
         await this.#checkpoints.close(this.#supervisor.live)
       }
     } finally {
-      this.#feeds.endAll()
+      this.#feeds.endAll(undefined, closed('runtime'))
+      this.#closed = true
       await journal.close().catch((err: unknown) => this.#logger.warn({ err }, 'the journal could not be closed'))
       this.#ports.release?.()
     }
@@ -241,19 +244,24 @@ export class Runtime implements AsyncDisposable {
       session: this.#sessionHost,
       stream: this.#streamHost,
       assertWritable: () => this.#assertWritable(),
+      assertOpen: () => this.#assertOpen(),
       over: () => (this.#closing ? closed('runtime') : this.#failure),
     })
   }
 
   #makeSessions(): Sessions {
+    const open = (): Registry => {
+      this.#assertOpen()
+      return this.#registry
+    }
     return {
-      list: (filter, page) => this.#registry.list(filter, page),
-      count: (filter) => this.#registry.count(filter),
-      stats: () => this.#registry.stats.get(),
-      statsAtom: () => this.#registry.stats,
-      atom: (id) => this.#registry.atom(admitId(id)),
+      list: (filter, page) => open().list(filter, page),
+      count: (filter) => open().count(filter),
+      stats: () => open().stats.get(),
+      statsAtom: () => open().stats,
+      atom: (id) => open().atom(admitId(id)),
       find: (prefix) => {
-        const entry = this.#registry.find(prefix)
+        const entry = open().find(prefix)
         if (entry) return entry
         throw sessionNotFound(prefix)
       },
@@ -322,7 +330,7 @@ export class Runtime implements AsyncDisposable {
     })
     this.#logger.error({ err: cause }, this.#failure.message)
     this.#supervisor.stop(this.#failure)
-    this.#feeds.endAll(this.#failure)
+    this.#feeds.endAll(this.#failure, this.#failure)
   }
 
   #assertWritable(): void {
@@ -333,7 +341,12 @@ export class Runtime implements AsyncDisposable {
     }
   }
 
+  #assertOpen(): void {
+    if (this.#closed) throw closed('runtime')
+  }
+
   #entry(id: string): IndexEntry {
+    this.#assertOpen()
     const entry = this.#registry.get(id)
     if (entry) return entry
     throw sessionNotFound(id)

@@ -103,11 +103,14 @@ export class Supervisor {
     }
   }
 
-  /** The session for whoever only looks: restored if it can be; if not, undefined, and nothing is parked for that. */
+  /**
+   * The session for whoever only looks: restored if it can be; if not, undefined, and nothing is parked for that. Nor is one
+   * restored once all are stopped: it would go on with what it was at.
+   */
   glance(id: string): LiveSession | undefined {
     const session = this.peek(id)
     const entry = this.#host.registry.get(id)
-    if (session || !entry || this.#parked.has(id) || !this.#host.kinds.has(entry.kind)) return session
+    if (session || this.#stopped || !entry || this.#parked.has(id) || !this.#host.kinds.has(entry.kind)) return session
     try {
       return this.#restore(entry)
     } catch {

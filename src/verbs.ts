@@ -13,7 +13,7 @@ import type { SessionHost } from './host.js'
 import { tagsOf } from './machine-snapshot.js'
 import { type Point, pointOf } from './point.js'
 import type { RecordedEvent } from './record.js'
-import { sessionNotFound } from './refusals.js'
+import { decisionFailed, sessionNotFound } from './refusals.js'
 import type { Registry, SessionEntry } from './registry.js'
 import type { LiveSession } from './session.js'
 import type { Snapshots } from './snapshots.js'
@@ -33,6 +33,8 @@ export interface VerbsHost {
   readonly stream: StreamHost
   /** Throws when nothing can be recorded. */
   assertWritable(): void
+  /** Throws when nothing can be read. */
+  assertOpen(): void
   /** Why nothing more can happen: the runtime is closed, or cannot record. */
   over(): HoldfastError | undefined
 }
@@ -62,10 +64,12 @@ export class Verbs implements SessionVerbs {
   }
 
   entry(id: string): SessionEntry {
+    this.#host.assertOpen()
     return this.#entry(id)
   }
 
   snapshot(id: string): SessionSnapshot {
+    this.#host.assertOpen()
     const entry = this.#entry(id)
     const point = this.#host.supervisor.glance(id)?.durable ?? this.#storedPoint(entry)
     // One that has ended has no machine running any more, and its tags all the same.
@@ -74,10 +78,16 @@ export class Verbs implements SessionVerbs {
   }
 
   can(id: string, event: unknown): boolean {
+    this.#host.assertOpen()
     const entry = this.#entry(id)
-    if (entry.status !== 'active') return false
-    const { snapshot } = this.#host.supervisor.activate(id).durable
-    return snapshot?.can(admitEvent(this.#host.kinds.get(entry.kind), event)) === true
+    const snapshot = entry.status === 'active' ? this.#host.supervisor.glance(id)?.durable.snapshot : undefined
+    if (!snapshot) return false
+    const admitted = admitEvent(this.#host.kinds.get(entry.kind), event)
+    try {
+      return snapshot.can(admitted)
+    } catch (error) {
+      throw decisionFailed(error)
+    }
   }
 
   until(id: string, test: (snapshot: SessionSnapshot) => boolean, { signal }: CallOptions): Promise<SessionSnapshot> {
@@ -148,6 +158,7 @@ export class Verbs implements SessionVerbs {
 
   /** Whoever waits for a session needs it to run; if it cannot, it is parked, and says why. */
   #wake(id: string): void {
+    if (this.#host.over()) return
     try {
       if (this.#entry(id).status === 'active') this.#host.supervisor.activate(id)
     } catch {

@@ -92,10 +92,10 @@ test('an update reaches the observers of its session and nobody else, who leave 
   feeds.end('b')
   feeds.update({ ...update, session: 'b' })
   expect(feeds.size).toBe(1)
-  feeds.endAll()
+  feeds.endAll(undefined, new Error('later'))
   feeds.updates('d')(
     () => {},
-    () => heard.push('d ended'),
+    (error) => heard.push(`d ${error?.message}`),
   )
-  expect([heard, feeds.size]).toEqual([['b work', 'b ended', 'a ended', 'd ended'], 0])
+  expect([heard, feeds.size]).toEqual([['b work', 'b ended', 'a ended', 'd later'], 0])
 })

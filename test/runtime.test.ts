@@ -19,6 +19,11 @@ const codeOf = (promise: Promise<unknown>): Promise<string> =>
     (error: HoldfastError) => error.code ?? String(error),
   )
 
+const firstOf = async (items: AsyncIterable<unknown>): Promise<unknown> => {
+  for await (const item of items) return item
+  return 'nothing'
+}
+
 const counting = setup({
   types: {
     context: {} as { count: number; log: string[]; team: string },
@@ -129,6 +134,10 @@ test('an event that the state does not accept is refused with what it would acce
   })
   expect(session.can({ type: 'add', by: 0 })).toBe(false)
   expect(session.can({ type: 'add', by: 1 })).toBe(true)
+  expect(() => session.can({ type: 'throwInGuard' })).toThrow(expect.objectContaining({ code: 'DECISION_FAILED' }))
+  expect(() => session.can({ type: 'xstate.init' } as never)).toThrow(
+    expect.objectContaining({ code: 'INVALID_EVENT' }),
+  )
   expect(session.snapshot().seq).toBe(1)
 })
 
@@ -380,6 +389,7 @@ test('looking at a session parks nothing, whatever its kind; one that has ended 
   expect(over?.can({ type: 'add', by: 1 })).toBe(false)
   expect(waiting?.snapshot()).toMatchObject({ status: 'active', context: { team: 'blue' } })
   expect(old?.snapshot()).toMatchObject({ status: 'active', version: 1, context: { team: 'old' } })
+  expect([waiting, old].map((session) => session?.can({ type: 'add', by: 1 }))).toEqual([false, false])
   expect(await codeOf(over?.send({ type: 'add', by: 1 }) as Promise<unknown>)).toBe('SESSION_ENDED')
   expect(await codeOf(over?.until(({ status }) => status === 'active') as Promise<unknown>)).toBe('SESSION_ENDED')
   expect(again.health().parked).toEqual([])
@@ -426,14 +436,58 @@ test('a call can be given up by its signal', async () => {
 })
 
 test('after closing, every call says so', async () => {
+  const home = house([counter])
+  const first = await home.open()
+  const { id } = await first.create(counter, {})
+  await first.close()
+  const runtime = await home.open()
+  const [session, passive] = [await runtime.create(counter, {}), runtime.session(id, counter)]
+  const waiting = codeOf(session.result())
+  const closed = runtime.close()
+  expect(passive.snapshot().seq).toBe(1) // what is read on the way may be read
+  await closed
+  expect(await waiting).toBe('RUNTIME_CLOSED')
+  const all: { [call: string]: () => unknown } = {
+    create: () => runtime.create(counter, {}),
+    session: () => runtime.session(id),
+    transitions: () => firstOf(runtime.transitions$()),
+    replayed: () => firstOf(runtime.transitions$({ from: 0 })),
+    list: () => runtime.sessions.list(),
+    count: () => runtime.sessions.count(),
+    stats: () => runtime.sessions.stats(),
+    find: () => runtime.sessions.find(id),
+    atom: () => runtime.sessions.atom(id),
+  }
+  for (const one of [session, passive]) {
+    Object.assign(all, {
+      [`send ${one.id}`]: () => one.send({ type: 'add', by: 1 }),
+      [`delete ${one.id}`]: () => one.delete(),
+      [`snapshot ${one.id}`]: () => one.snapshot(),
+      [`can ${one.id}`]: () => one.can({ type: 'add', by: 1 }),
+      [`until ${one.id}`]: () => one.until(() => true),
+      [`result ${one.id}`]: () => one.result(),
+      [`entry ${one.id}`]: () => one.entry(),
+      [`transitions ${one.id}`]: () => firstOf(one.transitions$()),
+      [`replayed ${one.id}`]: () => firstOf(one.transitions$({ from: 1 })),
+      [`emitted ${one.id}`]: () => firstOf(one.emitted$()),
+      [`progress ${one.id}`]: () => firstOf(one.progress$()),
+    })
+  }
+  const codes = Object.entries(all).map(async ([call, act]) => [call, await codeOf((async () => act())())])
+  const said = Object.fromEntries(await Promise.all(codes))
+  expect(said).toEqual(Object.fromEntries(Object.keys(all).map((call) => [call, 'RUNTIME_CLOSED'])))
+  expect(runtime.health().parked).toEqual([])
+  await runtime.close()
+})
+
+test('a replay that closing overtakes says so', async () => {
   const runtime = await house([counter]).open()
   const session = await runtime.create(counter, {})
-  const waiting = codeOf(session.result())
-  await runtime.close()
-  expect(await waiting).toBe('RUNTIME_CLOSED')
-  expect(await codeOf(session.send({ type: 'add', by: 1 }))).toBe('RUNTIME_CLOSED')
-  expect(await codeOf(runtime.create(counter, {}))).toBe('RUNTIME_CLOSED')
-  await runtime.close()
+  await Promise.all(Array.from({ length: 300 }, () => session.send({ type: 'add', by: 1 })))
+  const replays = [runtime.transitions$({ from: 0 }), session.transitions$({ from: 1 })].map(async (stream) => {
+    for await (const { seq } of stream) if (seq === 1) await runtime.close()
+  })
+  expect(await Promise.all(replays.map(codeOf))).toEqual(['RUNTIME_CLOSED', 'RUNTIME_CLOSED'])
 })
 
 test('the transitions of all sessions are replayed from a position in the order of the journal, then come live', async () => {

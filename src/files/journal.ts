@@ -183,11 +183,18 @@ export class FileJournal implements Journal {
   }
 
   read(position: Position): TransitionRecord {
+    if (this.#closed) throw closed('journal')
     return readIn(this.#segments, position, this.#end)
   }
 
   *scan(from: Position, onDamage?: (damage: Damage) => void): Generator<JournalEntry> {
-    yield* scanSegments(this.#segments, from, this.#end, onDamage)
+    const entries = scanSegments(this.#segments, from, this.#end, onDamage)
+    while (true) {
+      if (this.#closed) throw closed('journal')
+      const next = entries.next()
+      if (next.done) return
+      yield next.value
+    }
   }
 
   stats(): JournalStats {
@@ -336,7 +343,7 @@ export class FileJournal implements Journal {
   /** A file whose write or sync failed is never written again: nobody knows what of it is on the disk. */
   #fail(batch: Batch, cause: unknown): void {
     const waiting = this.#batch
-    this.#failure = storageError(cause)
+    this.#failure = storageError(cause, this.#segments.at(-1)?.path)
     for (const waiter of batch.waiters) waiter.failed(unknownOutcome(this.#failure))
     for (const waiter of waiting.waiters) waiter.failed(this.#refusal())
   }

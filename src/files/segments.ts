@@ -239,7 +239,7 @@ export function createSegment(
       return { number: header.segment, base: header.base, file, path, chain, headed: true }
     })
   } catch (error) {
-    throw storageError(error)
+    throw storageError(error, path)
   }
 }
 
@@ -296,7 +296,8 @@ function sessionsIn(bytes: Uint8Array): string[] {
 /** The record at a position before `end`. Throws JOURNAL_CORRUPT naming file and offset. */
 export function readIn(segments: readonly Segment[], position: Position, end: Position): TransitionRecord {
   const segment = segments.findLast((candidate) => candidate.base <= position)
-  const line = segment && position < end ? lineFrom(segment.file, position - segment.base) : undefined
+  const there = segment && position < end
+  const line = there ? namingPath(segment, () => lineFrom(segment.file, position - segment.base)) : undefined
   if (line) return line.record
   throw corrupt(segment ? segment.path : 'journal', position - (segment?.base ?? 0))
 }
@@ -314,7 +315,7 @@ export function* scanSegments(
     if (segment.base >= end) return
     const start = Math.max(from - segment.base, HEADER_BYTES)
     // One byte more: it tells whether a line begins at `start`. What stands behind the next one's base was never written.
-    const bytes = readFrom(segment.file, start - 1, next && next.base - segment.base)
+    const bytes = namingPath(segment, () => readFrom(segment.file, start - 1, next && next.base - segment.base))
     const base = segment.base + start - 1
     // Behind the header a line begins, whether or not the header can be read.
     const whole = start === HEADER_BYTES
@@ -327,6 +328,15 @@ export function* scanSegments(
         onDamage(damageAt(segment, 'corrupt', position - segment.base, damaged))
       }
     }
+  }
+}
+
+/** What the disk throws says which segment it was, by its present name. */
+function namingPath<T>({ path }: Segment, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    throw storageError(error, path)
   }
 }
 

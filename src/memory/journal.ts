@@ -52,6 +52,7 @@ class MemoryJournal implements Journal {
   }
 
   read(position: Position): TransitionRecord {
+    if (this.#closed) throw closed('journal')
     const line = position < this.#end ? this.#lines[position] : undefined
     if (line === undefined) throw new HoldfastError('JOURNAL_CORRUPT', `the journal has no record at ${position}`)
     return JSON.parse(line) as TransitionRecord

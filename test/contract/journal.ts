@@ -301,6 +301,8 @@ export function journalContract(name: string, open: (limits?: JournalLimits) => 
       await journal.close()
       expect(appender.heard.map(({ kind, n }) => `${kind} ${n}`)).toEqual(['durable 0', 'durable 1', 'durable 2'])
       expect(codeOf(() => appender.append(recordOf(3)))).toBe('RUNTIME_CLOSED')
+      expect(codeOf(() => journal.read(appender.positions[0] as Position))).toBe('RUNTIME_CLOSED')
+      expect(codeOf(() => [...journal.scan(0)])).toBe('RUNTIME_CLOSED')
       await nextTurn()
       expect(appender.heard).toHaveLength(3)
     })

@@ -682,7 +682,7 @@ describe('a disk that fails', () => {
         const [failed] = appender.heard.slice(2) as Extract<Heard, { kind: 'failed' }>[]
         expect(appender.heard.slice(2).map(({ kind, n }) => `${kind} ${n}`)).toEqual(['failed 2', 'failed 3'])
         expect(failed?.code).toBe('OUTCOME_UNKNOWN')
-        expect(failed?.error.cause).toMatchObject({ code: expected })
+        expect(failed?.error.cause).toMatchObject({ code: expected, details: { file: FIRST } })
 
         const from = disk.callCount
         expect(codeOf(() => appender.append(recordOf(4)))).toBe('JOURNAL_FAILED')
@@ -809,6 +809,19 @@ describe('a disk that fails', () => {
       expect(disk.openFiles, `call ${index}: ${op}`).toEqual([])
       for (const left of [disk, disk.crash()]) expect((await look(left, SMALL)).records).toEqual(expected)
     }
+  })
+
+  test('a read that fails says so, and names the file as it is called now', async () => {
+    const disk = createCrashDisk()
+    const { journal } = open(disk)
+    const { positions } = await new Appender(journal).batch(...records(2))
+    disk.onCall = failing('read', 'EIO')
+    for (const read of [() => journal.read(positions[0] as Position), () => [...journal.scan(0)]]) {
+      expect(read).toThrow(expect.objectContaining({ code: 'DISK_FAILED', details: { file: FIRST } }))
+      expect(read).toThrow(/^journal\/00000001\.jsonl: the disk failed/)
+    }
+    disk.onCall = undefined
+    await journal.close()
   })
 
   test('an opening that fails says whether the disk is full or has failed', () => {
