@@ -1,5 +1,5 @@
 // What the registry knows, as atoms of @xstate/store for whoever watches. Outside they can be read and subscribed to, and
-// nothing else. An atom of a session is made when it is asked for, and kept while the session exists or somebody listens.
+// nothing else. An atom of a session is made when it is asked for, and kept while somebody follows it.
 // Atoms move in the middle of a batch that has become durable: what a listener throws is reported and harms nobody.
 
 import { type Atom, createAtom, type ReadonlyAtom } from '@xstate/store'
@@ -28,6 +28,11 @@ export class Watched<T> {
     return this.#atom.get()
   }
 
+  /** Whether anybody subscribes to it, or has computed an atom from it. The type of an atom does not tell its followers. */
+  get followed(): boolean {
+    return (this.#atom as { subs?: unknown }).subs !== undefined
+  }
+
   set(value: T): void {
     try {
       this.#atom.set(value)
@@ -51,7 +56,8 @@ export class Watched<T> {
 export class WatchedById<T extends object> {
   readonly #current: (id: string) => T | undefined
   readonly #onError: (error: unknown) => void
-  readonly #kept: Map<string, { readonly watched: Watched<T | undefined>; listeners: number }> = new Map()
+  readonly #kept: Map<string, Watched<T | undefined>> = new Map()
+  #moves = 0
 
   constructor(current: (id: string) => T | undefined, onError: (error: unknown) => void) {
     this.#current = current
@@ -64,45 +70,47 @@ export class WatchedById<T extends object> {
   }
 
   atom(id: string): ReadonlyAtom<T | undefined> {
-    return doorTo(
-      () => (this.#kept.has(id) || this.#current(id) ? this.#keep(id).watched.get() : undefined),
-      (next) => this.#listen(id, next),
-    )
+    // What only looks is kept by whoever holds this atom: the same value until something moves.
+    let unfollowed: Watched<T | undefined> | undefined
+    let since = 0
+    const get = (): T | undefined => {
+      const kept = this.#kept.get(id)
+      if (kept) return kept.get()
+      if (!unfollowed || since !== this.#moves) unfollowed = this.#make(id)
+      since = this.#moves
+      const value = unfollowed.get()
+      // Whoever computes an atom from this one follows it by that.
+      if (unfollowed.followed) this.#kept.set(id, unfollowed)
+      return value
+    }
+    return doorTo(get, (next) => this.#listen(id, next))
   }
 
   /** What has this id has changed, come or gone. */
   moved(id: string): void {
+    this.#moves++
     if (this.#kept.size === 0) return
-    this.#kept.get(id)?.watched.set(this.#current(id))
+    this.#kept.get(id)?.set(this.#current(id))
     this.#forget(id)
   }
 
-  #keep(id: string): { readonly watched: Watched<T | undefined>; listeners: number } {
-    let kept = this.#kept.get(id)
-    if (!kept) {
-      kept = { watched: new Watched<T | undefined>(this.#current(id), this.#onError), listeners: 0 }
-      this.#kept.set(id, kept)
-    }
-    return kept
+  #make(id: string): Watched<T | undefined> {
+    return new Watched<T | undefined>(this.#current(id), this.#onError)
   }
 
   #listen(id: string, next: Next<T | undefined>): Subscription {
-    const kept = this.#keep(id)
-    const subscription = kept.watched.listen(next)
-    kept.listeners++
-    let over = false
+    const watched = this.#kept.get(id) ?? this.#make(id)
+    this.#kept.set(id, watched)
+    const subscription = watched.listen(next)
     const unsubscribe = (): void => {
-      if (over) return
-      over = true
       subscription.unsubscribe()
-      kept.listeners--
       this.#forget(id)
     }
     return { unsubscribe }
   }
 
   #forget(id: string): void {
-    if (this.#kept.get(id)?.listeners === 0 && !this.#current(id)) this.#kept.delete(id)
+    if (this.#kept.get(id)?.followed === false) this.#kept.delete(id)
   }
 }
 

@@ -340,6 +340,27 @@ test('an atom of an unknown id is kept only while somebody listens, and then hea
   expect([atom.get(), registry.watchedCount, heard.length]).toEqual([undefined, 0, 5])
 })
 
+test('looking at a session through its atom leaves nothing behind, nor does whoever has stopped following it', () => {
+  const registry = new Registry()
+  for (let index = 0; index < 100; index++) {
+    registry.follow(first(`s${index}`), index)
+    expect(registry.atom(`s${index}`).get()?.seq).toBe(1)
+  }
+  expect(registry.watchedCount).toBe(0)
+  const atom = registry.atom('s7')
+  const computed = createAtom(() => atom.get()?.seq)
+  const following = [atom.subscribe(() => {}), computed.subscribe(() => {})]
+  expect(registry.watchedCount).toBe(1)
+  following[0]?.unsubscribe()
+  expect([computed.get(), registry.watchedCount]).toEqual([1, 1])
+  registry.follow(next('s7', 2, 7), 100)
+  expect([computed.get(), registry.watchedCount]).toEqual([2, 1])
+  following[1]?.unsubscribe()
+  registry.follow(next('s7', 3, 100), 101)
+  expect([atom.get()?.seq, registry.watchedCount]).toEqual([3, 0])
+  expect(computed.get()).toBe(3)
+})
+
 test('an atom that was asked for before its session is there shows it all the same', () => {
   const registry = new Registry()
   const atom = registry.atom('a')
