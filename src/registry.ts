@@ -44,7 +44,17 @@ export interface SessionStats {
   readonly stopped: number
 }
 
-type Entry = { -readonly [K in keyof IndexEntry]: IndexEntry[K] } & { deleted?: boolean }
+/** What is known of one session; what it still has to do is told by `entries` and `withWork`. */
+export type Known = Omit<IndexEntry, 'work'>
+
+type Entry = { -readonly [K in keyof Known]: Known[K] } & { todo: Todo | undefined; deleted?: boolean }
+
+/** `Work`, changed in place: a transition costs what it changes, however many timers wait. */
+interface Todo {
+  readonly steps: Set<string>
+  readonly timers: Map<string, string>
+  messages: number
+}
 
 const LARGEST_PAGE = 1000
 /** How many candidates an ambiguous id is told with. */
@@ -73,7 +83,7 @@ export class Registry {
 
   /** Takes over what the index holds. */
   load(entries: Iterable<IndexEntry>): void {
-    for (const entry of entries) this.#add({ ...entry })
+    for (const { work, ...known } of entries) this.#add({ ...known, todo: work && todoOf(work) })
   }
 
   /**
@@ -98,17 +108,17 @@ export class Registry {
     entry.value = record.value
     if (record.status) this.#setStatus(entry, record.status)
     if (record.attributes) this.#setAttributes(entry, record.attributes)
-    if (changesWork(record)) entry.work = workAfter(entry.work, record)
+    if (changesWork(record)) entry.todo = todoAfter(entry.todo, record)
     this.#watched.moved(entry.id)
     if (!follows) throw gap(record, expected)
   }
 
-  get(id: string): IndexEntry | undefined {
+  get(id: string): Known | undefined {
     return this.#entries.get(id)
   }
 
   /** The session that was created with this idempotency key. */
-  byKey(kind: string, key: string): IndexEntry | undefined {
+  byKey(kind: string, key: string): Known | undefined {
     return this.#keys.get(keyOf(kind, key))
   }
 
@@ -123,7 +133,7 @@ export class Registry {
   }
 
   /** The one session whose id begins with a prefix, if there is any. Throws AMBIGUOUS_ID, which names the first few. */
-  find(prefix: string): IndexEntry | undefined {
+  find(prefix: string): Known | undefined {
     const ids = this.byPrefix(prefix, NAMED_IDS + 1)
     if (ids.length < 2) return this.#entries.get(ids[0] ?? prefix)
     throw ambiguousId(prefix, ids.slice(0, NAMED_IDS), ids.length > NAMED_IDS)
@@ -172,12 +182,12 @@ export class Registry {
 
   /** Everything as it is now, in the shape of the index file: copies, since entries move on. */
   *entries(): Generator<IndexEntry> {
-    for (const entry of this.#ordered) if (!entry.deleted) yield { ...entry }
+    for (const entry of this.#ordered) if (!entry.deleted) yield stored(entry)
   }
 
   /** Sessions that have something to do by themselves. */
   *withWork(): Generator<{ readonly id: string; readonly work: Work }> {
-    for (const { id, work } of this.#entries.values()) if (work) yield { id, work }
+    for (const { id, todo } of this.#entries.values()) if (todo) yield { id, work: workOf(todo) }
   }
 
   /** The smallest group that the filter names, narrowed by the others. */
@@ -266,13 +276,11 @@ function entryOf(record: TransitionRecord, position: Position): Entry {
   const { session: id, seq, at, value, kind = '', version = 1, attributes = {}, created } = record
   const status = record.status ?? 'active'
   const times = { createdAt: at, updatedAt: at }
-  const entry: Entry = { id, kind, version, seq, birth: position, position, ...times, status, value, attributes }
+  const todo = changesWork(record) ? todoAfter(undefined, record) : undefined
+  const entry: Entry = { id, kind, version, seq, birth: position, position, ...times, status, value, attributes, todo }
   if (created) entry.created = created satisfies CreationKey
-  if (changesWork(record)) entry.work = workAfter(undefined, record)
   return entry
 }
-
-const NO_WORK: Work = { steps: [], timers: {}, messages: 0 }
 
 const changesWork = (record: TransitionRecord): boolean =>
   record.started !== undefined ||
@@ -284,17 +292,36 @@ const changesWork = (record: TransitionRecord): boolean =>
   record.taken !== undefined ||
   record.status !== undefined
 
-function workAfter(work: Work = NO_WORK, record: TransitionRecord): Work | undefined {
+function todoAfter(todo: Todo = todoOf(NO_WORK), record: TransitionRecord): Todo | undefined {
   if (record.status) return undefined
-  const { started = [], stopped = [], finished, timers: set = [], cleared = [], messages = [], taken } = record
-  const ended = finished === undefined ? stopped : [...stopped, finished]
-  const steps = [...work.steps.filter((id) => !ended.includes(id)), ...started.map((child) => child.id)]
-  const timers: Record<string, string> = { ...work.timers }
-  for (const key of cleared) delete timers[key]
-  for (const { key, at } of set) timers[key] = at
-  const waiting = work.messages + messages.length - (taken ? 1 : 0)
-  const idle = steps.length === 0 && waiting === 0 && Object.keys(timers).length === 0
-  return idle ? undefined : { steps, timers, messages: waiting }
+  const { started = [], stopped = [], finished, timers = [], cleared = [], messages = [], taken } = record
+  for (const id of stopped) todo.steps.delete(id)
+  if (finished !== undefined) todo.steps.delete(finished)
+  for (const { id } of started) todo.steps.add(id)
+  for (const key of cleared) todo.timers.delete(key)
+  for (const { key, at } of timers) todo.timers.set(key, at)
+  todo.messages += messages.length - (taken ? 1 : 0)
+  const idle = todo.steps.size === 0 && todo.timers.size === 0 && todo.messages === 0
+  return idle ? undefined : todo
+}
+
+const NO_WORK: Work = { steps: [], timers: {}, messages: 0 }
+
+const todoOf = ({ steps, timers, messages }: Work): Todo => ({
+  steps: new Set(steps),
+  timers: new Map(Object.entries(timers)),
+  messages,
+})
+
+const workOf = ({ steps, timers, messages }: Todo): Work => ({
+  steps: [...steps],
+  timers: Object.fromEntries(timers),
+  messages,
+})
+
+/** A copy in the shape of the index file. */
+function stored({ todo, deleted: _, ...known }: Entry): IndexEntry {
+  return todo ? { ...known, work: workOf(todo) } : known
 }
 
 const shown = (entry: Entry): SessionEntry => {

@@ -91,8 +91,12 @@ export function childrenAfter(children: SessionState['children'], record: Transi
 export function timersAfter(timers: readonly Timer[], record: TransitionRecord): readonly Timer[] {
   if (record.status) return []
   if (!record.timers && !record.cleared) return timers
-  const kept = record.cleared ? timers.filter((timer) => !record.cleared?.includes(timer.key)) : timers
-  return record.timers ? [...kept, ...record.timers] : kept
+  let kept = timers
+  for (const key of record.cleared ?? []) {
+    const index = kept.findIndex((timer) => timer.key === key)
+    if (index >= 0) kept = kept.toSpliced(index, 1)
+  }
+  return record.timers ? kept.concat(record.timers) : kept
 }
 
 /** The waiting messages after a record. Once the session has ended there are none. */

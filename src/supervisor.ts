@@ -72,7 +72,10 @@ export class Supervisor {
   start(): void {
     const now = this.#host.session.clock.now()
     for (const { id, work } of [...this.#host.registry.withWork()]) {
-      const due = Math.min(...Object.values(work.timers).map((at) => Date.parse(at)))
+      const due = Object.values(work.timers).reduce(
+        (next, at) => Math.min(next, Date.parse(at)),
+        Number.POSITIVE_INFINITY,
+      )
       if (work.steps.length > 0 || work.messages > 0 || due <= now) this.#wake(id)
       else this.#sleepUntil(id, due)
     }

@@ -53,7 +53,7 @@ class Story {
     const nothing = { children: {}, timers: [], messages: [] }
     const record: Writable<TransitionRecord> = {
       ...this.#bare({ id, seq: 0, position: NOWHERE, value: 'idle' }),
-      ...workOf(nothing, choices),
+      ...workOf(nothing, choices, 1),
       kind,
       version: 1 + (at(choices, 3) % 2),
     }
@@ -71,7 +71,10 @@ class Story {
   #advance(session: Naive, choices: readonly number[]): void {
     const { entry } = session
     const value = `s${at(choices, 0) % 3}`
-    const record: Writable<TransitionRecord> = { ...this.#bare({ ...entry, value }), ...workOf(session, choices) }
+    const record: Writable<TransitionRecord> = {
+      ...this.#bare({ ...entry, value }),
+      ...workOf(session, choices, entry.seq + 1),
+    }
     if (at(choices, 1) % 3 === 0) record.attributes = attributesOf(at(choices, 2))
     if (at(choices, 3) % 8 === 0) record.status = statuses[1 + (at(choices, 4) % 3)] as SessionStatus
     this.#place(record)
@@ -119,6 +122,7 @@ function attributesOf(choice: number): Attributes {
 function workOf(
   { children, timers, messages }: Pick<Naive, 'children' | 'timers' | 'messages'>,
   choices: readonly number[],
+  seq: number,
 ): Partial<Writable<TransitionRecord>> {
   const active = Object.keys(children).filter((id) => children[id]?.status === 'active')
   const work: Partial<Writable<TransitionRecord>> = {}
@@ -129,7 +133,7 @@ function workOf(
   if (b % 4 === 1) work.stopped = active
   else if (work.started && active.includes(work.started[0]?.id as string))
     work.stopped = [work.started[0]?.id as string]
-  if (b % 3 === 2) work.timers = [{ key: `t${b}.${choices.length}`, id: 't', at: 'later', event: { type: 't' } }]
+  if (b % 3 === 2) work.timers = [{ key: `t${seq}`, id: 't', at: 'later', event: { type: 't' } }]
   if (c % 3 === 2 && timers[0]) work.cleared = [timers[0].key]
   if (c % 4 === 3) work.messages = [{ type: 'm' }, { type: 'n' }]
   if (d % 2 === 1 && messages.length > 0) work.taken = true
