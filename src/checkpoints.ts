@@ -1,5 +1,6 @@
 // When snapshots and the index are written: in the background, once their size pays, and when the runtime closes.
-// Neither is needed for correctness, so a failure is reported and tried again later; it never reaches a session.
+// Neither is needed for correctness, so a failure is reported and tried again later, at the latest when the runtime
+// closes; it never reaches a session.
 
 import type { Journal } from './journal.js'
 import type { Position } from './record.js'
@@ -11,7 +12,7 @@ import type { Snapshots } from './snapshots.js'
 const SNAPSHOT_BYTES = 256 * 1024
 /** The same on closing, when nothing waits for it. Smaller sessions need no file of their own. */
 const SNAPSHOT_BYTES_ON_CLOSE = 2 * 1024
-/** Journal bytes worth a new index, which shortens what an opening after a crash must scan. */
+/** Journal bytes worth a new index, which shortens what an opening after a crash must scan; more if the index is larger. */
 const INDEX_BYTES = 8 * 1024 * 1024
 const CONCURRENT_WRITES = 4
 
@@ -24,7 +25,12 @@ export class Checkpoints {
   readonly #writing: Set<Promise<void>> = new Set()
   /** Size of a session's last snapshot, where it is larger than the least that pays. */
   readonly #sizes: WeakMap<LiveSession, number> = new WeakMap()
+  /** Whose last snapshot could not be written. */
+  readonly #failed: WeakSet<LiveSession> = new WeakSet()
+  /** Up to where the index is written, and where it was tried last. */
   #indexed: Position
+  #tried: Position
+  #indexSize = 0
   #indexing: Promise<void> | undefined
   #indexKept = false
 
@@ -34,6 +40,7 @@ export class Checkpoints {
     this.#registry = registry
     this.#onError = onError
     this.#indexed = journal.end
+    this.#tried = journal.end
   }
 
   /** Called after each durable transition of a session: constant time. */
@@ -47,7 +54,8 @@ export class Checkpoints {
 
   /** Called once the events of a turn are delivered: only then do registry and journal agree. */
   considerIndex(): void {
-    if (this.#indexing || this.#journal.end - this.#indexed < INDEX_BYTES) return
+    // As with snapshots: as much journal as the last index was large pays for the next.
+    if (this.#indexing || this.#journal.end - this.#tried < Math.max(INDEX_BYTES, this.#indexSize)) return
     this.#indexing = this.#writeIndex().finally(() => {
       this.#indexing = undefined
     })
@@ -55,7 +63,9 @@ export class Checkpoints {
 
   /** Writes what has changed of these sessions, and the index. */
   async close(sessions: Iterable<LiveSession>): Promise<void> {
-    for (const session of sessions) if (session.bytesSinceSnapshot >= SNAPSHOT_BYTES_ON_CLOSE) this.#queue.add(session)
+    for (const session of sessions) {
+      if (session.bytesSinceSnapshot >= SNAPSHOT_BYTES_ON_CLOSE || this.#failed.has(session)) this.#queue.add(session)
+    }
     this.#next()
     while (this.#writing.size > 0) await Promise.all(this.#writing)
     await this.#indexing
@@ -77,8 +87,10 @@ export class Checkpoints {
   async #write(session: LiveSession): Promise<void> {
     try {
       this.#sizes.set(session, await this.#snapshots.write(session.state()))
+      this.#failed.delete(session)
       if (!this.#registry.get(session.id)) this.#snapshots.remove(session.id)
     } catch (error) {
+      this.#failed.add(session)
       this.#onError(error)
     }
   }
@@ -90,9 +102,11 @@ export class Checkpoints {
 
   async #writeIndex(): Promise<void> {
     if (this.#indexKept) return
-    this.#indexed = this.#journal.end
+    const through = this.#journal.end
+    this.#tried = through
     try {
-      await this.#snapshots.writeIndex({ through: this.#indexed, entries: [...this.#registry.entries()] })
+      this.#indexSize = await this.#snapshots.writeIndex({ through, entries: this.#registry.entries() })
+      this.#indexed = through
     } catch (error) {
       this.#onError(error)
     }

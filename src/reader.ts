@@ -124,7 +124,8 @@ function look({ snapshots, openJournal }: ReaderPorts): View {
   const journal = openJournal((found) => noteOnce(damage, found))
   const registry = new Registry()
   const unreadable = new Map<string, HoldfastError>()
-  const usable = index && index.through <= journal.end ? index : undefined
+  const reached = index && index.through <= journal.end && index.entries.every(({ position }) => position < journal.end)
+  const usable = reached ? index : undefined
   registry.load(usable?.entries ?? [])
   for (const { position, record } of journal.scan(usable?.through ?? 0)) {
     try {

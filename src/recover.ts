@@ -53,8 +53,8 @@ function loadIndex({ journal, snapshots, registry }: Recovery): IndexFound {
   const index = snapshots.readIndex()
   if (!index) return { from: 0, known: 0, lost: [] }
   const { through, entries } = index
-  if (through > journal.end)
-    return { from: 0, known: 0, lost: entries.filter(({ position }) => position >= journal.end) }
+  const lost = entries.filter(({ position }) => position >= journal.end)
+  if (through > journal.end || lost.length > 0) return { from: 0, known: 0, lost }
   registry.load(entries)
   return { from: through, known: through, lost: [] }
 }

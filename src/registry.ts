@@ -180,9 +180,12 @@ export class Registry {
     return this.#watched.size
   }
 
-  /** Everything as it is now, in the shape of the index file: copies, since entries move on. */
-  *entries(): Generator<IndexEntry> {
-    for (const entry of this.#ordered) if (!entry.deleted) yield stored(entry)
+  /**
+   * The sessions that are there at the call, in the shape of the index file. Each is copied when it is taken, and may have
+   * moved on or been deleted since the call: `follow` passes over the records that it knows, and makes up for the others.
+   */
+  entries(): Generator<IndexEntry> {
+    return copies([...this.#entries.values()])
   }
 
   /** Sessions that have something to do by themselves. */
@@ -318,6 +321,10 @@ const workOf = ({ steps, timers, messages }: Todo): Work => ({
   timers: Object.fromEntries(timers),
   messages,
 })
+
+function* copies(entries: readonly Entry[]): Generator<IndexEntry> {
+  for (const entry of entries) yield stored(entry)
+}
 
 /** A copy in the shape of the index file. */
 function stored({ todo, deleted: _, ...known }: Entry): IndexEntry {

@@ -102,8 +102,16 @@ export interface Work {
   readonly messages: number
 }
 
-/** The index as stored: complete up to `through`; what the journal holds beyond it is folded in on open. */
-export interface IndexFile {
+/**
+ * The index as it is written: the sessions that were there at `through`, each as of then or later. What the journal holds
+ * beyond `through` is folded in on open; of a session that is further already, its records are passed over.
+ */
+export interface Index {
   readonly through: Position
+  readonly entries: Iterable<IndexEntry>
+}
+
+/** The index as it is read. */
+export interface IndexFile extends Index {
   readonly entries: readonly IndexEntry[]
 }

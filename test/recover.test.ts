@@ -12,6 +12,7 @@ import { createFileSnapshots } from '../src/files/snapshots.js'
 import { createInlinePool } from '../src/inline/pool.js'
 import { createMemoryDisk } from '../src/memory/disk.js'
 import { createRuntime } from '../src/runtime.js'
+import type { IndexFile } from '../src/state.js'
 import { systemChance } from '../src/system/chance.js'
 import { systemClock } from '../src/system/clock.js'
 
@@ -205,4 +206,17 @@ describe('damage that is older than a session', () => {
     expect(reader.unreadable.map(({ id }) => id)).toEqual(['left'])
     reader.close()
   })
+})
+
+test('a session that the index knows further than the journal goes is parked, though the rest of the index is not', async () => {
+  await threeSegments()
+  const snapshots = createFileSnapshots(disk, () => {})
+  const { through, entries } = snapshots.readIndex() as IndexFile
+  const further = entries.map((entry) =>
+    entry.id === 'late' ? { ...entry, seq: entry.seq + 1, position: through + 100 } : entry,
+  )
+  await snapshots.writeIndex({ through, entries: further })
+  await using runtime = await open()
+  expect(runtime.health().parked.map(({ id }) => id)).toEqual(['late'])
+  for (const id of ['early', 'across', 'around']) await add(runtime, id)
 })

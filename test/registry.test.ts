@@ -266,6 +266,30 @@ test('an index, stored and loaded at any point, and the records since give the s
   )
 })
 
+test('an index whose entries are taken while sessions move on, end and come back is made complete by the records since', () => {
+  fc.assert(
+    fc.property(histories(), fc.nat(), fc.integer({ min: 1, max: 5 }), (choices, seed, each) => {
+      const story = tell(choices)
+      const cut = seed % (story.placed.length + 1)
+      const registry = registryOf(story.placed.slice(0, cut))
+      const taking = registry.entries()
+      const taken: IndexEntry[] = []
+      for (const [index, placed] of story.placed.slice(cut).entries()) {
+        registryOf([placed], registry)
+        if (index % each > 0) continue
+        const { value } = taking.next()
+        if (value) taken.push(value)
+      }
+      taken.push(...taking)
+      const loaded = new Registry()
+      loaded.load(JSON.parse(JSON.stringify(taken)) as IndexEntry[])
+      registryOf(story.placed.slice(cut), loaded)
+      expectSame(loaded, story)
+    }),
+    { numRuns: 100 },
+  )
+})
+
 test('records that the index knew already change nothing', () => {
   fc.assert(
     fc.property(histories(), fc.nat(), (choices, seed) => {

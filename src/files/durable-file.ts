@@ -39,15 +39,15 @@ export class DurableFiles {
   /** The adapter of one file for lowdb's `Low`. */
   file<T>(path: string, format: FileFormat<T>): Adapter<T> {
     return {
-      read: async () => this.#read(path, format),
+      read: async () => this.#read(path, format.decode),
       write: (data) => this.#inTurn(path, format.encode(data)),
     }
   }
 
   /** What is in a file, for lowdb's `LowSync`. It only reads: a sync that blocks has no place beside writes that wait. */
-  reader<T>(path: string, format: FileFormat<T>): SyncAdapter<T> {
+  reader<T>(path: string, decode: FileFormat<T>['decode']): SyncAdapter<T> {
     return {
-      read: () => this.#read(path, format),
+      read: () => this.#read(path, decode),
       write: () => {
         throw new HoldfastError('READ_ONLY', `${path} is open for reading; write it through its own adapter`)
       },
@@ -75,9 +75,9 @@ export class DurableFiles {
     return kept
   }
 
-  #read<T>(path: string, format: FileFormat<T>): T | null {
+  #read<T>(path: string, decode: FileFormat<T>['decode']): T | null {
     const bytes = translating(path, () => readAll(this.#disk, path))
-    return bytes ? format.decode(bytes, path) : null
+    return bytes ? decode(bytes, path) : null
   }
 
   #inTurn(path: string, content: FileContent): Promise<void> {

@@ -9,8 +9,7 @@
 
 import { crc32 } from 'node:zlib'
 import { type DiskFile, writeAll } from '../disk.js'
-import type { IndexEntry, IndexFile } from '../state.js'
-import type { FileFormat } from './durable-file.js'
+import type { Index, IndexEntry, IndexFile } from '../state.js'
 import { corrupt, FORMAT, hex, requireFormat } from './format.js'
 
 const HEADER_BYTES = 128
@@ -25,25 +24,30 @@ interface IndexHeader {
   readonly checksum: string
 }
 
-export const indexFormat: FileFormat<IndexFile> = { encode: encodeIndex, decode: decodeIndex }
-
-/** The list is taken as it is now; its entries are values that never change. */
-function encodeIndex({ through, entries }: IndexFile): (file: DiskFile) => Promise<void> {
-  const taken = entries.slice()
-  return (file) => writeLines(file, through, taken)
-}
-
-async function writeLines(file: DiskFile, through: number, entries: readonly IndexEntry[]): Promise<void> {
+/** Writes an index; its entries are taken as they are written. Gives its size in bytes. */
+export async function encodeIndex(file: DiskFile, { through, entries }: Index): Promise<number> {
   let position = HEADER_BYTES
   let checksum = 0
-  for (let start = 0; start < entries.length; start += CHUNK_LINES) {
-    const lines = entries.slice(start, start + CHUNK_LINES).map((entry) => `${JSON.stringify(entry)}\n`)
+  let count = 0
+  for (const lines of linesOf(entries)) {
     const bytes = Buffer.from(lines.join(''))
     checksum = crc32(bytes, checksum)
+    count += lines.length
     await writeAll(file, bytes, position)
     position += bytes.length
   }
-  await writeAll(file, encodeHeader(through, entries.length, checksum), 0)
+  await writeAll(file, encodeHeader(through, count, checksum), 0)
+  return position
+}
+
+function* linesOf(entries: Iterable<IndexEntry>): Generator<string[]> {
+  let lines: string[] = []
+  for (const entry of entries) {
+    if (lines.push(`${JSON.stringify(entry)}\n`) < CHUNK_LINES) continue
+    yield lines
+    lines = []
+  }
+  if (lines.length > 0) yield lines
 }
 
 function encodeHeader(through: number, count: number, lines: number): Uint8Array {
@@ -51,7 +55,8 @@ function encodeHeader(through: number, count: number, lines: number): Uint8Array
   return Buffer.from(`${JSON.stringify(header).padEnd(HEADER_BYTES - 1)}\n`)
 }
 
-function decodeIndex(bytes: Uint8Array, path: string): IndexFile {
+/** Throws SNAPSHOT_CORRUPT, or FORMAT_NEWER. */
+export function decodeIndex(bytes: Uint8Array, path: string): IndexFile {
   const { holdfast, through = Number.NaN, count = 0, checksum } = readHeader(bytes, path)
   const lines = bytes.subarray(HEADER_BYTES)
   const sum = crc32(lines)

@@ -10,14 +10,14 @@
 
 import { crc32 } from 'node:zlib'
 import { Low, LowSync } from 'lowdb'
-import type { Disk } from '../disk.js'
+import type { Disk, DiskFile } from '../disk.js'
 import { HoldfastError, isHoldfastError } from '../errors.js'
 import { isId } from '../id.js'
 import type { Snapshots } from '../snapshots.js'
-import type { IndexFile, SessionState } from '../state.js'
+import type { Index, IndexFile, SessionState } from '../state.js'
 import { DurableFiles, type FileFormat } from './durable-file.js'
 import { corrupt, FORMAT, hex, requireFormat } from './format.js'
-import { indexFormat } from './index-file.js'
+import { decodeIndex, encodeIndex } from './index-file.js'
 
 /** A file that could not be read. `kept` is where it is now; absent when it could not be moved. */
 export interface SnapshotDamage {
@@ -44,29 +44,35 @@ class FileSnapshots implements Snapshots {
 
   async write(state: SessionState): Promise<number> {
     const bytes = encodeState(state)
-    const file = this.#files.file(pathOf(state.id), { ...sessionFormat(state.id), encode: () => bytes })
-    await new Low(file, state).write()
+    const { id } = state
+    const decode = (stored: Uint8Array, path: string): SessionState => decodeState(stored, path, id)
+    await new Low(this.#files.file(pathOf(id), { encode: () => bytes, decode }), state).write()
     return bytes.length
   }
 
   read(id: string): SessionState | undefined {
-    return this.#read(pathOf(id), sessionFormat(id))
+    return this.#read(pathOf(id), (bytes, path) => decodeState(bytes, path, id))
   }
 
   remove(id: string): void {
     this.#files.remove(pathOf(id))
   }
 
-  async writeIndex(index: IndexFile): Promise<void> {
-    await new Low(this.#files.file(INDEX, indexFormat), index).write()
+  async writeIndex(index: Index): Promise<number> {
+    let bytes = 0
+    const write = async (file: DiskFile): Promise<void> => {
+      bytes = await encodeIndex(file, index)
+    }
+    await new Low(this.#files.file<Index>(INDEX, { encode: () => write, decode: decodeIndex }), index).write()
+    return bytes
   }
 
   readIndex(): IndexFile | undefined {
-    return this.#read(INDEX, indexFormat)
+    return this.#read(INDEX, decodeIndex)
   }
 
-  #read<T>(path: string, format: FileFormat<T>): T | undefined {
-    const file = new LowSync<T | null>(this.#files.reader<T | null>(path, format as FileFormat<T | null>), null)
+  #read<T>(path: string, decode: FileFormat<T>['decode']): T | undefined {
+    const file = new LowSync<T | null>(this.#files.reader<T | null>(path, decode), null)
     try {
       file.read()
       return file.data ?? undefined
@@ -85,13 +91,6 @@ function pathOf(id: string): string {
     throw new HoldfastError('INVALID_ID', `${JSON.stringify(id)} is not a session id`)
   }
   return `sessions/${hex(crc32(id)).slice(-2)}/${id}.json`
-}
-
-function sessionFormat(id: string): FileFormat<SessionState> {
-  return {
-    encode: encodeState,
-    decode: (bytes, path) => decodeState(bytes, path, id),
-  }
 }
 
 /** One line for each part of the state: readable, and the text that is checked need not be made twice. */

@@ -17,8 +17,9 @@ export function createMemorySnapshots(): Snapshots {
     remove: (id) => {
       states.delete(id)
     },
-    writeIndex: async (written) => {
-      index = JSON.stringify(written)
+    writeIndex: async ({ through, entries }) => {
+      index = JSON.stringify({ through, entries: [...entries] } satisfies IndexFile)
+      return index.length
     },
     readIndex: () => parsed<IndexFile>(index),
   }

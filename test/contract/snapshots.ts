@@ -157,12 +157,20 @@ export function snapshotsContract(name: string, open: () => SnapshotsUnderTest):
       expect(snapshots.readIndex()).toEqual({ through: 2 ** 52, entries })
     })
 
-    test('an index is the list as it was at the call', async () => {
-      const entries = [entryOf('a', 1)]
-      const writing = snapshots.writeIndex({ through: 1, entries })
-      entries.push(entryOf('b', 2))
-      await writing
-      expect(snapshots.readIndex()?.entries.map(({ id }) => id)).toEqual(['a'])
+    test('each entry of an index is taken once, in order; the size of both kinds of files is told', async () => {
+      const entries = Array.from({ length: 3000 }, (_, seq) => entryOf(`s${seq}`, seq))
+      let taken = 0
+      function* one(): Generator<IndexEntry> {
+        for (const entry of entries) {
+          taken++
+          yield entry
+        }
+      }
+      const bytes = await snapshots.writeIndex({ through: 1, entries: one() })
+      expect(taken).toBe(entries.length)
+      expect(snapshots.readIndex()).toEqual({ through: 1, entries })
+      expect(bytes).toBeGreaterThan(await snapshots.writeIndex({ through: 1, entries: [entryOf('a', 1)] }))
+      expect(await snapshots.write(stateOf('a', 1))).toBeGreaterThan(100)
     })
   })
 }

@@ -24,7 +24,7 @@ test('lowdb reads, updates and writes through them', async () => {
 
 test('a reader cannot write', () => {
   const files = new DurableFiles(createMemoryDisk())
-  const db = new LowSync(files.reader('db.json', json), { count: 1 })
+  const db = new LowSync(files.reader('db.json', json.decode), { count: 1 })
   db.read()
   expect(db.data).toEqual({ count: 1 })
   expect(() => db.write()).toThrow(expect.objectContaining({ code: 'READ_ONLY' }))
