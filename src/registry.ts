@@ -4,6 +4,7 @@
 // that nobody watches costs one compact entry.
 
 import { HoldfastError } from './errors.js'
+import { Group } from './group.js'
 import { NOWHERE, type Position, type TransitionRecord } from './record.js'
 import { ambiguousId } from './refusals.js'
 import type { Attributes, CreationKey, IndexEntry, SessionStatus, StateValue, Work } from './state.js'
@@ -47,7 +48,7 @@ export interface SessionStats {
 /** What is known of one session; what it still has to do is told by `entries` and `withWork`. */
 export type Known = Omit<IndexEntry, 'work'>
 
-type Entry = { -readonly [K in keyof Known]: Known[K] } & { todo: Todo | undefined; deleted?: boolean }
+type Entry = { -readonly [K in keyof Known]: Known[K] } & { todo: Todo | undefined }
 
 /** `Work`, changed in place: a transition costs what it changes, however many timers wait. */
 interface Todo {
@@ -62,11 +63,9 @@ const NAMED_IDS = 5
 
 export class Registry {
   readonly #entries: Map<string, Entry> = new Map()
-  /** By order of creation; deleted ones stay, marked, until they are many. */
-  #ordered: Entry[] = []
-  #deleted = 0
+  readonly #all: Group<Entry> = new Group()
   /** `name=JSON value` -> sessions, for kind, status and every indexed attribute. */
-  readonly #groups: Map<string, Set<Entry>> = new Map()
+  readonly #groups: Map<string, Group<Entry>> = new Map()
   readonly #keys: Map<string, Entry> = new Map()
   readonly #watched: WatchedById<SessionEntry>
   readonly #stats: Watched<SessionStats>
@@ -197,32 +196,13 @@ export class Registry {
   *#matching(filter: SessionFilter, after: Position): Generator<Entry> {
     const groups = groupNames(filter).map((name) => this.#groups.get(name))
     if (groups.some((group) => !group)) return
-    const [smallest, ...others] = (groups as Set<Entry>[]).sort((a, b) => a.size - b.size)
-    if (!smallest) {
-      for (let index = this.#firstAfter(after); index < this.#ordered.length; index++) {
-        const entry = this.#ordered[index] as Entry
-        if (!entry.deleted) yield entry
-      }
-      return
-    }
-    const entries = [...smallest].filter((entry) => entry.birth > after && others.every((group) => group.has(entry)))
-    yield* entries.sort((a, b) => a.birth - b.birth)
-  }
-
-  #firstAfter(position: Position): number {
-    let low = 0
-    let high = this.#ordered.length
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if ((this.#ordered[middle] as Entry).birth > position) high = middle
-      else low = middle + 1
-    }
-    return low
+    const [smallest = this.#all, ...others] = (groups as Group<Entry>[]).sort((a, b) => a.size - b.size)
+    for (const entry of smallest.after(after)) if (others.every((group) => group.has(entry))) yield entry
   }
 
   #add(entry: Entry): void {
     this.#entries.set(entry.id, entry)
-    this.#ordered.push(entry)
+    this.#all.add(entry)
     for (const name of groupsOf(entry)) this.#join(name, entry)
     if (entry.created) this.#keys.set(keyOf(entry.kind, entry.created.key), entry)
     this.#count({ total: 1, [entry.status]: 1 })
@@ -231,11 +211,7 @@ export class Registry {
 
   #remove(entry: Entry): void {
     this.#entries.delete(entry.id)
-    entry.deleted = true
-    if (++this.#deleted > 1024 && this.#deleted > this.#ordered.length / 2) {
-      this.#ordered = this.#ordered.filter((other) => !other.deleted)
-      this.#deleted = 0
-    }
+    this.#all.delete(entry)
     for (const name of groupsOf(entry)) this.#leave(name, entry)
     if (entry.created) this.#keys.delete(keyOf(entry.kind, entry.created.key))
     this.#count({ total: -1, [entry.status]: -1 })
@@ -257,9 +233,9 @@ export class Registry {
   }
 
   #join(name: string, entry: Entry): void {
-    const group = this.#groups.get(name)
-    if (group) group.add(entry)
-    else this.#groups.set(name, new Set([entry]))
+    const group = this.#groups.get(name) ?? new Group()
+    this.#groups.set(name, group)
+    group.add(entry)
   }
 
   #leave(name: string, entry: Entry): void {
@@ -327,7 +303,7 @@ function* copies(entries: readonly Entry[]): Generator<IndexEntry> {
 }
 
 /** A copy in the shape of the index file. */
-function stored({ todo, deleted: _, ...known }: Entry): IndexEntry {
+function stored({ todo, ...known }: Entry): IndexEntry {
   return todo ? { ...known, work: workOf(todo) } : known
 }
 
