@@ -19,7 +19,7 @@ import {
 import { type Disk, type DiskLock, readAll, replaceFile } from './disk.js'
 import { HoldfastError } from './errors.js'
 import { createFileDisk } from './files/disk.js'
-import { openFileJournal } from './files/journal.js'
+import { type FileJournal, openFileJournal } from './files/journal.js'
 import { openFileReader } from './files/reader.js'
 import { createFileSnapshots } from './files/snapshots.js'
 import { createInlinePool } from './inline/pool.js'
@@ -106,8 +106,11 @@ export async function openFiles(
   const logger = guarded(log)
   const directory = readFormat(disk)
   const lock = takeLock(disk, clock)
+  let journal: FileJournal | undefined
   try {
-    const { journal, damage, epoch } = openFileJournal(disk, clock, { epoch: lock.epoch })
+    const opened = openFileJournal(disk, clock, { epoch: lock.epoch })
+    journal = opened.journal
+    const { damage, epoch } = opened
     lock.began(epoch)
     await writeDirectoryFile(disk, directory, kinds)
     for (const found of damage) {
@@ -122,6 +125,7 @@ export async function openFiles(
     )
     return { disk, ports: { journal, snapshots, pool: pool(), clock, chance, release: () => lock.free() }, damage }
   } catch (error) {
+    await Promise.allSettled([journal?.close()])
     lock.free()
     throw unwritable(disk, error)
   }

@@ -2,11 +2,14 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { defineSession, type HoldfastError, openReader, openRuntime } from 'holdfast'
+import { defineSession, HoldfastError, openReader, openRuntime } from 'holdfast'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { assign, setup } from 'xstate'
 import { readAll } from '../src/disk.js'
 import { createMemoryDisk } from '../src/memory/disk.js'
+import { openFiles } from '../src/open.js'
+import { systemChance } from '../src/system/chance.js'
+import { systemClock } from '../src/system/clock.js'
 import { createCrashDisk, failAt } from '../src/testing/disk.js'
 import { house } from './house.js'
 
@@ -41,6 +44,17 @@ test('a directory has one owner; a second opener is told who, and may open when 
 test('an opening that fails frees the directory', async () => {
   await expect(openRuntime({ dir, kinds: [kind, kind], pool: 'inline' })).rejects.toEqual(coded('INVALID_KIND'))
   await (await open()).close()
+})
+
+test('an opening that fails once the journal is open leaves no file open', async () => {
+  const disk = createCrashDisk()
+  const refused = (): never => {
+    throw new HoldfastError('INVALID_ARGUMENT', 'no such pool')
+  }
+  const opening = openFiles(disk, [kind], systemClock, systemChance, quiet, refused)
+  await expect(opening).rejects.toEqual(coded('INVALID_ARGUMENT'))
+  expect(disk.openFiles).toEqual([])
+  await (await house([kind], {}, disk).open()).close()
 })
 
 test('a directory that cannot be is an error that says so', async () => {
