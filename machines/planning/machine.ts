@@ -5,7 +5,8 @@
 // It is pure: no clock (events bring their time, see `events.ts`; steps stamp what they find or throw), no files.
 //
 // A document never stands in the context: each step's output goes from its event straight to the next step, and the next
-// record takes its place. The context holds what the session shows, and where things are.
+// record takes its place. The context holds what the session shows, where things are, and the plan until all of it is made:
+// a session that failed meanwhile and is put back to `pending` goes on with that plan, under the same ids.
 
 import { step } from 'holdfast'
 import {
@@ -19,7 +20,7 @@ import {
   type StateSchema,
   setup,
 } from 'xstate'
-import type { PlanningWarning } from './document.js'
+import type { PlanningDocument, PlanningWarning } from './document.js'
 import type { NoteFields, PlanningEvent, UpdateFields } from './events.js'
 import type { Pace, PlanningInput } from './input.js'
 import type { PlanningSessionResult, PlanningSessionStatus } from './state.js'
@@ -46,6 +47,14 @@ export interface PlanningContext {
   readonly warnings: readonly PlanningNote[]
   /** From the creation of the issues on: also when linking them then fails. */
   readonly result?: PlanningSessionResult
+  /** What is being made: from the extraction on, until the session completes. */
+  readonly making?: Making
+}
+
+/** A plan, and the key that its issues are made under: the same however often the session fails and goes on. */
+export interface Making {
+  readonly plan: PlanningDocument
+  readonly key: string
 }
 
 export type WorkingValue = 'fetching' | 'parsing' | 'extracting' | 'creatingIssues' | 'linkingHierarchy'
@@ -90,9 +99,12 @@ const parts = setup({
   guards: {
     asksFor: ({ event }, { status }: { status: PlanningSessionStatus }) =>
       (event.type === 'setStatus' || event.type === 'updateState') && event.status === status,
+    /** True when a plan was found and not all of it is known to be made. */
+    isMaking: ({ context }) => context.making !== undefined,
   },
   actions: {
-    begin: assign({ progress: 0, progressMessage: undefined, result: undefined }),
+    /** Errors are those of one run; what an earlier one said stands in the history. */
+    begin: assign({ progress: 0, progressMessage: undefined, result: undefined, errors: [] }),
     advance: assign((_, { progress, message }: { progress: number; message: string }) => ({
       progress,
       progressMessage: message,
@@ -102,6 +114,10 @@ const parts = setup({
     warn: assign(({ context }, { found }: { found: Extracted }) => ({
       warnings: [...context.warnings, ...found.plan.warnings.map((warning) => noteOf(warning, found.at))],
     })),
+    keepPlan: assign((_, { found: { plan, key } }: { found: Extracted }) => ({
+      making: { plan: { ...plan, warnings: [] }, key },
+    })),
+    forgetPlan: assign({ making: undefined }),
     keepResult: assign((_, { result }: { result: PlanningSessionResult }) => ({ result })),
     fail: assign(({ context }, { step, error }: { step: string; error: unknown }) => ({
       errors: [...context.errors, failureOf(step, error)],
@@ -142,7 +158,14 @@ export const planningMachine: PlanningMachine = parts.createMachine({
     updateState: [...targets, { actions: 'set' }],
   },
   states: {
-    pending: { on: { start: { target: 'processing', actions: 'begin' } } },
+    pending: {
+      on: {
+        start: [
+          { guard: 'isMaking', target: 'processing.working.creatingIssues', actions: 'begin' },
+          { target: 'processing', actions: 'begin' },
+        ],
+      },
+    },
     processing: {
       initial: 'working',
       on: { setStatus: alreadyProcessing, updateState: alreadyProcessing },
@@ -178,7 +201,10 @@ export const planningMachine: PlanningMachine = parts.createMachine({
                 input: ({ event }) => ({ document: outputIn<Parsed>(event) }),
                 onDone: {
                   target: 'creatingIssues',
-                  actions: { type: 'warn', params: ({ event }) => ({ found: event.output }) },
+                  actions: [
+                    { type: 'warn', params: ({ event }) => ({ found: event.output }) },
+                    { type: 'keepPlan', params: ({ event }) => ({ found: event.output }) },
+                  ],
                 },
                 onError: failedIn('extract'),
               },
@@ -188,10 +214,7 @@ export const planningMachine: PlanningMachine = parts.createMachine({
               invoke: {
                 id: 'createIssues',
                 src: 'createIssues',
-                input: ({ event, context: { tracker, pace } }) => {
-                  const { plan } = outputIn<Extracted>(event)
-                  return { plan: { ...plan, warnings: [] }, tracker, pace }
-                },
+                input: ({ context: { making, tracker, pace } }) => ({ ...(making as Making), tracker, pace }),
                 onDone: {
                   target: 'linkingHierarchy',
                   actions: { type: 'keepResult', params: ({ event }) => ({ result: event.output.result }) },
@@ -216,7 +239,7 @@ export const planningMachine: PlanningMachine = parts.createMachine({
         driven: {},
       },
     },
-    completed: {},
+    completed: { entry: 'forgetPlan' },
     failed: {},
   },
 })

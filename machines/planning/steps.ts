@@ -30,6 +30,8 @@ export interface Extracted {
   readonly plan: PlanningDocument
   /** When, ISO 8601: the time of the plan's warnings. */
   readonly at: string
+  /** What the issues of this plan are made under, whichever step makes them. */
+  readonly key: string
 }
 
 export interface Issued {
@@ -58,7 +60,7 @@ export function extract({ document }: { document: Parsed }, context: StepContext
     const plan = extractPlan(received(document))
     const { epics, features, stories, enablers } = plan
     context.progress(100, amount(epics.length + features.length + stories.length + enablers.length, 'item'))
-    return { plan, at: now() }
+    return { plan, at: now(), key: context.idempotencyKey }
   })
 }
 
@@ -67,12 +69,12 @@ interface TrackerInput {
   readonly pace: Pace | null
 }
 
-/** Creates an issue for every item, each exactly once however often this runs. Throws what the tracker throws. */
+/** Creates an issue for every item, each exactly once however often this runs with `key`. Throws what the tracker throws. */
 export function createIssues(
-  { plan, tracker, pace }: TrackerInput & { plan: PlanningDocument },
+  { plan, key, tracker, pace }: TrackerInput & { plan: PlanningDocument; key: string },
   context: StepContext,
 ): Promise<Issued> {
-  return stamped(() => createAll(plan, openTracker(tracker, context.signal), pace, context))
+  return stamped(() => createAll(plan, key, openTracker(tracker, context.signal), pace, context))
 }
 
 /** Puts every issue under its parent. Throws what the tracker throws. */

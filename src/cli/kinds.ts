@@ -23,5 +23,8 @@ export const isInFlight = ({ kind, status, value }: Standing): boolean =>
 export const isUnfinishedPlan = (session: Standing): boolean =>
   session.kind === 'planning' && isInFlight(session) && !isDrivenPlan(session)
 
+/** True for a planning session that can be run again from where it failed. */
+export const isFailedPlan = ({ kind, value }: Standing): boolean => kind === 'planning' && value === 'failed'
+
 /** True when somebody outside drives a planning session: no steps run there. */
 export const isDrivenPlan = ({ value }: Standing): boolean => typeof value === 'object' && value.processing === 'driven'

@@ -38,7 +38,9 @@ export async function runPlan({ dir, target, signal, onSession }: PlanRun, outpu
   const session =
     typeof target === 'string' ? runtime.session(target, planning) : await runtime.create(planning, target)
   onSession(session.id)
-  // A process may have died between creating a session and starting it.
+  // One that failed goes back to pending first, and then on from where it failed.
+  if (session.snapshot().value === 'failed') await session.send({ type: 'setStatus', status: 'pending' })
+  // A process may have died between creating a session, or putting it back, and starting it.
   if (session.snapshot().value === 'pending') await session.send({ type: 'start' })
   await follow(runtime, session, progressOn(output, systemClock), signal)
   return session.id

@@ -8,7 +8,7 @@ import type { SessionState } from '../state.js'
 import { readDirectory } from './directory.js'
 import { CommandError, usage, withHint } from './failure.js'
 import { interrupted, listenForInterrupts } from './interrupt.js'
-import { isDrivenPlan, isUnfinishedPlan } from './kinds.js'
+import { isDrivenPlan, isFailedPlan, isUnfinishedPlan } from './kinds.js'
 import { quoted } from './next-command.js'
 import type { Output } from './output.js'
 import type { NewPlan } from './plan-run.js'
@@ -63,7 +63,7 @@ async function goOn(source: string | undefined, options: PlanOptions, output: Ou
   if (isDrivenPlan(session)) {
     throw new CommandError('NOT_ACCEPTED', 6, `session ${session.id} is driven from outside; there is nothing to run`)
   }
-  if (!isUnfinishedPlan(session)) {
+  if (!isUnfinishedPlan(session) && !isFailedPlan(session)) {
     output.note(`session ${session.id} was finished already; there was nothing to do`)
     return session.id
   }
@@ -162,7 +162,7 @@ function failedPlan({ sessionId, plan }: PlanReport, { error }: SessionState, ou
   const { code = 'SESSION_FAILED', message = thrown?.message ?? `the session came to rest in ${plan.status}` } =
     plan.errors.at(-1) ?? {}
   for (const earlier of plan.errors.slice(0, -1)) output.warn(printable(earlier.message))
-  const hint = `${output.next(`show ${sessionId}`)} shows how far it came; once that is mended, plan the document anew`
+  const hint = `${output.next(`show ${sessionId}`)} shows how far it came; once that is mended, ${output.next(`plan --resume ${sessionId}`)} goes on`
   return new CommandError(code, code === 'FILE_NOT_FOUND' ? 3 : 1, printable(message), hint)
 }
 

@@ -128,13 +128,36 @@ describe('documents that cannot become a plan', () => {
     expect(readdirSync(cwd)).toEqual(['doc.md'])
   })
 
-  test('a session that failed is over: --resume tells the same failure, and does not try again', async () => {
+  test('once the document is mended, --resume goes on with the session that failed, as its hint says', async () => {
     writeFileSync(join(cwd, 'doc.md'), '')
-    await holdfast(['plan', 'doc.md'], { cwd })
+    const { error } = envelopeIn(await holdfast(['plan', 'doc.md', '-o', 'json'], { cwd }))
+    const id = /; once that is mended, holdfast plan --resume ([0-9a-f-]{36}) goes on$/.exec(error.hint)?.[1]
+    expect((await holdfast(['plan', '--resume'], { cwd })).stderr).toContain('EMPTY_DOCUMENT')
     writeFileSync(join(cwd, 'doc.md'), OUTLINE)
-    const ended = await holdfast(['plan', '--resume', '-o', 'json'], { cwd })
-    expect(ended.code).toBe(1)
-    expect(envelopeIn(ended).error.code).toBe('EMPTY_DOCUMENT')
+    const ended = await holdfast(['plan', '--resume', id as string, '-o', 'json'], { cwd })
+    expect(ended.code).toBe(0)
+    expect(envelopeIn(ended).data).toMatchObject({ sessionId: id, plan: { status: 'completed', errors: [] } })
+    expect(issues()).toHaveLength(12)
+  })
+
+  test('a tracker that is damaged meanwhile: once it is mended, --resume makes what is missing and nothing twice', async () => {
+    const tracker = join(cwd, '.holdfast', 'tracker.json')
+    const running = start(['plan', 'doc.md', '--pace', '150', '-o', 'json'], { cwd })
+    await running.said('of 12 issues')
+    const whole = readFileSync(tracker, 'utf8')
+    writeFileSync(tracker, whole.slice(0, 50))
+    const { error } = envelopeIn(await running.ended)
+    expect(error.code).toBe('TRACKER_CORRUPT')
+    const still = envelopeIn(await holdfast(['plan', '--resume', '-o', 'json'], { cwd }))
+    expect(still.error.code).toBe('TRACKER_CORRUPT')
+    writeFileSync(tracker, whole)
+    const made = issues()
+    expect(made.length).toBeLessThan(12)
+    const ended = await holdfast(['plan', 'doc.md', '--resume', '-o', 'json'], { cwd })
+    expect(ended.code).toBe(0)
+    expect(issues()).toHaveLength(12)
+    expect(issues().slice(0, made.length)).toMatchObject(made.map(({ id, clientId }) => ({ id, clientId })))
+    expect(new Set(issues().map(({ title }) => title)).size).toBe(12)
   })
 })
 

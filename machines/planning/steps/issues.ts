@@ -22,9 +22,10 @@ interface TypedItem {
   readonly item: PlanningItem
 }
 
-/** Creates every issue of the plan; resolves when all of them are durable. Throws what the tracker throws. */
+/** Creates every issue of the plan, under `key`; resolves when all of them are durable. Throws what the tracker throws. */
 export async function createAll(
   plan: PlanningDocument,
+  key: string,
   tracker: Tracker,
   pace: Pace | null,
   context: StepContext,
@@ -33,7 +34,7 @@ export async function createAll(
   const titles = new Map(items.map(({ item }) => [item.id, item.title]))
   const ids = new Map<string, string>()
   await each(items, tracker.parallel, pace, context.signal, async ({ type, item }) => {
-    const { id } = await tracker.create(issueOf(type, item, clientIdOf(context.idempotencyKey, item.id), titles))
+    const { id } = await tracker.create(issueOf(type, item, clientIdOf(key, item.id), titles))
     ids.set(item.id, id)
     context.progress((100 * ids.size) / items.length, `${ids.size} of ${amount(items.length, 'issue')}`)
   })
@@ -64,9 +65,9 @@ const itemsOf = ({ epics, features, stories, enablers }: PlanningDocument): Type
   ...enablers.map((item): TypedItem => ({ type: 'enabler', item })),
 ]
 
-/** The issue's identity, as a UUID: the same for every attempt at the same step, another for any other step. */
-export function clientIdOf(idempotencyKey: string, planningId: string): string {
-  const hash = createHash('sha256').update(`${idempotencyKey}/${planningId}`).digest()
+/** The issue's identity, as a UUID: the same for every attempt under the same key, another under any other. */
+export function clientIdOf(key: string, planningId: string): string {
+  const hash = createHash('sha256').update(`${key}/${planningId}`).digest()
   hash[6] = ((hash[6] as number) & 0x0f) | 0x40
   hash[8] = ((hash[8] as number) & 0x3f) | 0x80
   const hex = hash.toString('hex', 0, 16)

@@ -48,7 +48,12 @@ const STEPS: readonly { state: string; step: string; progress: number; end: AnyE
     end: done('fetch', { text: '# Pay', location: '/c.md', bytes: 5 }),
   },
   { state: 'parsing', step: 'parse', progress: 20, end: done('parse', { title: '', sections: [[1, 'Pay']] }) },
-  { state: 'extracting', step: 'extract', progress: 40, end: done('extract', { plan: PLAN, at: AT }) },
+  {
+    state: 'extracting',
+    step: 'extract',
+    progress: 40,
+    end: done('extract', { plan: PLAN, at: AT, key: 's.extract.5' }),
+  },
   {
     state: 'creatingIssues',
     step: 'createIssues',
@@ -138,9 +143,11 @@ describe('by its steps', () => {
     expect(states.creatingIssues?.context.warnings).toEqual([{ ...PLAN.warnings[0], timestamp: AT }])
   })
 
-  test('no document ever stands in the context', () => {
-    for (const [, { context }] of everyState) {
-      expect(JSON.stringify(context)).not.toMatch(/# Pay|sections|acceptanceCriteria/)
+  test('no document ever stands in the context, and the plan only while it is made', () => {
+    for (const [name, { context }] of everyState) {
+      expect(JSON.stringify(context)).not.toMatch(/# Pay|sections/)
+      const isMaking = ['creatingIssues', 'linkingHierarchy'].includes(name)
+      expect(/acceptanceCriteria/.test(JSON.stringify(context)), name).toBe(isMaking)
     }
   })
 
@@ -154,7 +161,7 @@ describe('by its steps', () => {
       { source: 'checkout.md', baseDir: '.' },
       { text: '# Pay' },
       { document: { title: '', sections: [[1, 'Pay']] } },
-      { plan: { ...PLAN, warnings: [] }, tracker, pace: null },
+      { plan: { ...PLAN, warnings: [] }, key: 's.extract.5', tracker, pace: null },
       { links: [], tracker, pace: null },
     ])
   })
@@ -167,12 +174,31 @@ describe('start', () => {
     if (name !== 'pending') expect(next.value).toEqual(snapshot.value)
   })
 
-  test('begins anew after the session was put back to pending: no old progress, no old result, the notes stay', () => {
+  test('begins anew after the session was put back to pending: no old progress, no old result, the warnings stay', () => {
     const again = advance(states.completed as Snapshot, { type: 'setStatus', status: 'pending' }, { type: 'start' })
     expect(again.value).toEqual({ processing: { working: 'fetching' } })
     expect(again.context.progress).toBe(10)
     expect(again.context.result).toBeUndefined()
     expect(again.context.warnings).toHaveLength(1)
+  })
+
+  test.each(['createIssues', 'linkHierarchy'])(
+    'after a failure of %s and a way back to pending, it goes on with the same plan under the same key',
+    (step) => {
+      const before = states[step === 'createIssues' ? 'creatingIssues' : 'linkingHierarchy'] as Snapshot
+      const lost = advance(before, failed(step, { message: 'the tracker is away' }))
+      const again = advance(lost, { type: 'setStatus', status: 'pending' }, { type: 'start' })
+      expect(again.value).toEqual({ processing: { working: 'creatingIssues' } })
+      expect(again.context.making).toEqual(before.context.making)
+      expect([again.context.errors, again.context.warnings]).toEqual([[], lost.context.warnings])
+    },
+  )
+
+  test('after a failure to read the document and a way back to pending, it reads the document again', () => {
+    const lost = advance(states.fetching as Snapshot, failed('fetch', { message: 'no such file' }))
+    const again = advance(lost, { type: 'setStatus', status: 'pending' }, { type: 'start' })
+    expect(again.value).toEqual({ processing: { working: 'fetching' } })
+    expect(again.context.errors).toEqual([])
   })
 })
 
@@ -294,7 +320,10 @@ describe('always', () => {
           Object.fromEntries(Object.entries(snapshot.context).filter(([, value]) => value !== undefined)),
         )
         if (!step || place(before) === place(snapshot)) continue
-        expect(place(before)).toBe(ROUTE[ROUTE.indexOf(step.state) - 1])
+        // Issues that were being made are made on.
+        const goesOn = place(before) === 'pending' && before.context.making !== undefined
+        expect(place(before)).toBe(goesOn ? 'pending' : ROUTE[ROUTE.indexOf(step.state) - 1])
+        if (goesOn) expect(step.state).toBe('creatingIssues')
         expect(next.type).toBe(
           place(before) === 'pending' ? 'start' : `xstate.done.actor.${STEPS[STEPS.indexOf(step) - 1]?.step}`,
         )

@@ -69,6 +69,8 @@ const put = (name: string, content: string | Uint8Array): string => {
   return name
 }
 
+const KEY = 's.extract.5'
+
 const planOf = async (text: string): Promise<PlanningDocument> => {
   const { plan } = await extract({ document: await parse({ text }, contextOf()) }, contextOf())
   return plan
@@ -192,7 +194,10 @@ describe('parse and extract', () => {
 
 describe('createIssues', () => {
   test('makes an issue of each item, and gives the ids by planning id', async () => {
-    const { result, links } = await createIssues({ plan: await planOf(DOCUMENT), tracker, pace: null }, contextOf())
+    const { result, links } = await createIssues(
+      { plan: await planOf(DOCUMENT), key: KEY, tracker, pace: null },
+      contextOf(),
+    )
     expect(result).toEqual({
       epics: { 'epic-1': 'LOCAL-1' },
       features: { 'feature-1': 'LOCAL-2' },
@@ -208,41 +213,41 @@ describe('createIssues', () => {
   })
 
   test('run again with the same key it makes none, and gives the same ids', async () => {
-    const input = { plan: await planOf(DOCUMENT), tracker, pace: null }
-    const first = await createIssues(input, contextOf('s.createIssues.5'))
-    expect(await createIssues(input, contextOf('s.createIssues.5'))).toEqual(first)
+    const input = { plan: await planOf(DOCUMENT), key: KEY, tracker, pace: null }
+    const first = await createIssues(input, contextOf('s.createIssues.7'))
+    expect(await createIssues(input, contextOf('s.createIssues.11'))).toEqual(first)
     expect(await openTracker(tracker).list()).toHaveLength(5)
   })
 
   test('run with another key it makes issues of its own', async () => {
-    const input = { plan: await planOf(DOCUMENT), tracker, pace: null }
-    await createIssues(input, contextOf('s.createIssues.5'))
-    await createIssues(input, contextOf('s.createIssues.11'))
+    const input = { plan: await planOf(DOCUMENT), key: KEY, tracker, pace: null }
+    await createIssues(input, contextOf())
+    await createIssues({ ...input, key: 's.extract.11' }, contextOf())
     expect(await openTracker(tracker).list()).toHaveLength(10)
   })
 
   test('cut off anywhere and run again, it makes each issue once', async () => {
     const plan = await planOf(DOCUMENT)
     for (let cut = 0; cut <= 5; cut++) {
-      const key = `s.createIssues.${cut}`
+      const key = `s.extract.${cut}`
       const before = (await openTracker(tracker).list()).length
       const stop = new AbortController()
-      const context = contextOf(key, stop.signal)
+      const context = contextOf(undefined, stop.signal)
       if (cut === 0) stop.abort(new Error('cut'))
       context.progress = () => {
         if (++done === cut) stop.abort(new Error('cut'))
       }
       let done = 0
-      await expect(createIssues({ plan, tracker, pace: { delayMs: 0 } }, context)).rejects.toThrow()
+      await expect(createIssues({ plan, key, tracker, pace: { delayMs: 0 } }, context)).rejects.toThrow()
       expect(await openTracker(tracker).list()).toHaveLength(before + cut)
-      await createIssues({ plan, tracker, pace: null }, contextOf(key))
+      await createIssues({ plan, key, tracker, pace: null }, contextOf())
       expect(await openTracker(tracker).list()).toHaveLength(before + 5)
     }
   })
 
   test('tells of every issue as it is made', async () => {
     const context = contextOf()
-    await createIssues({ plan: await planOf(DOCUMENT), tracker, pace: null }, context)
+    await createIssues({ plan: await planOf(DOCUMENT), key: KEY, tracker, pace: null }, context)
     expect(context.said).toEqual(
       [1, 2, 3, 4, 5].map((count) => ({ percent: 20 * count, message: `${count} of 5 issues` })),
     )
@@ -250,7 +255,7 @@ describe('createIssues', () => {
 
   test('with a pace it makes them one at a time, with a pause after each', async () => {
     const start = Date.now()
-    await createIssues({ plan: await planOf(DOCUMENT), tracker, pace: { delayMs: 30 } }, contextOf())
+    await createIssues({ plan: await planOf(DOCUMENT), key: KEY, tracker, pace: { delayMs: 30 } }, contextOf())
     expect(Date.now() - start).toBeGreaterThanOrEqual(5 * 25)
   })
 
@@ -258,7 +263,7 @@ describe('createIssues', () => {
     const stories = Array.from({ length: 1000 }, (_, n) => `### Story: Number ${n}`).join('\n')
     let written = 0
     const local = openLocalTracker(tracker.file, { reached: (stage) => void (stage === 'renamed' && written++) })
-    const { result } = await createAll(await planOf(`## Epic: Many\n${stories}`), local, null, contextOf())
+    const { result } = await createAll(await planOf(`## Epic: Many\n${stories}`), KEY, local, null, contextOf())
     expect(new Set(Object.values(result.stories)).size).toBe(1000)
     expect(written).toBeLessThan(20)
   })
@@ -279,13 +284,13 @@ describe('createIssues', () => {
       link: () => Promise.resolve(),
       list: () => Promise.resolve([]),
     }
-    await expect(createAll(await planOf(DOCUMENT), failing, null, contextOf())).rejects.toThrow('is away')
+    await expect(createAll(await planOf(DOCUMENT), KEY, failing, null, contextOf())).rejects.toThrow('is away')
     expect([begun, open]).toEqual([['Payments', 'Cards'], 0])
   })
 
   test('a tracker that this version has not is refused with TRACKER_NOT_SUPPORTED', async () => {
     const unknown = { kind: 'elsewhere' } as unknown as TrackerConfig
-    const input = { plan: await planOf(DOCUMENT), tracker: unknown, pace: null }
+    const input = { plan: await planOf(DOCUMENT), key: KEY, tracker: unknown, pace: null }
     await expect(createIssues(input, contextOf())).rejects.toMatchObject({ code: 'TRACKER_NOT_SUPPORTED' })
   })
 })
@@ -314,17 +319,17 @@ describe('an issue', () => {
   })
 
   test('is known by a UUID made of the key and the planning id', () => {
-    const id = clientIdOf('s.createIssues.5', 'story-1')
+    const id = clientIdOf('s.extract.5', 'story-1')
     expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
-    expect(clientIdOf('s.createIssues.5', 'story-1')).toBe(id)
-    const others = [clientIdOf('s.createIssues.6', 'story-1'), clientIdOf('s.createIssues.5', 'story-2')]
+    expect(clientIdOf('s.extract.5', 'story-1')).toBe(id)
+    const others = [clientIdOf('s.extract.6', 'story-1'), clientIdOf('s.extract.5', 'story-2')]
     expect(new Set([id, ...others]).size).toBe(3)
   })
 })
 
 describe('linkHierarchy', () => {
   test('puts each issue under its parent, again and again with the same outcome', async () => {
-    const { links } = await createIssues({ plan: await planOf(DOCUMENT), tracker, pace: null }, contextOf())
+    const { links } = await createIssues({ plan: await planOf(DOCUMENT), key: KEY, tracker, pace: null }, contextOf())
     const context = contextOf()
     expect(await linkHierarchy({ links, tracker, pace: null }, context)).toEqual({ linked: 4 })
     expect(context.said.at(-1)).toEqual({ percent: 100, message: '4 of 4 links' })
