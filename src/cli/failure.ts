@@ -22,7 +22,7 @@ export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] =
   [3, 'not found: no such session, file or directory'],
   [4, 'waiting for a person'],
   [5, 'over budget'],
-  [6, 'conflict, or the directory belongs to another process'],
+  [6, 'conflict: the directory belongs to another process, or a plan of the document is not finished'],
   [7, 'cancelled'],
   [130, 'interrupted'],
 ]

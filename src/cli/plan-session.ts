@@ -9,7 +9,7 @@ import type { SessionEntry } from '../registry.js'
 import type { SessionState } from '../state.js'
 import { findSession, readDirectory } from './directory.js'
 import { CommandError } from './failure.js'
-import { isUnfinishedPlan } from './kinds.js'
+import { isFailedPlan, isUnfinishedPlan } from './kinds.js'
 import { quoted } from './next-command.js'
 import type { Output } from './output.js'
 
@@ -40,12 +40,13 @@ export function sessionToResume(dir: string, wish: ResumeWish, output: Output): 
   }
 }
 
-/** The latest session of a document that is not finished, if there is one. */
+/** The latest session of a document that has issues to make and may have made some, if there is one. */
 export function unfinishedPlanOf(dir: string, source: string, output: Output): SessionState | undefined {
   const reader = openIfThere(dir, output)
   if (!reader) return undefined
   try {
-    return latest(reader, source, isUnfinishedPlan)
+    const mayHave = (entry: SessionEntry): boolean => isUnfinishedPlan(entry) || isFailedPlan(entry)
+    return latest(reader, source, mayHave, (session) => isUnfinishedPlan(session) || isHalfMade(session))
   } finally {
     reader.close()
   }
@@ -79,11 +80,12 @@ function latest(
   reader: Reader,
   source: string | undefined,
   test: (entry: SessionEntry) => boolean,
+  testState: (session: SessionState) => boolean = () => true,
 ): SessionState | undefined {
   const wanted = source === undefined ? undefined : placeOf(source, '.')
   for (const entry of entriesOf(reader).reverse()) {
     const session = test(entry) ? readable(reader, entry.id) : undefined
-    if (session && (wanted === undefined || placeIn(session) === wanted)) return session
+    if (session && testState(session) && (wanted === undefined || placeIn(session) === wanted)) return session
   }
   return undefined
 }
@@ -106,6 +108,10 @@ function readable(reader: Reader, id: string): SessionState | undefined {
     throw error
   }
 }
+
+/** True when a session has found its issues, and is not known to have made all of them. */
+const isHalfMade = ({ context }: SessionState): boolean =>
+  typeof context === 'object' && context !== null && 'making' in context
 
 /** Where the document of a session is. */
 export function placeIn({ context }: SessionState): string | undefined {

@@ -22,6 +22,8 @@ export interface PlanOptions {
   readonly title?: string
   /** An id or the beginning of one; true for the latest. */
   readonly resume?: string | true
+  /** Begins a session also beside one of the same document that has not made all of its issues. */
+  readonly new?: boolean
   /** Milliseconds. */
   readonly pace?: number
 }
@@ -35,6 +37,9 @@ export interface PlanReport {
 }
 
 export async function plan(source: string | undefined, options: PlanOptions, output: Output): Promise<number> {
+  if (options.new && options.resume !== undefined) {
+    throw usage('--new and --resume exclude each other', 'leave one of them out')
+  }
   const id = await (options.resume === undefined ? begin : goOn)(source, options, output)
   const { report, session } = reportOf(id, options.dir, output)
   if (report.plan.status !== 'completed') throw failedPlan(report, session, output)
@@ -47,14 +52,18 @@ async function begin(source: string | undefined, options: PlanOptions, output: O
   if (source === undefined)
     throw usage('no document was named', `${output.next('plan <file>')}, or --resume to go on with one`)
   requireDocument(source)
-  const other = unfinishedPlanOf(dir, source, output)
-  return run(newPlan(source, options), dir, output, (id) => {
-    output.note(`session ${id}`)
-    if (!other) return
-    output.note(`session ${other.id} of the same document is not finished, and goes on beside it:`)
-    output.note(`  ${output.next(`plan --resume ${other.id}`)} waits for it`)
-  })
+  const other = options.new ? undefined : unfinishedPlanOf(dir, source, output)
+  if (other) throw begunAlready(other, source, output)
+  return run(newPlan(source, options), dir, output, (id) => output.note(`session ${id}`))
 }
+
+const begunAlready = ({ id, value }: SessionState, source: string, { next }: Output): CommandError =>
+  new CommandError(
+    'PLAN_UNFINISHED',
+    6,
+    `session ${id} of the same document is ${value === 'failed' ? 'half made' : 'not finished'}`,
+    `${next(`plan --resume ${id}`)} goes on with it; ${next(`plan ${quoted(source)} --new`)} makes every issue once more`,
+  )
 
 async function goOn(source: string | undefined, options: PlanOptions, output: Output): Promise<string> {
   const { dir } = options

@@ -70,6 +70,7 @@ function addPlan(program: Command, choose: Choose): void {
     .description('turn a document into epics, features, stories and enablers, each an issue in a tracker')
     .option('--title <title>', 'title of the plan; by default the name of the document')
     .option('--resume [id]', 'go on with a session; without an id, with the latest that is not finished')
+    .option('--new', 'begin anew, and make every issue once more, though one of the same document is not finished')
     .addOption(new Option('--pace <ms>', 'wait this long before each issue').argParser(wholeNumber(0, 60_000)))
     .addHelpText('after', PLAN_EPILOGUE)
     .action((source: string | undefined, { output, ...options }) =>
@@ -165,5 +166,6 @@ with -o jsonl a list is one object for each of its items:
   {"schemaVersion":1,"ok":false,"error":{"code","message","hint"?,"retryable"}}`
 
 const PLAN_EPILOGUE = `
-Everything it does is on disk before anybody sees it. Killed at any moment, it goes on with --resume: no issue is made
-twice. Ctrl-C stops it in order and says how to go on.`
+Everything it does is on disk before anybody sees it. Killed at any moment, or failed, it goes on with --resume: no
+issue is made twice. So a document of which a session is not finished is refused (exit code 6) without --resume or --new.
+Ctrl-C stops it in order and says how to go on.`

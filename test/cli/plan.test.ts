@@ -214,7 +214,7 @@ describe('directories that cannot be used', () => {
   test('one that another process has: DIRECTORY_LOCKED, exit 6, naming it; reading goes on', async () => {
     const first = start(['plan', 'doc.md', '--pace', '10000'], { cwd })
     await first.said('Creating issues')
-    const text = await holdfast(['plan', 'doc.md'], { cwd })
+    const text = await holdfast(['plan', 'doc.md', '--new'], { cwd })
     expect(text.code).toBe(6)
     expect(text.stderr).toMatch(new RegExp(`process ${first.child.pid}, since \\d{4}-\\d\\d-\\d\\dT`))
     const json = await holdfast(['plan', '--resume', '-o', 'json'], { cwd })
@@ -397,19 +397,40 @@ describe('stopping and going on', () => {
     expect(envelopeIn(other).error.code).toBe('INVALID_ARGUMENT')
   })
 
-  test('a new run beside an unfinished session of the same document says that it can be resumed', async () => {
+  test('beside an unfinished session of the same document a new run is refused, but for --new', async () => {
     const running = start(['plan', 'doc.md', '--pace', '100'], { cwd })
     await running.said('Creating issues')
     running.child.kill('SIGKILL')
     await running.ended
     const [{ id }] = envelopeIn(await holdfast(['ls', '-o', 'json'], { cwd })).data.sessions
-    const again = await holdfast(['plan', join(cwd, 'doc.md'), '-o', 'json'], { cwd })
+    const refused = await holdfast(['plan', join(cwd, 'doc.md'), '-o', 'json'], { cwd })
+    expect(refused.code).toBe(6)
+    const { code, hint } = envelopeIn(refused).error
+    expect(code).toBe('PLAN_UNFINISHED')
+    expect(hint).toContain(`holdfast plan --resume ${id} goes on with it`)
+    expect(hint).toContain('--new')
+    const again = await holdfast(['plan', 'doc.md', '--new', '-o', 'json'], { cwd })
     expect(again.code).toBe(0)
-    expect(again.stderr).toContain(`holdfast plan --resume ${id}`)
     expect(envelopeIn(again).data.sessionId).not.toBe(id)
     expect((await holdfast(['plan', '--resume', id], { cwd })).code).toBe(0)
     expect(issues()).toHaveLength(24)
     expect(new Set(issues().map(({ clientId }) => clientId)).size).toBe(24)
+    expect((await holdfast(['plan', 'doc.md'], { cwd })).code).toBe(0) // nothing is unfinished any more
+  })
+
+  test('beside one that failed while its issues were made, too; not beside one that found none', async () => {
+    const tracker = join(cwd, '.holdfast', 'tracker.json')
+    mkdirSync(join(cwd, '.holdfast'))
+    writeFileSync(tracker, 'damaged')
+    expect((await holdfast(['plan', 'doc.md'], { cwd })).code).toBe(1)
+    const refused = await holdfast(['plan', 'doc.md', '-o', 'json'], { cwd })
+    expect([refused.code, envelopeIn(refused).error.code]).toEqual([6, 'PLAN_UNFINISHED'])
+    rmSync(tracker)
+    expect((await holdfast(['plan', '--resume'], { cwd })).code).toBe(0)
+    writeFileSync(join(cwd, 'other.md'), '')
+    expect((await holdfast(['plan', 'other.md'], { cwd })).code).toBe(1)
+    writeFileSync(join(cwd, 'other.md'), OUTLINE)
+    expect((await holdfast(['plan', 'other.md'], { cwd })).code).toBe(0)
   })
 
   test('without an id, an unfinished session goes before one that was finished later', async () => {
@@ -418,7 +439,7 @@ describe('stopping and going on', () => {
     running.child.kill('SIGKILL')
     await running.ended
     const [{ id }] = envelopeIn(await holdfast(['ls', '-o', 'json'], { cwd })).data.sessions
-    expect((await holdfast(['plan', 'doc.md'], { cwd })).code).toBe(0)
+    expect((await holdfast(['plan', 'doc.md', '--new'], { cwd })).code).toBe(0)
     const resumed = start(['plan', '--resume'], { cwd })
     await resumed.said(`session ${id}, going on`)
     resumed.child.kill('SIGKILL')
