@@ -83,8 +83,11 @@ function addLs(program: Command, choose: Choose): void {
     .description('list the sessions in flight, in the order of their creation')
     .option('--kind <kind>', 'only sessions of this kind')
     .addOption(
-      new Option('--status <status>', 'only sessions of this status').choices(['active', 'done', 'error', 'stopped']),
+      new Option('--status <status>', 'only sessions of this status, also those that are over').choices([
+        ...['active', 'done', 'error', 'stopped'],
+      ]),
     )
+    .option('--state <state>', 'only sessions in this state of their machine, also those that are over')
     .option('--all', 'also sessions that are over')
     .addOption(new Option('--limit <n>', 'how many at most').default(100).argParser(wholeNumber(1, 1000)))
     .option('--cursor <cursor>', 'where the last listing said that more begin')

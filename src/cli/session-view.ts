@@ -9,10 +9,11 @@ import { attributesText, stateText, timeText, valueText } from './values.js'
 /** A value of the context is cut off after this many characters; `-o json` has it whole. */
 const LONGEST_VALUE = 100
 
-/** With rows of its own, a kind shows its context in its own way. */
+/** With rows of its own, a kind shows its context in its own way. `nowMs` tells which timers are overdue. */
 export function sessionText(
   session: SessionState,
   transitions: readonly Transition[],
+  nowMs: number,
   style: Style,
   own?: readonly (readonly string[])[],
 ): string {
@@ -20,7 +21,7 @@ export function sessionText(
     table([...heads(session, style), ...(own ?? [])]),
     section('context', own ? [] : contextRows(session.context), style),
     section('steps', stepRows(session), style),
-    section('timers', timerRows(session), style),
+    section('timers', timerRows(session, nowMs, style), style),
     section(
       'waiting messages',
       session.messages.map(({ type }) => [printable(type)]),
@@ -44,7 +45,7 @@ function heads(session: SessionState, { bold, cyan, red }: Style): string[][] {
     ['session', bold(printable(id))],
     ['kind', `${printable(kind)}, version ${version}`],
     ['state', cyan(printable(stateText(value)))],
-    ['status', status === 'error' ? red(status) : status],
+    ...(status === 'active' ? [] : [['status', status === 'error' ? red(status) : status]]),
     ['created', timeText(createdAt)],
     ['updated', timeText(updatedAt)],
   ]
@@ -73,8 +74,11 @@ function attemptText({ attempt, failures, notBefore }: Child): string {
   return `attempt ${attempt}${failed}${notBefore === undefined ? '' : `, next at ${timeText(notBefore)}`}`
 }
 
-const timerRows = ({ timers }: SessionState): string[][] =>
-  timers.map(({ at, event }) => [timeText(at), printable(event.type)])
+const timerRows = ({ timers }: SessionState, nowMs: number, { yellow }: Style): string[][] =>
+  timers.map(({ at, event }) => [
+    ...[timeText(at), printable(event.type)],
+    Date.parse(at) <= nowMs ? yellow('overdue') : '',
+  ])
 
 const countText = (shown: readonly Transition[], { seq }: SessionState): string =>
   shown.length === seq ? `all ${seq}` : `the last ${shown.length} of ${seq}`

@@ -3,6 +3,7 @@
 import type { Reader } from '../reader.js'
 import type { SessionEntry } from '../registry.js'
 import type { SessionState } from '../state.js'
+import { systemClock } from '../system/clock.js'
 import type { Transition } from '../transition.js'
 import { findSession, livingOwner, readDirectory } from './directory.js'
 import { isInFlight, isUnfinishedPlan } from './kinds.js'
@@ -51,8 +52,9 @@ function look(reader: Reader, { id, kind }: SessionEntry, all: boolean): ShownSe
 }
 
 function textOf({ session, transitions, plan }: ShownSession, { style }: Output): string {
-  if (!plan) return sessionText(session, transitions, style)
-  return `${sessionText(session, transitions, style, planRows(plan))}\n\n${planText(plan, style)}`
+  const nowMs = systemClock.now()
+  if (!plan) return sessionText(session, transitions, nowMs, style)
+  return `${sessionText(session, transitions, nowMs, style, planRows(plan))}\n\n${planText(plan, style)}`
 }
 
 function tellOwner(session: SessionState, dir: string, output: Output): void {

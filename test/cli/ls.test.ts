@@ -4,7 +4,7 @@ import { appendFileSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFil
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { envelopeIn, envelopesIn, holdfast, MAIN, newFolder } from './command.js'
+import { envelopeIn, envelopesIn, holdfast, MAIN, newFolder, start } from './command.js'
 import { count, counter, footprint, openCounters } from './directory.js'
 
 const ANSI = '\u001b['
@@ -29,17 +29,18 @@ describe('what it lists', () => {
     expect(code).toBe(0)
     expect(stderr).toBe('')
     const [head, ...rows] = stdout.trimEnd().split('\n')
-    expect(head).toMatch(/^ID +KIND +STATE +STATUS +UPDATED +ATTRIBUTES$/)
-    expect(rows.map((row) => row.split(/ +/).slice(0, 4))).toEqual([
-      ['apple', 'counter', 'counting', 'active'],
-      ['apricot', 'counter', 'counting', 'active'],
-      ['banana', 'counter', 'counting', 'active'],
+    expect(head).toMatch(/^ID +KIND +STATE +UPDATED +ATTRIBUTES$/)
+    expect(rows.map((row) => row.split(/ +/).slice(0, 3))).toEqual([
+      ['apple', 'counter', 'counting'],
+      ['apricot', 'counter', 'counting'],
+      ['banana', 'counter', 'counting'],
     ])
   })
 
   test('everything with --all; one status or one kind with --status and --kind', async () => {
     expect(ids(await lsJson('--all'))).toEqual(['apple', 'apricot', 'banana', 'cherry'])
     expect(ids(await lsJson('--status', 'done'))).toEqual(['cherry'])
+    expect(ids(await lsJson('--status', 'done', '--all'))).toEqual(['cherry'])
     expect(ids(await lsJson('--kind', 'counter'))).toEqual(['apple', 'apricot', 'banana'])
     expect(ids(await lsJson('--kind', 'planning'))).toEqual([])
   })
@@ -69,8 +70,35 @@ describe('what it lists', () => {
     await holdfast(['plan', 'doc.md'], { cwd })
     const { stdout, stderr } = await holdfast(['ls'], { cwd })
     expect([stdout, stderr]).toEqual(['', 'no session is in flight; add --all to see those that are over\n'])
-    expect((await holdfast(['ls', '--all'], { cwd })).stdout).toContain('completed')
+    expect((await holdfast(['ls', '--all'], { cwd })).stdout).toMatch(/ planning {2}completed {2}\d{4}-/)
     expect((await holdfast(['ls', '--status', 'active'], { cwd })).stdout).toContain('completed')
+    expect((await holdfast(['ls', '--state', 'completed'], { cwd })).stdout).toContain('completed')
+    expect((await holdfast(['ls', '--state', 'failed'], { cwd })).stderr).toBe('no session matches\n')
+  })
+
+  test('--state names a state of the machine, or one that holds it', async () => {
+    expect(ids(await lsJson('--state', 'counting'))).toEqual(['apple', 'apricot', 'banana'])
+    expect(ids(await lsJson('--state', 'counting', '--status', 'done'))).toEqual([])
+    expect(ids(await lsJson('--state', 'count'))).toEqual([])
+    const cwd = newFolder()
+    writeFileSync(join(cwd, 'doc.md'), '# Epic: Checkout\n\n## Story: Pay by card\n')
+    const running = start(['plan', 'doc.md', '--pace', '10000'], { cwd })
+    await running.said('Creating issues')
+    for (const state of ['processing', 'processing.working', 'processing.working.creatingIssues'])
+      expect((await holdfast(['ls', '--state', state], { cwd })).stdout).toContain('creatingIssues')
+    running.child.kill('SIGKILL')
+    await running.ended
+  })
+
+  test('a session that is over says so beside its state; one that is not says nothing', async () => {
+    const { stdout } = await holdfast(['ls', '--all', '--dir', dir])
+    expect(stdout).toMatch(/^cherry +counter +\w+ \(done\) {2}/m)
+    expect(stdout).not.toContain('active')
+  })
+
+  test('a kind that nothing in flight has is told as that', async () => {
+    const { stderr } = await holdfast(['ls', '--dir', dir, '--kind', 'planning'])
+    expect(stderr).toBe('no session of kind planning is in flight; add --all to see those that are over\n')
   })
 })
 

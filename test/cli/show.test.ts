@@ -23,7 +23,7 @@ describe('what it shows', () => {
   test('text: what it is, its context with long values shortened, its last transitions', async () => {
     const { code, stdout, stderr } = await show('apple')
     expect(code).toBe(0)
-    expect(stdout).toMatch(/^session {2}apple\nkind {5}counter, version 1\nstate {4}counting\nstatus {3}active\n/)
+    expect(stdout).toMatch(/^session {2}apple\nkind {5}counter, version 1\nstate {4}counting\ncreated {2}/)
     expect(stdout).toMatch(/^context\n {2}count {2}25\n {2}seen {3}\["apple-6",.*…$/m)
     expect(stdout).toContain('transitions, the last 10 of 26\n')
     expect(stdout).toMatch(/^ {2}17 {2}\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ {2}add {2}counting$/m)
@@ -63,7 +63,17 @@ describe('what it shows', () => {
     await runtime.create(waiting, undefined, { id: 'w' })
     const { stdout } = await holdfast(['show', 'w', '--dir', folder])
     expect(stdout).toMatch(/^steps\n {2}work {2}active {2}attempt 1$/m)
-    expect(stdout).toMatch(/^timers\n {2}\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ {2}xstate\.after/m)
+    expect(stdout).toMatch(/^timers\n {2}\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ {2}xstate\.after\S+$/m)
+  })
+
+  test('a timer that is overdue, since no process has run the session, is marked so', async () => {
+    const folder = newFolder()
+    {
+      await using runtime = await openRuntime({ dir: folder, kinds: [sleeping], pool: 'inline' })
+      await runtime.create(sleeping, undefined, { id: 's' })
+    }
+    const shown = async () => (await holdfast(['show', 's', '--dir', folder])).stdout
+    await expect.poll(shown, { timeout: 20_000 }).toMatch(/^timers\n {2}\S+ \S+Z {2}xstate\.after\S+ {2}overdue$/m)
   })
 
   test('a planning session shows its plan: the items as soon as they are found, their issues once those are made', async () => {
@@ -113,6 +123,12 @@ const failing = defineSession({
       },
     },
   }),
+})
+
+const sleeping = defineSession({
+  kind: 'sleeping',
+  version: 1,
+  machine: setup({}).createMachine({ context: {}, initial: 'a', states: { a: { after: { 2000: 'b' } }, b: {} } }),
 })
 
 const waiting = defineSession({

@@ -93,7 +93,6 @@ describe('wrong usage', () => {
     ['a limit that is no number', ['ls', '--limit', '1e3'], '1e3'],
     ['a limit out of range', ['ls', '--limit', '1001'], '1000'],
     ['a negative pace', ['plan', 'a.md', '--pace=-1'], '-1'],
-    ['--all with --status', ['ls', '--all', '--status', 'done'], '--all'],
     ['--new with --resume', ['plan', '--new', '--resume'], '--new'],
   ])('%s: INVALID_ARGUMENT, exit 2, on stderr', async (_, args, named) => {
     const { code, stdout, stderr } = await holdfast(args)
