@@ -23,6 +23,12 @@ export interface CreateOptions extends CallOptions {
   readonly idempotencyKey?: string
 }
 
+export const CREATE_OPTIONS: { readonly [K in keyof Required<CreateOptions>]: true } = {
+  id: true,
+  idempotencyKey: true,
+  signal: true,
+}
+
 export interface CreationHost {
   readonly kinds: ReadonlyMap<string, AnySessionKind>
   readonly chance: Chance
@@ -77,7 +83,8 @@ export class Creation {
       try {
         supervisor.adopt(LiveSession.create(host, kind, id, input, created, { resolve: () => resolve(), reject }))
       } catch (cause) {
-        const outcome = `no session of kind "${kind.kind}" was created`
+        const advice = input === undefined ? '; no input was given, which its context may need' : ''
+        const outcome = `no session of kind "${kind.kind}" was created${advice}`
         reject(cause instanceof HoldfastError ? cause : decisionFailed(cause, outcome))
       }
     }).finally(() => {

@@ -68,8 +68,21 @@ export function defineSession<TMachine extends AnyStateMachine>(
     throw invalid(kind, 'a name is a letter, then letters, digits, "-" or "_", at most 64 in all')
   }
   if (!Number.isSafeInteger(version) || version < 1) throw invalid(kind, 'version must be an integer from 1')
+  if (!isMachine(machine)) {
+    throw invalid(
+      kind,
+      'machine must be what setup({…}).createMachine(…) of XState 5 gives, of the xstate that Holdfast uses',
+    )
+  }
   checkActors(kind, machine, steps !== undefined)
   return { kind, version, machine: bounded(machine), steps: steps?.toString(), input, events, index }
+}
+
+/** By what is used of it: a machine of a second copy of XState 5 passes, one of XState 4 does not. */
+function isMachine(machine: unknown): boolean {
+  const { idMap, implementations, provide } = (machine ?? {}) as { [part: string]: unknown }
+  const { actors } = (implementations ?? {}) as { actors?: unknown }
+  return idMap instanceof Map && typeof actors === 'object' && typeof provide === 'function'
 }
 
 /** The same machine with an end to its microsteps, unless it sets its own. */

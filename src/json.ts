@@ -200,7 +200,15 @@ function describe(value: unknown): string {
 function refuse(value: unknown, name: string, path: JsonPath): never {
   const fault = firstFault(value, path, path.length) ?? { path, what: 'is not JSON' }
   const place = formatPath(name, fault.path)
-  throw new HoldfastError('NOT_JSON', `${place} ${fault.what}, which JSON cannot hold; store a plain value instead`, {
-    details: { path: place },
-  })
+  throw new HoldfastError(
+    'NOT_JSON',
+    `${shortened(place)} ${fault.what}, which JSON cannot hold; store a plain value instead`,
+    {
+      details: { path: place },
+    },
+  )
 }
+
+/** The path of what contains itself has hundreds of parts: its two ends tell enough. The details have all of it. */
+const shortened = (place: string): string =>
+  place.length <= 120 ? place : `${place.slice(0, 70)} … ${place.slice(-40)}`

@@ -27,6 +27,7 @@ import type { Damage } from './journal.js'
 import { consoleLogger, guarded, type Logger } from './logger.js'
 import { createMemoryJournal } from './memory/journal.js'
 import { createMemorySnapshots } from './memory/snapshots.js'
+import { admitKinds, admitOptions } from './options.js'
 import { createPiscinaPool } from './piscina/pool.js'
 import type { Pool } from './pool.js'
 import type { Reader } from './reader.js'
@@ -54,11 +55,23 @@ export interface ReadOptions {
   readonly dir?: string
 }
 
+const OPEN_OPTIONS = {
+  kinds: true,
+  dir: true,
+  storage: true,
+  pool: true,
+  workers: true,
+  logger: true,
+  mailboxLimit: true,
+} as const
+
 /**
  * Opens a data directory and everything in it. Sessions with work to do go on at once.
- * Throws DIRECTORY_LOCKED naming the owner, DIRECTORY_NOT_WRITABLE, FORMAT_NEWER, DISK_FULL or DISK_FAILED.
+ * Throws INVALID_ARGUMENT, DIRECTORY_LOCKED naming the owner, DIRECTORY_NOT_WRITABLE, FORMAT_NEWER, DISK_FULL or DISK_FAILED.
  */
 export async function openRuntime(options: OpenOptions): Promise<Runtime> {
+  admitOptions('options of openRuntime', options, OPEN_OPTIONS)
+  admitKinds(options?.kinds)
   const { kinds, logger = consoleLogger, mailboxLimit } = options
   const common = { kinds, logger, ...(mailboxLimit !== undefined && { mailboxLimit }) }
   const clock = systemClock
@@ -84,7 +97,7 @@ export async function startOn({ disk, ports, damage }: OpenFiles, options: Runti
 
 /**
  * Reads a data directory that may belong to another process: takes no lock, writes nothing, starts no session.
- * Throws DIRECTORY_NOT_FOUND, FORMAT_NEWER or DISK_FAILED.
+ * Throws DIRECTORY_NOT_FOUND, DIRECTORY_NOT_READABLE, FORMAT_NEWER or DISK_FAILED.
  */
 export const openReader = ({ dir = '.holdfast' }: ReadOptions = {}): Reader => openFileReader(createFileDisk(dir))
 
@@ -159,13 +172,11 @@ function takeLock(disk: Disk, clock: Clock): Held {
   }
   const owner = ownerOf(disk)
   const who = owner ? `process ${owner.pid}, since ${owner.since}` : 'another process'
-  throw new HoldfastError(
-    'DIRECTORY_LOCKED',
-    `${disk.location} is in use by ${who}; stop it or choose another directory`,
-    {
-      details: { owner },
-    },
-  )
+  const what =
+    owner?.pid === process.pid
+      ? `open in this process (${owner.pid}) already, since ${owner.since}; use that runtime, or close it first`
+      : `in use by ${who}; stop it or choose another directory`
+  throw new HoldfastError('DIRECTORY_LOCKED', `${disk.location} is ${what}`, { details: { owner } })
 }
 
 /** Throws what the disk throws; then the lock is free. */
@@ -217,7 +228,11 @@ async function writeDirectoryFile(
 function unwritable(disk: Disk, cause: unknown): unknown {
   const code = (cause as { code?: string }).code ?? ''
   if (cause instanceof HoldfastError) return cause
-  if (['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ENOENT'].includes(code)) {
+  if (code === 'ENOTDIR' || code === 'EEXIST') {
+    const what = `${disk.location} is a file, or below one; choose a directory`
+    return new HoldfastError('DIRECTORY_NOT_WRITABLE', what, { cause })
+  }
+  if (['EACCES', 'EPERM', 'EROFS', 'ENOENT'].includes(code)) {
     return new HoldfastError(
       'DIRECTORY_NOT_WRITABLE',
       `${disk.location} cannot be written (${code}); make it writable or choose another directory`,

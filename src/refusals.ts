@@ -23,9 +23,13 @@ export function unknownKind(kind: string, known: ReadonlyMap<string, unknown>): 
 }
 
 export const sessionEnded = (id: string, status: SessionStatus): HoldfastError =>
-  new HoldfastError('SESSION_ENDED', `session ${id} has ended (${status}) and takes no more events`, {
-    details: { status },
-  })
+  new HoldfastError(
+    'SESSION_ENDED',
+    `session ${id} has ended (${status}) and takes no more events; read its snapshot, or create another session`,
+    {
+      details: { status },
+    },
+  )
 
 /** `outcome` is what holds after it. */
 export const decisionFailed = (cause: unknown, outcome = 'the session is as it was'): HoldfastError =>

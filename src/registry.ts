@@ -5,6 +5,7 @@
 
 import { HoldfastError } from './errors.js'
 import { Group } from './group.js'
+import { admitOptions } from './options.js'
 import { NOWHERE, type Position, type TransitionRecord } from './record.js'
 import { ambiguousId } from './refusals.js'
 import type { Attributes, CreationKey, IndexEntry, SessionStatus, StateValue, Work } from './state.js'
@@ -57,6 +58,7 @@ interface Todo {
   messages: number
 }
 
+const FILTER = { kind: true, status: true, where: true } as const
 const LARGEST_PAGE = 1000
 /** How many candidates an ambiguous id is told with. */
 const NAMED_IDS = 5
@@ -138,8 +140,10 @@ export class Registry {
     throw ambiguousId(prefix, ids.slice(0, NAMED_IDS), ids.length > NAMED_IDS)
   }
 
-  /** Sessions in the order of their creation. Throws INVALID_ARGUMENT for a cursor or a limit that makes no sense. */
+  /** Sessions in the order of their creation. Throws INVALID_ARGUMENT for a filter, a cursor or a limit that makes no sense. */
   list(filter: SessionFilter = {}, page: { readonly cursor?: string; readonly limit?: number } = {}): SessionPage {
+    admitOptions('filters', filter, FILTER)
+    admitOptions('options of list', page, { cursor: true, limit: true })
     const limit = page.limit ?? 100
     if (!Number.isSafeInteger(limit) || limit < 1 || limit > LARGEST_PAGE) {
       throw new HoldfastError('INVALID_ARGUMENT', `limit must be an integer from 1 to ${LARGEST_PAGE}, not ${limit}`)
@@ -156,6 +160,7 @@ export class Registry {
 
   /** How many sessions match; constant in their number when at most one thing is asked for. */
   count(filter: SessionFilter = {}): number {
+    admitOptions('filters', filter, FILTER)
     const groups = groupNames(filter)
     if (groups.length === 0) return this.#entries.size
     if (groups.length === 1) return this.#groups.get(groups[0] as string)?.size ?? 0

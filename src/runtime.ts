@@ -6,7 +6,7 @@ import { refuseAborted } from './abort.js'
 import type { Chance } from './chance.js'
 import { Checkpoints } from './checkpoints.js'
 import type { Clock } from './clock.js'
-import { type CreateOptions, Creation } from './creation.js'
+import { CREATE_OPTIONS, type CreateOptions, Creation } from './creation.js'
 import type { AnyMachine, AnySessionKind, KindInput, SessionKind } from './define.js'
 import { admitId } from './door.js'
 import { HoldfastError } from './errors.js'
@@ -16,6 +16,7 @@ import type { SessionHost } from './host.js'
 import type { Damage, Journal, JournalStats } from './journal.js'
 import { consoleLogger, guarded, type Logger } from './logger.js'
 import { requireWhole } from './numbers.js'
+import { admitKinds, admitOptions } from './options.js'
 import type { Pool } from './pool.js'
 import type { Position, TransitionRecord } from './record.js'
 import { recover } from './recover.js'
@@ -146,13 +147,14 @@ export class Runtime implements AsyncDisposable {
 
   /**
    * Creates a session and starts it; resolves when its first record is durable.
-   * Rejects with INVALID_INPUT, NOT_JSON, DECISION_FAILED, SESSION_EXISTS, IDEMPOTENCY_CONFLICT or READ_ONLY.
+   * Rejects with INVALID_ARGUMENT, INVALID_INPUT, NOT_JSON, DECISION_FAILED, SESSION_EXISTS, IDEMPOTENCY_CONFLICT or READ_ONLY.
    */
   async create<TMachine extends AnyMachine>(
     kind: SessionKind<TMachine>,
     ...[input, options = {}]: CreateArguments<TMachine>
   ): Promise<Session<TMachine>> {
     this.#assertWritable()
+    admitOptions('options of create', options, CREATE_OPTIONS)
     refuseAborted(options.signal)
     const id = await this.#creation.create(kind, input, options)
     return new Session(this.#verbs, id, kind.kind)
@@ -164,7 +166,10 @@ export class Runtime implements AsyncDisposable {
   session(id: string, kind?: AnySessionKind): Session {
     const entry = this.#entry(admitId(id))
     if (kind && entry.kind !== kind.kind) {
-      throw new HoldfastError('KIND_MISMATCH', `session ${id} is of kind "${entry.kind}", not "${kind.kind}"`)
+      throw new HoldfastError(
+        'KIND_MISMATCH',
+        `session ${id} is of kind "${entry.kind}", not "${kind.kind}"; take it with its own kind, or without one`,
+      )
     }
     return new Session(this.#verbs, id, entry.kind)
   }
@@ -354,6 +359,7 @@ export class Runtime implements AsyncDisposable {
 }
 
 function byName(kinds: readonly AnySessionKind[]): Map<string, AnySessionKind> {
+  admitKinds(kinds)
   const named = new Map(kinds.map((kind) => [kind.kind, kind]))
   if (named.size === kinds.length) return named
   throw new HoldfastError(

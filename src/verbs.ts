@@ -221,4 +221,7 @@ function resultOf(snapshot: SessionSnapshot): unknown {
 }
 
 const endedFirst = (id: string, { status, value }: SessionSnapshot): HoldfastError =>
-  new HoldfastError('SESSION_ENDED', `session ${id} ended (${status}, in ${JSON.stringify(value)}) before that came`)
+  new HoldfastError(
+    'SESSION_ENDED',
+    `session ${id} ended (${status}, in ${JSON.stringify(value)}) before that came; its snapshot says how`,
+  )

@@ -108,3 +108,13 @@ test('another kind of the same name is told from one that is not there', async (
   })
   await expect(runtime.create(twin)).rejects.toEqual(refused)
 })
+
+test('a machine that needs an input and gets none: the refusal says that none was given', async () => {
+  await using runtime = await house([kind]).open()
+  const creating = runtime.create(kind, undefined as never)
+  await expect(creating).rejects.toMatchObject({
+    code: 'DECISION_FAILED',
+    message: expect.stringMatching(/no session of kind "born" was created; no input was given/),
+  })
+  await expect(runtime.create(kind, null as never)).rejects.not.toThrow('no input was given')
+})

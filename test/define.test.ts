@@ -5,6 +5,7 @@ import { assign, createMachine, emit, fromCallback, fromPromise, log, raise, set
 import { type AnyMachine, defineSession } from '../src/define.js'
 import { HoldfastError } from '../src/errors.js'
 import { backoff, type StepOptions, step, stepOf } from '../src/steps.js'
+import { house } from './house.js'
 
 // Machines of every shape, also of shapes that types forbid
 type Loose = any
@@ -216,4 +217,30 @@ test('the pause before an attempt stays a number, however many have failed', () 
   const policyOf = (backoffMs: number) => stepOf(step('work', { backoffMs, maxBackoffMs: 1000 }))!.policy
   for (const failed of [1, 5, 1025, 1e9]) expect(backoff(policyOf(0), failed, 0.5)).toBe(0)
   expect([1, 2, 4, 1025].map((failed) => backoff(policyOf(200), failed, 1))).toEqual([200, 400, 1000, 1000])
+})
+
+test.each([{}, undefined, { config: {}, transition: () => {} }, { idMap: new Map() }])(
+  'what is no machine of XState 5 is refused as a kind: %j',
+  (machine) => {
+    const { code, message } = refusal(() => define(machine as Loose))
+    expect([code, message]).toEqual(['INVALID_KIND', expect.stringContaining('setup({…}).createMachine(…)')])
+  },
+)
+
+test('a machine of a second copy of XState is one, and is run like any other', async () => {
+  const copy = new URL('../node_modules/xstate/dist/xstate.esm.js', import.meta.url)
+  const second = (await import(copy.href)) as { setup: typeof setup; assign: typeof assign }
+  expect(second.setup).not.toBe(setup)
+  const counted = second.assign({ n: ({ context }: Loose) => context.n + 1 }) as Loose
+  const machine = second.setup({ types: { context: {} as { n: number } } }).createMachine({
+    context: { n: 0 },
+    initial: 'on',
+    states: { on: { on: { add: { actions: counted } }, after: { 20: 'off' } }, off: { type: 'final' } },
+    output: ({ context }) => context.n,
+  })
+  const kind = defineSession({ kind: 'copied', version: 1, machine })
+  await using runtime = await house([kind]).open()
+  const session = await runtime.create(kind)
+  await session.send({ type: 'add' })
+  expect(await session.result()).toBe(1)
 })

@@ -312,3 +312,12 @@ function json(): fc.Arbitrary<Json> {
     ),
   })).value
 }
+
+test('what contains itself is told with the two ends of its path; the details have all of it', () => {
+  const event: { type: string; self?: unknown } = { type: 'go' }
+  event.self = event
+  const error = thrownBy(() => copyJson(event, 'event')) as HoldfastError
+  expect(error.message.length).toBeLessThan(300)
+  expect(error.message).toMatch(/^event\.self\.self.* … .*\.self\.self is nested deeper than 500 levels/)
+  expect(error.details.path).toBe(`event${'.self'.repeat(501)}`)
+})

@@ -6,6 +6,7 @@ import { defineSession, HoldfastError, openReader, openRuntime } from 'holdfast'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { assign, setup } from 'xstate'
 import { readAll } from '../src/disk.js'
+import { openFileReader } from '../src/files/reader.js'
 import { createMemoryDisk } from '../src/memory/disk.js'
 import { openFiles } from '../src/open.js'
 import { systemChance } from '../src/system/chance.js'
@@ -34,7 +35,11 @@ const open = () => openRuntime({ dir, kinds: [kind], pool: 'inline', logger: qui
 
 test('a directory has one owner; a second opener is told who, and may open when the first has closed', async () => {
   const runtime = await open()
-  await expect(open()).rejects.toMatchObject({ code: 'DIRECTORY_LOCKED', details: { owner: { pid: process.pid } } })
+  await expect(open()).rejects.toMatchObject({
+    code: 'DIRECTORY_LOCKED',
+    message: expect.stringMatching(/ is open in this process \(\d+\) already, since .*close it first$/),
+    details: { owner: { pid: process.pid } },
+  })
   const session = await runtime.create(kind)
   expect(openReader({ dir }).state(session.id).context).toEqual({ text: '', n: 0 })
   await runtime.close()
@@ -61,6 +66,46 @@ test('a directory that cannot be is an error that says so', async () => {
   writeFileSync(join(dir, 'file'), '')
   const impossible = { dir: join(dir, 'file', 'below'), kinds: [kind] }
   await expect(openRuntime(impossible)).rejects.toEqual(coded('DIRECTORY_NOT_WRITABLE'))
+})
+
+test('a file in the place of a directory is told as that, to who writes and to who reads', async () => {
+  const file = join(dir, 'file')
+  writeFileSync(file, '')
+  const message = `${file} is a file, or below one; `
+  const error = { code: 'DIRECTORY_NOT_WRITABLE', message: expect.stringContaining(message) }
+  await expect(openRuntime({ dir: file, kinds: [kind] })).rejects.toMatchObject(error)
+  expect(() => openReader({ dir: file })).toThrow(message)
+})
+
+test('a directory that may not be read: DIRECTORY_NOT_READABLE', () => {
+  const disk = createMemoryDisk()
+  disk.openRead = () => {
+    throw Object.assign(new Error('EACCES: permission denied'), { code: 'EACCES' })
+  }
+  expect(() => openFileReader(disk)).toThrow(coded('DIRECTORY_NOT_READABLE'))
+})
+
+test.each([
+  ['no kinds', () => openRuntime({ dir } as never), /^kinds is the list/],
+  ['no options', () => openRuntime(undefined as never), /^kinds is the list/],
+  ['kinds that are none', () => openRuntime({ dir, kinds: [machine] } as never), /^kinds is the list/],
+  ['an option that is none', () => openRuntime({ dri: dir, kinds: [kind] } as never), /no "dri"; "dir" may be meant/],
+])('opening with %s: INVALID_ARGUMENT, and nothing is made', async (_, opening, message) => {
+  await expect(opening()).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', message: expect.stringMatching(message) })
+  expect(readdirSync(dir)).toEqual([])
+})
+
+test('a key that no filter, page or creation has is refused, naming the nearest', async () => {
+  await using runtime = await open()
+  const list = (filter: object, page?: object) => () => runtime.sessions.list(filter as never, page as never)
+  const refused = (message: string) => expect.objectContaining({ code: 'INVALID_ARGUMENT', message })
+  const known = '"kind" may be meant (they are kind, status, where)'
+  expect(list({ knd: 'x' })).toThrow(refused(`filters have no "knd"; ${known}`))
+  expect(() => runtime.sessions.count({ knd: 'x' } as never)).toThrow(refused(`filters have no "knd"; ${known}`))
+  expect(list({}, { limt: 1 })).toThrow(/no "limt"; "limit" may be meant/)
+  const creating = runtime.create(kind, undefined, { idempotencykey: 'k' } as never)
+  await expect(creating).rejects.toThrow(/no "idempotencykey"; "idempotencyKey" may be meant/)
+  expect(runtime.sessions.count()).toBe(0)
 })
 
 test('what a newer Holdfast wrote is refused, untouched', async () => {

@@ -600,7 +600,9 @@ test('a kind that the runtime does not have is refused; a session is not handed 
   await using runtime = await house([counter]).open()
   const session = await runtime.create(counter, {})
   expect(await codeOf(runtime.create(other, {}))).toBe('UNKNOWN_KIND')
-  expect(() => runtime.session(session.id, other)).toThrow(expect.objectContaining({ code: 'KIND_MISMATCH' }))
+  expect(() => runtime.session(session.id, other)).toThrow(
+    expect.objectContaining({ code: 'KIND_MISMATCH', message: expect.stringContaining('; take it with its own kind') }),
+  )
   expect(runtime.session(session.id).kind).toBe('counter')
 })
 

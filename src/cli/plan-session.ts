@@ -72,7 +72,8 @@ function openIfThere(dir: string, output: Output): Reader | undefined {
 function namedSession(reader: Reader, prefix: string, output: Output): SessionState {
   const session = reader.state(findSession(reader, prefix, output).id)
   if (session.kind === KIND) return session
-  throw new CommandError('KIND_MISMATCH', 6, `session ${session.id} is of kind "${session.kind}", not a plan`)
+  const next = `${output.next(`show ${session.id}`)} shows it`
+  throw new CommandError('KIND_MISMATCH', 6, `session ${session.id} is of kind "${session.kind}", not a plan`, next)
 }
 
 /** Sessions that cannot be read are passed over; they have been told of. */

@@ -10,7 +10,7 @@ import { createFileSnapshots, type SnapshotDamage } from './snapshots.js'
 
 /**
  * Opens a directory for reading. `onDamage` hears of snapshots that cannot be read; the journal stands in for them.
- * Throws DIRECTORY_NOT_FOUND, FORMAT_NEWER or DISK_FAILED.
+ * Throws DIRECTORY_NOT_FOUND, DIRECTORY_NOT_READABLE, FORMAT_NEWER or DISK_FAILED.
  */
 export function openFileReader(disk: Disk, onDamage: (damage: SnapshotDamage) => void = () => {}): Reader {
   const unwritable = readOnly(disk)
@@ -51,6 +51,10 @@ function readError(disk: Disk, cause: unknown): HoldfastError {
   if (cause instanceof HoldfastError) return cause
   const { code, message = String(cause) } = cause as { code?: string; message?: string }
   if (code === 'ENOTDIR') return notFound(disk, cause)
+  if (code === 'EACCES' || code === 'EPERM') {
+    const what = `${disk.location} cannot be read (${code}); ask for the right to, or name another directory`
+    return new HoldfastError('DIRECTORY_NOT_READABLE', what, { cause })
+  }
   return new HoldfastError('DISK_FAILED', `${disk.location} cannot be read (${message}); mend that and try again`, {
     cause,
   })
@@ -59,7 +63,9 @@ function readError(disk: Disk, cause: unknown): HoldfastError {
 const notFound = (disk: Disk, cause?: unknown): HoldfastError =>
   new HoldfastError(
     'DIRECTORY_NOT_FOUND',
-    `there are no Holdfast sessions in ${disk.location}; name another directory`,
+    cause === undefined
+      ? `there are no Holdfast sessions in ${disk.location}; name another directory`
+      : `${disk.location} is a file, or below one; name a directory`,
     {
       ...(cause !== undefined && { cause }),
     },
