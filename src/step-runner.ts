@@ -50,7 +50,7 @@ const NOT_RUN_BACKOFF: Backoff = { backoffMs: 100, maxBackoffMs: 5000 }
 
 interface Active {
   readonly run: StepRun
-  /** When it was first handed to the pool, in ms since the epoch. */
+  /** When it was first handed to the pool, in ms on the clock that never jumps. */
   since?: number
   /** How often the pool could not begin it. */
   notRun: number
@@ -92,7 +92,7 @@ export class StepRunner {
   #run(active: Active): void {
     const { run } = active
     delete active.waiting
-    active.since ??= this.#host.clock.now()
+    active.since ??= this.#host.clock.elapsed()
     active.task = this.#host.pool.run(this.#taskOf(active), this.#listen(active))
     void active.task.outcome.then((outcome) => {
       if (this.#active.get(run.id) !== active) return
@@ -107,7 +107,7 @@ export class StepRunner {
     const { name, policy } = active.run.declaration
     const leftMs = this.#queueLeftMs(active)
     if (leftMs === 0) return this.#settle(active, waitedTooLong(name, policy.queueTimeoutMs as number))
-    const pauseMs = Math.max(1, backoff(NOT_RUN_BACKOFF, ++active.notRun, chance.random()))
+    const pauseMs = backoff(NOT_RUN_BACKOFF, ++active.notRun, chance.random())
     active.waiting = timers.arm(clock.now() + Math.min(pauseMs, leftMs), () => this.#run(active))
   }
 
@@ -135,8 +135,7 @@ export class StepRunner {
   /** How much longer it may wait for a worker: the pauses count. */
   #queueLeftMs({ run, since = 0 }: Active): number {
     const { queueTimeoutMs = Number.POSITIVE_INFINITY } = run.declaration.policy
-    const waitedMs = Math.max(0, this.#host.clock.now() - since)
-    return Math.max(0, queueTimeoutMs - waitedMs)
+    return Math.max(0, queueTimeoutMs - (this.#host.clock.elapsed() - since))
   }
 
   #listen(active: Active): TaskListener {
