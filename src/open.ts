@@ -244,8 +244,10 @@ function unwritable(disk: Disk, cause: unknown): unknown {
   return new HoldfastError('DISK_FAILED', `${disk.location} cannot be used (${String(cause)})`, { cause })
 }
 
-function poolOf({ pool = 'threads', workers }: OpenOptions, clock: Clock): Pool {
+function poolOf({ pool = 'threads', workers, logger = consoleLogger }: OpenOptions, clock: Clock): Pool {
   if (pool === 'inline') return createInlinePool({ clock })
   if (pool !== 'threads') return pool
-  return createPiscinaPool({ clock, ...(workers !== undefined && { workers }) })
+  const { warn } = guarded(logger)
+  const onWorkerError = (err: Error): void => warn({ err }, 'a worker thread failed, outside of any step')
+  return createPiscinaPool({ clock, onWorkerError, ...(workers !== undefined && { workers }) })
 }

@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { defineSession, HoldfastError, openReader, openRuntime } from 'holdfast'
+import { defineSession, HoldfastError, openReader, openRuntime, step } from 'holdfast'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { assign, setup } from 'xstate'
 import { readAll } from '../src/disk.js'
@@ -13,6 +13,7 @@ import { systemChance } from '../src/system/chance.js'
 import { systemClock } from '../src/system/clock.js'
 import { createCrashDisk, failAt } from '../src/testing/disk.js'
 import { house } from './house.js'
+import { builtPackage } from './piscina/built.js'
 
 const machine = setup({
   types: { context: {} as { text: string; n: number }, events: {} as { type: 'set'; text: string } },
@@ -325,4 +326,21 @@ test('a reader that meets a file it cannot read says which, and that the disk fa
   mkdirSync(join(dir, 'index.jsonl'))
   expect(() => openReader({ dir })).toThrow(expect.objectContaining({ code: 'DISK_FAILED' }))
   expect(() => openReader({ dir })).toThrow('index.jsonl: the disk failed (EISDIR')
+})
+
+test('what goes wrong in a worker thread outside of any step is in the log', async () => {
+  const { openRuntime: openBuilt } = (await import(
+    new URL('src/index.js', builtPackage()).href
+  )) as typeof import('holdfast')
+  const leaving = setup({ actors: { leave: step<(ms: number) => string>('leavesATimer') } }).createMachine({
+    initial: 'a',
+    states: { a: { invoke: { src: 'leave', id: 'leave', input: 20, onDone: 'b' } }, b: { type: 'final' } },
+  })
+  const steps = new URL('./fixtures/steps/hostile.js', import.meta.url)
+  const leaver = defineSession({ kind: 'leaver', version: 1, machine: leaving, steps })
+  const warned: unknown[] = []
+  const logger = { ...quiet, warn: ({ err }: { err?: Error }) => void warned.push(err?.message) }
+  await using runtime = await openBuilt({ storage: 'memory', kinds: [leaver], workers: 1, logger })
+  await (await runtime.create(leaver)).result()
+  await expect.poll(() => warned).toEqual(['a timer left behind'])
 })
