@@ -2,7 +2,7 @@
 // Pure reading; a record that cannot be read, or does not follow, is an error that names the place.
 
 import { HoldfastError, isHoldfastError } from './errors.js'
-import type { ReadableJournal } from './journal.js'
+import type { Damage, JournalEntry, ReadableJournal } from './journal.js'
 import { NOWHERE, type Position, type TransitionRecord } from './record.js'
 import { type Folding, fold, sealed } from './rehydrate.js'
 import type { Snapshots } from './snapshots.js'
@@ -31,6 +31,40 @@ export function* recordsFrom(journal: ReadableJournal, id: string, last: Positio
     yield { position, record: readOf(journal, id, position) }
   }
 }
+
+/**
+ * The records of all sessions from a position on. Where some are lost, which the scan finds or `known` tells, throws
+ * JOURNAL_CORRUPT with `details.resumeFrom`, the position of the next that is there.
+ */
+export function* wholeFrom(
+  journal: ReadableJournal,
+  from: Position,
+  known: readonly Damage[] = [],
+): Generator<JournalEntry> {
+  const { end } = journal
+  const found: Damage[] = []
+  let last = from
+  const lostBefore = (next: Position): Damage | undefined =>
+    found[0] ?? known.find((one) => isLoss(one) && one.position >= last && one.position < next)
+  for (const entry of journal.scan(from, (damage) => found.push(damage))) {
+    const lost = lostBefore(entry.position)
+    if (lost) throw gap(lost, entry.position)
+    last = entry.position
+    yield entry
+  }
+  const lost = lostBefore(end)
+  if (lost) throw gap(lost, end)
+}
+
+/** A torn end was never acknowledged, and a header is no record. */
+const isLoss = ({ kind }: Damage): boolean => kind === 'corrupt' || kind === 'missing'
+
+const gap = ({ file, offset, bytes }: Damage, resumeFrom: Position): HoldfastError =>
+  new HoldfastError(
+    'JOURNAL_CORRUPT',
+    `${file} cannot be read at offset ${offset}; what is there of any session is missed; go on with { from: ${resumeFrom} }`,
+    { details: { file, offset, bytes, resumeFrom } },
+  )
 
 /**
  * The durable state of a session: its snapshot, if there is one that belongs to its history, and the records since,

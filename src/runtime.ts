@@ -12,6 +12,7 @@ import { admitId } from './door.js'
 import { HoldfastError } from './errors.js'
 import { Feeds } from './feeds.js'
 import { Session, type TransitionsOptions } from './handle.js'
+import { wholeFrom } from './history.js'
 import type { SessionHost } from './host.js'
 import type { Damage, Journal, JournalStats } from './journal.js'
 import { consoleLogger, guarded, type Logger } from './logger.js'
@@ -174,12 +175,16 @@ export class Runtime implements AsyncDisposable {
     return new Session(this.#verbs, id, entry.kind)
   }
 
-  /** Durable transitions of all sessions, in the order of the journal: replayed from a `position`, then live. */
+  /**
+   * Durable transitions of all sessions, in the order of the journal: replayed from a `position`, then live. Where the
+   * journal is damaged it ends with JOURNAL_CORRUPT: those before are given, `details.resumeFrom` is the position behind.
+   */
   transitions$(options: TransitionsOptions = {}): Stream<Transition> {
     const { journal } = this.#ports
+    const damage = this.#damage
     const source: Source<Transition> = {
       *replay(from) {
-        for (const { position, record } of journal.scan(from)) yield transitionOf(record, position)
+        for (const { position, record } of wholeFrom(journal, from, damage)) yield transitionOf(record, position)
       },
       numberOf: (transition) => transition.position,
       listen: this.#feeds.all(),

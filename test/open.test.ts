@@ -222,6 +222,30 @@ test('a corrupt record parks its session by name, is kept and reported; the othe
   await again.session(other.id, kind).send({ type: 'set', text: 'fine' })
 })
 
+test('a replay of all sessions leaves no gap where the journal is damaged: it says so, and from where to go on', async () => {
+  const runtime = await open()
+  const [a, b] = [await runtime.create(kind), await runtime.create(kind)]
+  for (const text of ['one', 'here', 'two']) {
+    await a.send({ type: 'set', text })
+    await b.send({ type: 'set', text: 'fine' })
+  }
+  await runtime.close()
+  const journal = join(dir, 'journal', '00000001.jsonl')
+  writeFileSync(journal, readFileSync(journal, 'latin1').replace('"here"', '"hexe"'), 'latin1')
+  await using again = await open()
+  const seen: number[] = []
+  const replay = async (from: number) => {
+    for await (const { seq } of again.transitions$({ from })) if (seen.push(seq) === 7) return
+  }
+  const error: HoldfastError = await replay(0).then(
+    () => expect.unreachable(),
+    (reason) => reason,
+  )
+  expect([error.code, seen]).toEqual(['JOURNAL_CORRUPT', [1, 1, 2, 2]])
+  await replay(error.details.resumeFrom as number)
+  expect(seen).toEqual([1, 1, 2, 2, 3, 4, 4])
+})
+
 test('a directory file that cannot be read is written anew: it only repeats what the journal knows', async () => {
   const runtime = await open()
   const { id } = await runtime.create(kind)
