@@ -8,7 +8,7 @@ import { Fifo } from './fifo.js'
 import { Pace } from './pace.js'
 import type { Source, StreamHost, StreamOptions } from './stream.js'
 
-/** Items given in one go before the event loop gets its turn. */
+/** Items read or given in one go before the event loop gets its turn. */
 const PAGE_ITEMS = 256
 
 /** Live items that wait for one observer before it is cut off. */
@@ -41,7 +41,7 @@ export class Delivery<T> {
   /** Where the next pass begins: the number asked for, later one that was given. Numbers between items mean nothing. */
   #passFrom: number
   /** The pass through the journal under way, and whether it gave anything. */
-  #pass: IterableIterator<T> | undefined
+  #pass: IterableIterator<T | undefined> | undefined
   #progress = false
   /** Inside `#run` or a direct call: what comes now waits its turn. */
   #running = false
@@ -145,6 +145,7 @@ export class Delivery<T> {
     if (item) {
       const before = this.#last
       this.#credit--
+      if (item.value === undefined) return true
       this.#give(item.value, outer)
       if (this.#last !== before) this.#progress = true
       return true
@@ -157,7 +158,7 @@ export class Delivery<T> {
     return true
   }
 
-  #read(): IteratorYieldResult<T> | undefined {
+  #read(): IteratorYieldResult<T | undefined> | undefined {
     try {
       this.#pass ??= (this.#source as Source<T>).replay(this.#passFrom)
       const result = this.#pass.next()

@@ -3,6 +3,7 @@
 
 import { HoldfastError, isHoldfastError } from './errors.js'
 import type { Damage, JournalEntry, ReadableJournal } from './journal.js'
+import { Milestones, PAGE } from './milestones.js'
 import { NOWHERE, type Position, type TransitionRecord } from './record.js'
 import { type Folding, fold, sealed } from './rehydrate.js'
 import type { Snapshots } from './snapshots.js'
@@ -13,22 +14,56 @@ interface Placed {
   readonly record: TransitionRecord
 }
 
-/** The positions of a session's records with `seq` ≥ `from`, oldest first, following the chain back from its last. */
-function positionsFrom(journal: ReadableJournal, id: string, last: Position, from: number): Position[] {
-  const positions: Position[] = []
-  for (let position = last; position !== NOWHERE; ) {
-    const record = readOf(journal, id, position)
-    if (record.seq < from) break
-    positions.push(position)
-    position = record.prev
+/**
+ * The records of a session with `seq` ≥ `from`, in order. `undefined` between them says that it is still on its way back to
+ * where they begin, so that whoever reads may let others have their turn. Records are read a page at a time, once each, and
+ * once more the first time if `milestones` do not know where the pages end.
+ */
+export function* recordsFrom(
+  journal: ReadableJournal,
+  { id, seq, position }: Placement & Pick<IndexEntry, 'id'>,
+  from: number,
+  milestones: Milestones = new Milestones(),
+): Generator<Placed | undefined> {
+  if (seq < from) return
+  const newest = pageOf(seq)
+  const oldest = pageOf(Math.max(from, 1))
+  const marks = newest > oldest ? milestones.of(id) : []
+  const ends: Placement[] = []
+  ends[newest] = { seq, position }
+  for (let page = newest - 1; page >= oldest; page--) {
+    let mark = marks[page]
+    if (mark === undefined) {
+      for (const { record } of back(journal, id, ends[page + 1] as Placement, firstOf(page + 1))) {
+        mark = record.prev
+        yield undefined
+      }
+      marks[page] = mark
+    }
+    ends[page] = { seq: firstOf(page + 1) - 1, position: mark as Position }
   }
-  return positions.reverse()
+  for (let page = oldest; page <= newest; page++) {
+    yield* [...back(journal, id, ends[page] as Placement, Math.max(from, firstOf(page)))].reverse()
+  }
 }
 
-/** The records of a session with `seq` ≥ `from`, in order, read one by one. */
-export function* recordsFrom(journal: ReadableJournal, id: string, last: Position, from: number): Generator<Placed> {
-  for (const position of positionsFrom(journal, id, last, from)) {
-    yield { position, record: readOf(journal, id, position) }
+type Placement = Pick<IndexEntry, 'seq' | 'position'>
+
+const pageOf = (seq: number): number => Math.ceil(seq / PAGE) - 1
+
+const firstOf = (page: number): number => page * PAGE + 1
+
+/** A session's records from a last one back to the one of number `first`. */
+function* back(journal: ReadableJournal, id: string, last: Placement, first: number): Generator<Placed> {
+  let { position } = last
+  for (let { seq } = last; seq >= first; seq--) {
+    const record = readOf(journal, id, position)
+    if (record.seq !== seq) {
+      const message = `position ${position} holds transition ${record.seq} of session ${id}, not ${seq}`
+      throw new HoldfastError('JOURNAL_CORRUPT', message)
+    }
+    yield { position, record }
+    position = record.prev
   }
 }
 

@@ -69,9 +69,9 @@ export class Reader {
 
   /** The transitions of a session from a `seq` on, oldest first. Throws JOURNAL_CORRUPT when one cannot be read. */
   *history(id: string, from = 1): Generator<Transition> {
-    const { position } = this.#readable(id)
-    for (const placed of recordsFrom(this.#view.journal, id, position, from)) {
-      yield transitionOf(placed.record, placed.position)
+    const entry = this.#readable(id)
+    for (const placed of recordsFrom(this.#view.journal, entry, from)) {
+      if (placed) yield transitionOf(placed.record, placed.position)
     }
   }
 

@@ -16,6 +16,7 @@ import { wholeFrom } from './history.js'
 import type { SessionHost } from './host.js'
 import type { Damage, Journal, JournalStats } from './journal.js'
 import { consoleLogger, guarded, type Logger } from './logger.js'
+import { Milestones } from './milestones.js'
 import { requireWhole } from './numbers.js'
 import { admitKinds, admitOptions } from './options.js'
 import type { Pool } from './pool.js'
@@ -99,6 +100,7 @@ export class Runtime implements AsyncDisposable {
   readonly #damage: readonly Damage[]
   readonly #registry: Registry = new Registry((err) => this.#logger.error({ err }, 'an observer failed'))
   readonly #feeds: Feeds = new Feeds()
+  readonly #milestones: Milestones = new Milestones()
   readonly #timers: Timers
   readonly #supervisor: Supervisor
   readonly #checkpoints: Checkpoints
@@ -251,6 +253,7 @@ export class Runtime implements AsyncDisposable {
       supervisor: this.#supervisor,
       feeds: this.#feeds,
       snapshots: this.#ports.snapshots,
+      milestones: this.#milestones,
       session: this.#sessionHost,
       stream: this.#streamHost,
       assertWritable: () => this.#assertWritable(),
@@ -304,6 +307,7 @@ export class Runtime implements AsyncDisposable {
   #advance(record: TransitionRecord, position: Position): void {
     try {
       this.#registry.follow(record, position)
+      this.#milestones.note(record, position)
     } catch (error) {
       const kind = record.kind ?? this.#registry.get(record.session)?.kind ?? ''
       this.#supervisor.park({ id: record.session, kind }, error)

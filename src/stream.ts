@@ -15,10 +15,10 @@ export { Broadcast } from './broadcast.js'
 /** What a replayable stream is made of. */
 export interface Source<T> {
   /**
-   * The durable items with a number of at least `from`, in order, read as they are asked for. May throw. `from` is the
-   * number of an item, or what the caller of the stream asked for.
+   * The durable items with a number of at least `from`, in order, read as they are asked for; undefined when it has read
+   * something and none is found yet. May throw. `from` is the number of an item, or what the caller of the stream asked for.
    */
-  replay(from: number): IterableIterator<T>
+  replay(from: number): IterableIterator<T | undefined>
   /** The number of an item: a whole number that grows from item to item, not necessarily by one. Must not throw. */
   numberOf(item: T): number
   /**

@@ -11,6 +11,7 @@ import type { CallOptions, SessionSnapshot, SessionVerbs, TransitionsOptions } f
 import { loadState, recordsFrom } from './history.js'
 import type { SessionHost } from './host.js'
 import { tagsOf } from './machine-snapshot.js'
+import type { Milestones } from './milestones.js'
 import { type Point, pointOf } from './point.js'
 import type { RecordedEvent } from './record.js'
 import { decisionFailed, sessionNotFound } from './refusals.js'
@@ -29,6 +30,7 @@ export interface VerbsHost {
   readonly supervisor: Supervisor
   readonly feeds: Feeds
   readonly snapshots: Snapshots
+  readonly milestones: Milestones
   readonly session: SessionHost
   readonly stream: StreamHost
   /** Throws when nothing can be recorded. */
@@ -143,11 +145,11 @@ export class Verbs implements SessionVerbs {
     }
   }
 
-  *#replay(id: string, from: number): Generator<Transition> {
+  *#replay(id: string, from: number): Generator<Transition | undefined> {
     const entry = this.#host.registry.get(id)
     if (!entry) return
-    for (const { record, position } of recordsFrom(this.#host.session.journal, id, entry.position, from)) {
-      yield transitionOf(record, position)
+    for (const placed of recordsFrom(this.#host.session.journal, entry, from, this.#host.milestones)) {
+      yield placed && transitionOf(placed.record, placed.position)
     }
   }
 

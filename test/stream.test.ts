@@ -1534,3 +1534,28 @@ describe('any interleaving', () => {
     },
   )
 })
+
+test('a replay that is still looking for its beginning lets the event loop turn', () => {
+  const clock = new ManualClock()
+  let looked = 0
+  const source: Source<number> = {
+    *replay() {
+      while (looked < 1000) {
+        looked++
+        yield undefined
+      }
+      yield 7
+    },
+    numberOf: (item) => item,
+    listen: () => () => {},
+  }
+  const items: number[] = []
+  const host = { clock, onObserverError: () => {} }
+  replayThenLive(source, { from: 0 }, host).subscribe((item) => void items.push(item))
+  const seen: number[] = []
+  while (clock.turns.length > 0) {
+    seen.push(looked)
+    clock.turn()
+  }
+  expect([seen, items]).toEqual([[256, 512, 768], [7]])
+})
