@@ -101,6 +101,12 @@ export class Registry {
     }
     if (position <= entry.position) return // the index knew it already
     if (record.deleted) return this.#remove(entry)
+    if (record.seq === 1) {
+      // Another session of the same id: the record that deleted the one before was not there to be read.
+      this.#remove(entry)
+      this.#add(entryOf(record, position))
+      return
+    }
     const expected = entry.seq + 1
     const follows = record.seq === expected && record.prev === entry.position
     entry.seq = record.seq

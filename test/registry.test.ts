@@ -511,6 +511,21 @@ test('an id that was deleted may be used again, by a session that has nothing of
   expect(registry.count({ where: { team: 'red' } })).toBe(0)
 })
 
+test('an id that begins anew is another session, though the record that deleted the old one cannot be read', () => {
+  const registry = registryOf([
+    { record: first('a', { created: { key: 'k', digest: 'd' }, attributes: { team: 'red' } }), position: 0 },
+    { record: first('b'), position: 1 },
+    { record: first('a', { kind: 'review' }), position: 3 },
+    { record: next('a', 2, 3), position: 4 },
+  ])
+  expect(registry.list().sessions.map(({ id, kind }) => `${kind} ${id}`)).toEqual(['order b', 'review a'])
+  expect([registry.byKey('order', 'k'), registry.get('a')?.birth, registry.stats.get().total]).toEqual([
+    undefined,
+    3,
+    2,
+  ])
+})
+
 test('a key belongs to its kind', () => {
   const created = { key: 'k', digest: 'd' }
   const registry = registryOf([
