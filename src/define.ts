@@ -7,7 +7,7 @@ import { HoldfastError } from './errors.js'
 import type { Attributes } from './state.js'
 import { stepOf } from './steps.js'
 
-/** Any XState machine. Other files name XState's types through this one and `durable.ts`. */
+/** Any XState machine. Most files name XState's types through this one; those of the engine seam and `steps.ts` name XState itself. */
 export type AnyMachine = AnyStateMachine
 export type KindContext<TMachine extends AnyStateMachine> = ContextFrom<TMachine>
 export type KindEvent<TMachine extends AnyStateMachine> = EventFromLogic<TMachine>

@@ -30,7 +30,6 @@ const table = {
   OVERLOADED: [503, 1],
   ABORTED: [499, 7],
   // steps
-  STEP_FAILED: [500, 1],
   STEP_NOT_FOUND: [500, 1],
   STEP_MODULE_FAILED: [500, 1],
   STEP_TIMEOUT: [504, 1],

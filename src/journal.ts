@@ -46,8 +46,8 @@ export interface Journal extends ReadableJournal {
   readonly pending: number
   /**
    * Adds a record to the batch that is written next and returns where it will be. Never blocks.
-   * Throws RECORD_TOO_LARGE, what `JSON.stringify` throws (either way nothing is added), or JOURNAL_FAILED once a write
-   * has failed.
+   * Throws RECORD_TOO_LARGE, what `JSON.stringify` throws (either way nothing is added), JOURNAL_FAILED once a write has
+   * failed, or RUNTIME_CLOSED after `close`.
    */
   append(record: TransitionRecord, waiter: Waiter): Position
   stats(): JournalStats

@@ -6,7 +6,7 @@ import type { Position } from './record.js'
 /** An XState state value: a state's name, or an object of regions. */
 export type StateValue = string | { readonly [region: string]: StateValue }
 
-/** `parked` is not a state of the machine: the session exists but cannot be restored until somebody mends the cause. */
+/** As XState has it; a session that is deleted while active was `stopped`. Parked is none: see `Supervisor.parked`. */
 export type SessionStatus = 'active' | 'done' | 'error' | 'stopped'
 
 /** A child actor that the machine has started and not yet stopped. */

@@ -196,8 +196,10 @@ export class Supervisor {
     this.#alarms.get(id)?.()
     this.#alarms.delete(id)
     this.#crashes.delete(id)
-    this.#restarts.get(id)?.()
-    this.#restarts.delete(id)
+    for (const waiting of [this.#restarts, this.#alarms]) {
+      waiting.get(id)?.()
+      waiting.delete(id)
+    }
   }
 
   async #restart(session: LiveSession): Promise<void> {

@@ -29,7 +29,6 @@ const codes = Object.keys({
   MAILBOX_FULL: 0,
   OVERLOADED: 0,
   ABORTED: 0,
-  STEP_FAILED: 0,
   STEP_NOT_FOUND: 0,
   STEP_MODULE_FAILED: 0,
   STEP_TIMEOUT: 0,

@@ -20,8 +20,6 @@ export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] =
   [1, 'failed'],
   [2, 'wrong usage: a bad argument, an id that is not one or not unique'],
   [3, 'not found: no such session, file or directory'],
-  [4, 'waiting for a person'],
-  [5, 'over budget'],
   [6, 'conflict: the directory belongs to another process, or a plan of the document is not finished'],
   [7, 'cancelled'],
   [130, 'interrupted'],
