@@ -41,8 +41,13 @@ export interface TransitionsOptions extends CallOptions {
   readonly queueLimit?: number
 }
 
+/** An event that the machine or the runtime made; its type is none of a user's, so that `type` tells them apart. */
+export interface InternalEvent extends RecordedEvent {
+  readonly type: `xstate.${string}` | `holdfast.${string}`
+}
+
 export type SessionTransition<TMachine extends AnyMachine = AnyMachine> = Transition<
-  KindEvent<TMachine> | RecordedEvent,
+  KindEvent<TMachine> | InternalEvent,
   KindValue<TMachine>
 >
 

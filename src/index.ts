@@ -12,6 +12,7 @@ export { decodeError, type ErrorEnvelope, encodeError } from './envelope.js'
 export { type ErrorCode, exitCodeOf, HoldfastError, isHoldfastError, statusOf } from './errors.js'
 export {
   type CallOptions,
+  type InternalEvent,
   Session,
   type SessionSnapshot,
   type SessionTransition,

@@ -80,4 +80,11 @@ export async function use(runtime: Runtime): Promise<void> {
   const found = runtime.session(session.id, words)
   await found.send({ type: 'count' })
   session.transitions$().subscribe((transition) => transition.to satisfies 'idle' | 'counting' | 'done')
+  // The type of an event tells what it holds.
+  session.transitions$().subscribe(({ event }) => {
+    if (event.type === 'rename') event.text satisfies string
+    // @ts-expect-error a count has no text
+    if (event.type === 'count') event.text
+    if (event.type === 'xstate.done.actor.0.words.counting') event.output satisfies unknown
+  })
 }
