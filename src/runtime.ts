@@ -2,6 +2,8 @@
 // Every call to a session goes through here to the session that is live, or is restored for it. After the journal has
 // failed it serves reads and refuses writes, until it is opened again.
 
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { refuseAborted } from './abort.js'
 import type { Chance } from './chance.js'
 import { Checkpoints } from './checkpoints.js'
