@@ -12,7 +12,7 @@ import { failed, notRun, waitedTooLong } from './step-run.js'
 /** How many tasks may wait when the caller does not say. */
 export const DEFAULT_QUEUE_LIMIT = 10_000
 
-/** A task that a seat gave back untouched is offered this often; then it may be what kills the seats, and has to pause. */
+/** A task that a seat gave back untouched is offered this often; then it is what kills the seats, and it fails. */
 const MAX_OFFERS = 3
 
 /** A place where one task at a time runs: a worker thread, or a turn in this one. */
@@ -253,7 +253,7 @@ const refused = (outcome: Outcome): RunningTask => ({ outcome: Promise.resolve(o
 function outcomeOf(end: SeatEnd, task: Task): Outcome {
   if (end.kind === 'ended') return end.outcome
   if (end.kind === 'crashed') return failed('STEP_CRASHED', crashed(task, end.error), true, end.error)
-  return notRun('STEP_CRASHED', task, 'its worker died before the step began')
+  return failed('STEP_CRASHED', `step "${task.name}" was not run: its worker died before the step began`, true)
 }
 
 const crashed = (task: Task, error: ErrorEnvelope): string => `step "${task.name}" crashed its worker: ${error.message}`

@@ -97,10 +97,10 @@ describe('a step that kills its thread', () => {
     expect(await fine(pool, 'next')).toEqual(done('next'))
   })
 
-  test('is given back, not for ever offered again, when its very input is too large for the heap', async () => {
+  test('fails, not for ever offered again, when its very input is too large for the heap', async () => {
     const pool = create({ workers: 1, resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 } })
     const large = Array.from({ length: 500_000 }, (_, index) => ({ index }))
-    expect(await fine(pool, large)).toEqual(unstarted('died before the step began'))
+    expect(await fine(pool, large)).toEqual(crash('died before the step began'))
     expect(await fine(pool, 'next')).toEqual(done('next'))
   })
 
