@@ -832,7 +832,7 @@ test('a parked session that is deleted twice and made anew meanwhile is one sess
   await before.close()
   await using runtime = await house([two], {}, home.disk).open()
   const session = runtime.session('x')
-  expect(() => session.can({ type: 'any' } as never)).toThrow(expect.objectContaining({ code: 'SESSION_PARKED' }))
+  await expect(session.send({ type: 'any' } as never)).rejects.toMatchObject({ code: 'SESSION_PARKED' })
   const first = session.delete()
   const second = session.delete()
   await first
