@@ -1,5 +1,5 @@
 // Opening, failing and opening again: real folders, a disk that fails on demand, files that are damaged or gone.
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { defineSession, HoldfastError, openReader, openRuntime, step } from 'holdfast'
@@ -118,16 +118,29 @@ test('what a newer Holdfast wrote is refused, untouched', async () => {
 })
 
 test('in memory on purpose: nothing is left, and everything else is the same', async () => {
-  await using runtime = await openRuntime({ storage: 'memory', kinds: [kind], pool: 'inline' })
+  // Where files would be by default; whoever works here may have some.
+  const files = () => (existsSync('.holdfast') ? readdirSync('.holdfast', { recursive: true }) : 'no directory')
+  const before = files()
+  const openInMemory = () => openRuntime({ storage: 'memory', kinds: [kind], pool: 'inline' })
+  const runtime = await openInMemory()
   const session = await runtime.create(kind)
   await session.send({ type: 'set', text: 'a' })
   expect(session.snapshot().context).toEqual({ text: 'a', n: 1 })
+  expect(files()).toEqual(before)
+  await runtime.close()
+  expect(files()).toEqual(before)
+  await using again = await openInMemory()
+  expect(again.sessions.count()).toBe(0)
 })
 
 test('a large session is snapshotted while it runs, and found whole afterwards', async () => {
   const runtime = await open()
   const session = await runtime.create(kind)
+  const snapshots = () =>
+    readdirSync(dir, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith(`${session.id}.json`))
+  expect(snapshots()).toEqual([])
   for (let n = 0; n < 12; n++) await session.send({ type: 'set', text: `${n}`.repeat(40_000) })
+  await vi.waitFor(() => expect(snapshots()).toHaveLength(1))
   await runtime.close()
   await using again = await open()
   expect(again.session(session.id, kind).snapshot().context).toEqual({ text: '11'.repeat(40_000), n: 12 })

@@ -24,23 +24,31 @@ interface Life {
   readonly acknowledged: number[]
   /** What each session had when the process came up. */
   readonly found: (number | undefined)[]
+  /** How many events were acknowledged. */
+  acknowledgements: number
+  /** What it died of; null when it ended by itself. */
+  signal: NodeJS.Signals | null
 }
 
 /** Runs the process until `acks` events are acknowledged, then kills it at once. */
 function live(acks: number, delayMs: number): Promise<Life> {
-  const life: Life = { acknowledged: Array(SESSIONS).fill(0), found: Array(SESSIONS).fill(undefined) }
+  const life: Life = {
+    acknowledged: Array(SESSIONS).fill(0),
+    found: Array(SESSIONS).fill(undefined),
+    acknowledgements: 0,
+    signal: null,
+  }
   const child = spawn(process.execPath, [SCRIPT, dir, String(SESSIONS)], { stdio: ['ignore', 'pipe', 'inherit'] })
-  let seen = 0
   createInterface({ input: child.stdout }).on('line', (line) => {
     const [word, index, number] = line.split(' ') as [string, number, number]
     if (word === 'ready') life.found[Number(index)] = Number(number)
     if (word !== 'ack') return
     life.acknowledged[Number(index)] = Number(number)
-    if (++seen === acks) setTimeout(() => child.kill('SIGKILL'), delayMs)
+    if (++life.acknowledgements === acks) setTimeout(() => child.kill('SIGKILL'), delayMs)
   })
   return new Promise((resolve, reject) => {
     child.on('error', reject)
-    child.stdout.on('close', () => resolve(life))
+    child.on('close', (_, signal) => resolve({ ...life, signal }))
   })
 }
 
@@ -48,6 +56,8 @@ test(`no acknowledged event is lost over ${KILLS} kills under load, and none is 
   let acknowledged: number[] = Array(SESSIONS).fill(0)
   for (let kill = 0; kill < KILLS; kill++) {
     const life = await live(1 + Math.floor(Math.random() * 200), Math.random() * 5)
+    expect(life.signal, `what ended life ${kill}`).toBe('SIGKILL')
+    expect(life.acknowledgements, `acknowledgements of life ${kill}`).toBeGreaterThan(0)
     for (const [index, found] of life.found.entries()) {
       if (found === undefined) continue
       const before = acknowledged[index] as number
