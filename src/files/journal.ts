@@ -18,6 +18,7 @@ import {
 import type { Position, TransitionRecord } from '../record.js'
 import { closed, recordTooLarge } from '../refusals.js'
 import { FlushMode } from './flush-mode.js'
+import { OpenFiles } from './open-files.js'
 import { chainBefore, checkSeams } from './seams.js'
 import { FORMAT, HEADER_BYTES, Lines } from './segment.js'
 import {
@@ -79,18 +80,18 @@ interface Batch {
  * Throws FORMAT_NEWER (nothing is touched), DISK_FULL or DISK_FAILED.
  */
 export function openFileJournal(disk: Disk, clock: Clock, options: FileJournalOptions = {}): OpenedJournal {
-  const found = findSegments(disk)
-  const files = [...found.segments, ...found.strays].map(({ file }) => file)
+  const files = new OpenFiles(disk)
   return orClose(files, () => {
+    const found = findSegments(disk, files)
     disk.makeFolder('journal')
     for (const name of disk.list('journal')) if (name.endsWith('.tmp')) disk.remove(`journal/${name}`)
     const epoch = Math.max(found.epoch, options.epoch ?? 0) + 1
-    const { segments, damage } = putRight(disk, found)
+    const { segments, damage } = putRight(disk, found, files)
     damage.push(...unheaded(segments.slice(0, -1)), ...checkSeams(segments))
     const last = segments.pop()
     const start = last ? renew(disk, last, epoch, chainBefore(segments.at(-1), last)) : first(disk, epoch)
     segments.push(start.segment)
-    const journal = new FileJournal(disk, clock, options, segments, start.chain, start.end, epoch)
+    const journal = new FileJournal(disk, clock, options, files, segments, start.chain, start.end, epoch)
     return { journal, epoch, damage: [...damage, ...start.damage] }
   })
 }
@@ -101,19 +102,20 @@ export function openFileJournal(disk: Disk, clock: Clock, options: FileJournalOp
  * Throws FORMAT_NEWER.
  */
 export function readFileJournal(disk: Disk, onDamage: (damage: Damage) => void): OpenedForReading {
-  const found = findSegments(disk)
-  const { segments, strays } = found
-  for (const damage of [...misplaced(found), ...checkSeams(segments)]) onDamage(damage)
-  const last = segments.at(-1)
-  const end = last ? last.base + last.file.size() : 0
-  return {
-    end,
-    read: (position) => readIn(segments, position, end),
-    scan: (from) => scanSegments(segments, from, end, onDamage),
-    close: () => {
-      for (const { file } of [...segments, ...strays]) file.close()
-    },
-  }
+  const files = new OpenFiles(disk)
+  return orClose(files, () => {
+    const found = findSegments(disk, files)
+    const { segments } = found
+    for (const damage of [...misplaced(found), ...checkSeams(segments)]) onDamage(damage)
+    const last = segments.at(-1)
+    const end = last ? last.base + last.file.size() : 0
+    return {
+      end,
+      read: (position) => readIn(segments, position, end),
+      scan: (from) => scanSegments(segments, from, end, onDamage),
+      close: () => files.close(),
+    }
+  })
 }
 
 export class FileJournal implements Journal {
@@ -126,6 +128,8 @@ export class FileJournal implements Journal {
   #reserveBytes: number
   /** How far the segment's space is reserved, as an offset in its file. */
   #reserved: { readonly segment: number; end: number } = { segment: 0, end: 0 }
+  readonly #files: OpenFiles
+  /** The last is open for writing; those that are sealed are opened when they are read. */
   readonly #segments: Segment[]
   /** The buffers of the batch that collects and the one that is written take turns. */
   #spare: Lines | undefined
@@ -145,6 +149,7 @@ export class FileJournal implements Journal {
     disk: Disk,
     clock: Clock,
     options: FileJournalOptions,
+    files: OpenFiles,
     segments: Segment[],
     chain: number,
     end: Position,
@@ -157,6 +162,7 @@ export class FileJournal implements Journal {
     this.#segmentBytes = options.segmentBytes ?? 16 * 1024 * 1024
     this.#reserveBytes = options.reserveBytes ?? 256 * 1024
     this.#recordBytes = options.recordBytes ?? DEFAULT_RECORD_BYTES
+    this.#files = files
     this.#segments = segments
     this.#end = end
     this.#batch = this.#nextBatch(end, chain)
@@ -221,7 +227,8 @@ export class FileJournal implements Journal {
       if (!this.#failure) await this.flush()
     } finally {
       this.#closed = true
-      for (const segment of this.#segments) segment.file.close()
+      this.#files.close()
+      this.#segments.at(-1)?.file.close()
     }
   }
 
@@ -319,7 +326,10 @@ export class FileJournal implements Journal {
   #segmentOf(batch: Batch): Segment {
     if (batch.segment !== undefined) {
       const header = { holdfast: FORMAT, segment: batch.segment, epoch: this.#epoch, base: batch.start - HEADER_BYTES }
+      const sealed = this.#segments.at(-1) as Segment
       this.#segments.push(createSegment(this.#disk, header, batch.chain))
+      sealed.file.close()
+      sealed.file = this.#files.at(sealed.path)
     }
     return this.#segments[this.#segments.length - 1] as Segment
   }

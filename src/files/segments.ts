@@ -6,6 +6,7 @@ import { HoldfastError } from '../errors.js'
 import { ID_SHAPE } from '../id.js'
 import type { Damage, JournalEntry } from '../journal.js'
 import { NOWHERE, type Position, type TransitionRecord } from '../record.js'
+import type { OpenFiles } from './open-files.js'
 import {
   contentEnd,
   FORMAT,
@@ -23,7 +24,8 @@ import { storageError } from './storage-error.js'
 export interface Segment {
   readonly number: number
   readonly base: Position
-  readonly file: DiskFile
+  /** Another one once it is sealed, which need not be open. */
+  file: DiskFile
   /** The file's name now; it was opened or created under another, perhaps. */
   readonly path: string
   /** The checksum of the last record before it; undefined when neither the header nor the first record tells it. */
@@ -46,35 +48,31 @@ const READ_BYTES = 4096
 
 /**
  * The segments of a directory, open for reading. A segment is what its header says it is, whatever the file is called.
- * Throws FORMAT_NEWER, and leaves no file open then.
+ * Throws FORMAT_NEWER.
  */
-export function findSegments(disk: Disk): Found {
-  const files: DiskFile[] = []
-  return orClose(files, () => {
-    const claims = new Map<number, Claim>()
-    const losers: Claim[] = []
-    let epoch = 0
-    for (const name of disk.list('journal')) {
-      const file = NAME.test(name) ? disk.openRead(`journal/${name}`) : undefined
-      if (!file) continue
-      files.push(file)
-      const claim = claimOf(file)
-      epoch = Math.max(epoch, claim.header?.header.epoch ?? 0)
-      const other = claims.get(claim.number)
-      if (!other || rank(claim) > rank(other)) claims.set(claim.number, claim)
-      if (other) losers.push(claims.get(claim.number) === claim ? other : claim)
-    }
-    const segments: Segment[] = []
-    const strays = losers.map((loser) => segmentOf(loser, undefined))
-    for (const claim of [...claims.values()].sort((a, b) => a.number - b.number)) {
-      segments.push(segmentOf(claim, segments.at(-1)))
-    }
-    for (let one = strangerIn(segments); one; one = strangerIn(segments)) {
-      strays.push(one)
-      segments.splice(segments.indexOf(one), 1)
-    }
-    return { segments, strays, epoch }
-  })
+export function findSegments(disk: Disk, files: OpenFiles): Found {
+  const claims = new Map<number, Claim>()
+  const losers: Claim[] = []
+  let epoch = 0
+  for (const name of disk.list('journal')) {
+    const file = NAME.test(name) ? files.find(`journal/${name}`) : undefined
+    if (!file) continue
+    const claim = claimOf(file)
+    epoch = Math.max(epoch, claim.header?.header.epoch ?? 0)
+    const other = claims.get(claim.number)
+    if (!other || rank(claim) > rank(other)) claims.set(claim.number, claim)
+    if (other) losers.push(claims.get(claim.number) === claim ? other : claim)
+  }
+  const segments: Segment[] = []
+  const strays = losers.map((loser) => segmentOf(loser, undefined))
+  for (const claim of [...claims.values()].sort((a, b) => a.number - b.number)) {
+    segments.push(segmentOf(claim, segments.at(-1)))
+  }
+  for (let one = strangerIn(segments); one; one = strangerIn(segments)) {
+    strays.push(one)
+    segments.splice(segments.indexOf(one), 1)
+  }
+  return { segments, strays, epoch }
 }
 
 /** `.moved`: on its way to its right name when the process that moved it died. */
@@ -123,12 +121,12 @@ function strangerIn(segments: readonly Segment[]): Segment | undefined {
 /** Where what was written in a segment ends, as a position. */
 export const endOf = ({ base, file }: Segment): Position => base + contentEnd(readFrom(file, 0))
 
-/** Gives what `act` gives, and closes the files when it throws. */
-export function orClose<T>(files: readonly DiskFile[], act: () => T): T {
+/** Gives what `act` gives, and closes the file or files when it throws. */
+export function orClose<T>(files: { close(): void }, act: () => T): T {
   try {
     return act()
   } catch (error) {
-    for (const file of files) file.close()
+    files.close()
     throw error
   }
 }
@@ -145,7 +143,7 @@ function headerOf(file: DiskFile): ReturnType<typeof readHeader> {
  * crash on the way leaves every file under one name. The names are durable when the last segment has been renewed.
  * Gives the segments as they are now, and what was wrong.
  */
-export function putRight(disk: Disk, found: Found): { segments: Segment[]; damage: Damage[] } {
+export function putRight(disk: Disk, found: Found, files: OpenFiles): { segments: Segment[]; damage: Damage[] } {
   const damage: Damage[] = []
   for (const { file, path } of found.strays) {
     const kept = freePlace(disk, `quarantine/${path.slice('journal/'.length)}.stray`)
@@ -163,7 +161,13 @@ export function putRight(disk: Disk, found: Found): { segments: Segment[]; damag
   // Both names of a file must not be on their way at once.
   if (astray.length > 0) disk.syncFolder('journal')
   for (const { number } of astray) disk.rename(`${segmentName(number)}.moved`, segmentName(number))
-  return { segments: found.segments.map((segment) => ({ ...segment, path: segmentName(segment.number) })), damage }
+  const named = (segment: Segment): Segment => {
+    const path = segmentName(segment.number)
+    if (segment.path === path) return segment
+    segment.file.close()
+    return { ...segment, path, file: files.at(path) }
+  }
+  return { segments: found.segments.map(named), damage }
 }
 
 /** What is wrong with names and headers, for whoever must leave them as they are. */
@@ -192,7 +196,7 @@ export interface Start {
 /** The first segment of an empty journal. */
 export function first(disk: Disk, epoch: number): Start {
   const segment = createSegment(disk, { holdfast: FORMAT, segment: 1, epoch, base: 0 }, 0)
-  orClose([segment.file], () => disk.syncFolder(''))
+  orClose(segment.file, () => disk.syncFolder(''))
   return { segment, chain: 0, end: HEADER_BYTES, damage: [] }
 }
 
@@ -231,7 +235,7 @@ export function createSegment(
   const path = segmentName(header.segment)
   try {
     const file = disk.create(`${path}.tmp`)
-    return orClose([file], () => {
+    return orClose(file, () => {
       writeAllSync(file, Buffer.concat([headerLine(header, chain), content]), 0)
       file.syncSync()
       disk.rename(`${path}.tmp`, path)

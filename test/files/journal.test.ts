@@ -10,7 +10,7 @@ import { isHoldfastError } from '../../src/errors.js'
 import { createFileDisk } from '../../src/files/disk.js'
 import { type FileJournalOptions, openFileJournal, readFileJournal } from '../../src/files/journal.js'
 import { FORMAT, HEADER_BYTES, headerLine, readHeader, segmentName } from '../../src/files/segment.js'
-import type { Damage } from '../../src/journal.js'
+import type { Damage, ReadableJournal } from '../../src/journal.js'
 import { createMemoryDisk } from '../../src/memory/disk.js'
 import type { Position, TransitionRecord } from '../../src/record.js'
 import { createVirtualClock } from '../../src/testing/clock.js'
@@ -610,6 +610,48 @@ describe('a damaged header', () => {
       expect(await look(disk)).toMatchObject({ records: records(1), damage: [] })
     }
   })
+})
+
+test('a journal of many segments needs few descriptors, to be written, read, opened and shown to others', async () => {
+  const disk = createCrashDisk()
+  const few = (): void => expect(disk.openFiles.length).toBeLessThan(70)
+  const { journal } = open(disk, { segmentBytes: 1 })
+  const appender = new Appender(journal)
+  for (let number = 0; number < 150; number++) {
+    await appender.batch(recordOf(number))
+    few()
+  }
+  const readBy = (read: ReadableJournal): void => {
+    const entries = [...read.scan(0)]
+    expect(entries.map(({ record }) => record.seq)).toEqual(records(150).map(({ seq }) => seq))
+    for (const { position, record } of entries.reverse()) {
+      expect(read.read(position)).toEqual(record)
+      few()
+    }
+  }
+  readBy(journal)
+  await journal.close()
+  expect(disk.openFiles).toEqual([])
+  const reader = readFileJournal(disk, () => {})
+  readBy(reader)
+  reader.close()
+  expect(disk.openFiles).toEqual([])
+  const again = open(disk)
+  few()
+  await again.journal.close()
+  expect(disk.openFiles).toEqual([])
+})
+
+test('a scan that has begun goes on over segments that are sealed meanwhile', async () => {
+  const disk = createCrashDisk()
+  const { journal } = open(disk, { segmentBytes: 1 })
+  const appender = new Appender(journal)
+  for (let number = 0; number < 3; number++) await appender.batch(recordOf(number))
+  const scan = journal.scan(0)
+  scan.next()
+  for (let number = 3; number < 6; number++) await appender.batch(recordOf(number))
+  expect([...scan]).toHaveLength(2)
+  await journal.close()
 })
 
 describe('a newer format', () => {
