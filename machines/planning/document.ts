@@ -15,6 +15,10 @@ export type EnablerType = 'architecture' | 'infrastructure' | 'technical debt' |
 export interface PlanningItem {
   /** `epic-1`, `feature-3`, `story-12`, `enabler-2`: unique in the document. */
   id: string
+  /** What the document calls it, such as `US-101`. */
+  key?: string
+  /** True when its box in the document is checked. */
+  checked?: boolean
   title: string
   /** The item's own prose, as Markdown: without the fields below, without the items it holds. */
   description: string

@@ -84,6 +84,8 @@ function itemOf(
   const idOf = (other: Draft): string => ids.get(other) ?? ''
   return present({
     id: idOf(draft),
+    key: draft.key,
+    checked: draft.checked,
     title: titleFor(draft),
     description: render(draft.prose),
     parent: parent && idOf(parent),
@@ -133,6 +135,13 @@ function planOf(
     enablers: of('enabler'),
     warnings,
   }
+}
+
+/** The title of a document that is not the one of an item in it: of the front matter, or the first heading. */
+export function ownTitleOf(document: ParsedDocument, plan: PlanningDocument): string | undefined {
+  const title = titleOf(document)
+  const items = [...plan.epics, ...plan.features, ...plan.stories, ...plan.enablers]
+  return title === '' || title !== plan.title || items.some((item) => item.title === title) ? undefined : title
 }
 
 /** The first heading, without its marker when it is an item itself. */

@@ -9,7 +9,8 @@ import { type Fields, schemaOf } from './checks.js'
 import { absoluteDirectory, defaultDirectory, trackerFileIn } from './places.js'
 
 export interface PlanningInput {
-  readonly title: string
+  /** Default: the document's own title, once that is read, or else the name of its file. */
+  readonly title?: string
   /** Where the document is: a Markdown file, as a path or a `file:` URL. */
   readonly source: string
   /** Whom it belongs to; sessions are found by it. Default: nobody, the empty text. */
@@ -35,7 +36,7 @@ export const inputSchema: StandardSchemaV1<unknown, PlanningInput> = schemaOf((f
   const baseDir = absoluteDirectory(fields.optionalText('baseDir', LONGEST_PATH))
   const trackerFile = fields.optionalText('trackerFile', LONGEST_PATH)
   return {
-    title: fields.text('title', LONGEST_TITLE),
+    title: fields.has('title') ? fields.text('title', LONGEST_TITLE) : undefined,
     source: fields.text('source', LONGEST_PATH),
     organizationId: fields.optionalText('organizationId', LONGEST_TITLE) ?? '',
     trackerFile: trackerFile ? resolve(baseDir, trackerFile) : trackerFileIn(defaultDirectory()),

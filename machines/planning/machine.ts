@@ -35,6 +35,8 @@ export interface PlanningNote extends NoteFields {
 
 export interface PlanningContext {
   readonly title: string
+  /** True until a title that nobody gave is taken from the document. */
+  readonly untitled?: true
   readonly source: string
   readonly organizationId: string
   readonly baseDir: string
@@ -116,6 +118,10 @@ const parts = setup({
     })),
     keepPlan: assign((_, { found: { plan, key } }: { found: Extracted }) => ({
       making: { plan: { ...plan, warnings: [] }, key },
+    })),
+    takeTitle: assign(({ context: { untitled } }, { found: { title } }: { found: Extracted }) => ({
+      untitled: undefined,
+      ...(untitled && title !== undefined && { title }),
     })),
     forgetPlan: assign({ making: undefined }),
     keepResult: assign((_, { result }: { result: PlanningSessionResult }) => ({ result })),
@@ -203,6 +209,7 @@ export const planningMachine: PlanningMachine = parts.createMachine({
                   target: 'creatingIssues',
                   actions: [
                     { type: 'warn', params: ({ event }) => ({ found: event.output }) },
+                    { type: 'takeTitle', params: ({ event }) => ({ found: event.output }) },
                     { type: 'keepPlan', params: ({ event }) => ({ found: event.output }) },
                   ],
                 },
@@ -249,7 +256,8 @@ const outputIn = <T>(event: unknown): T => (event as { readonly output: T }).out
 
 /** The door has filled in what was left out; these stand in where a machine is run without one. */
 const contextOf = (input: PlanningInput): PlanningContext => ({
-  title: input.title,
+  title: input.title ?? nameOf(input.source),
+  ...(input.title === undefined && { untitled: true }),
   source: input.source,
   organizationId: input.organizationId ?? '',
   baseDir: input.baseDir ?? '.',
@@ -259,6 +267,13 @@ const contextOf = (input: PlanningInput): PlanningContext => ({
   errors: [],
   warnings: [],
 })
+
+/** `checkout` of `docs/checkout.md`. */
+const nameOf = (source: string): string =>
+  source
+    .replace(/[\\/]+$/, '')
+    .replace(/^.*[\\/]/, '')
+    .replace(/(?<=.)\.[^.]*$/, '') || source
 
 function changeOf(context: PlanningContext, event: PlanningEvent): Partial<PlanningContext> {
   switch (event.type) {

@@ -15,6 +15,11 @@ export async function createPlanningSession(
   title: string,
 ): Promise<PlanningSessionState> {
   const { runtime, defaults } = await hosting()
-  const session = await runtime.create(planning, { ...defaults, title, source: confluencePageUrl, organizationId })
+  const session = await runtime.create(planning, {
+    ...defaults,
+    title: title ?? '', // a session of this façade has the title that it is given, and is refused without one
+    source: confluencePageUrl,
+    organizationId,
+  })
   return planningStateOf(session.snapshot())
 }

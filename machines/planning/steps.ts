@@ -5,13 +5,13 @@
 
 import type { StepContext } from 'holdfast'
 import type { PlanningDocument } from './document.js'
-import { extractPlan } from './extract.js'
+import { extractPlan, ownTitleOf } from './extract.js'
 import type { Pace } from './input.js'
 import { parseMarkdown } from './parse.js'
 import type { PlanningSessionResult } from './state.js'
 import { amount } from './steps/amount.js'
 import { type HandedDocument, handed, received } from './steps/handover.js'
-import { createAll, linkAll, type ParentLink } from './steps/issues.js'
+import { createAll, type Link, linkAll } from './steps/issues.js'
 import { openTracker } from './steps/open-tracker.js'
 import { readSource } from './steps/source.js'
 import type { TrackerConfig } from './tracker.js'
@@ -28,6 +28,8 @@ export type Parsed = HandedDocument
 
 export interface Extracted {
   readonly plan: PlanningDocument
+  /** The document's own, if it has one that is not the title of one of its items. */
+  readonly title?: string
   /** When, ISO 8601: the time of the plan's warnings. */
   readonly at: string
   /** What the issues of this plan are made under, whichever step makes them. */
@@ -37,7 +39,7 @@ export interface Extracted {
 export interface Issued {
   readonly result: PlanningSessionResult
   /** What `linkHierarchy` has to do, in tracker ids. */
-  readonly links: readonly ParentLink[]
+  readonly links: readonly Link[]
 }
 
 /** Reads the document. Throws what `readSource` says. */
@@ -57,10 +59,12 @@ export function parse({ text }: { text: string }, context: StepContext): Promise
 /** To a planning document. Throws EMPTY_DOCUMENT or NO_ITEMS_FOUND. */
 export function extract({ document }: { document: Parsed }, context: StepContext): Promise<Extracted> {
   return stamped(() => {
-    const plan = extractPlan(received(document))
+    const parsed = received(document)
+    const plan = extractPlan(parsed)
+    const title = ownTitleOf(parsed, plan)
     const { epics, features, stories, enablers } = plan
     context.progress(100, amount(epics.length + features.length + stories.length + enablers.length, 'item'))
-    return { plan, at: now(), key: context.idempotencyKey }
+    return { plan, ...(title !== undefined && { title }), at: now(), key: context.idempotencyKey }
   })
 }
 
@@ -77,9 +81,9 @@ export function createIssues(
   return stamped(() => createAll(plan, key, openTracker(tracker, context.signal), pace, context))
 }
 
-/** Puts every issue under its parent. Throws what the tracker throws. */
+/** Puts every issue under its parent, and names what it waits for. Throws what the tracker throws. */
 export function linkHierarchy(
-  { links, tracker, pace }: TrackerInput & { links: readonly ParentLink[] },
+  { links, tracker, pace }: TrackerInput & { links: readonly Link[] },
   context: StepContext,
 ): Promise<{ linked: number }> {
   return stamped(() => linkAll(links, openTracker(tracker, context.signal), pace, context))

@@ -22,6 +22,8 @@ export interface Issue extends NewIssue {
   /** The tracker's own id, such as `LOCAL-12`. */
   readonly id: string
   readonly parentId?: string
+  /** Ids of the issues that must be done first. */
+  readonly dependsOn?: readonly string[]
 }
 
 export interface Tracker {
@@ -37,6 +39,11 @@ export interface Tracker {
    * Rejects as `create` does, with UNKNOWN_ISSUE when either is not there, with INVALID_LINK for a circle.
    */
   link(childId: string, parentId: string): Promise<void>
+  /**
+   * Notes that an issue waits for another; resolves when that is durable. Doing it again changes nothing.
+   * Rejects as `create` does, and with UNKNOWN_ISSUE when either is not there.
+   */
+  depend(waitingId: string, onId: string): Promise<void>
   /** Every issue, in the order of creation. Rejects with TRACKER_CORRUPT, TRACKER_NEWER or TRACKER_FAILED. */
   list(): Promise<readonly Issue[]>
 }

@@ -15,7 +15,7 @@ import { type Progress, progressOn } from './progress.js'
 type PlanningSession = Session<typeof planning.machine>
 
 export interface NewPlan {
-  readonly title: string
+  readonly title?: string
   readonly source: string
   readonly baseDir: string
   readonly trackerFile: string

@@ -2,7 +2,7 @@
 // It promises that stopping it in any way loses nothing, and that the plan it prints is read from the disk.
 
 import { existsSync, statSync } from 'node:fs'
-import { basename, extname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { cwd } from 'node:process'
 import type { SessionState } from '../state.js'
 import { readDirectory } from './directory.js'
@@ -122,7 +122,7 @@ function requireDocument(source: string): void {
 
 function newPlan(source: string, { dir, title, pace }: PlanOptions): NewPlan {
   return {
-    title: title ?? (basename(source, extname(source)) || source),
+    ...(title !== undefined && { title }),
     source,
     baseDir: cwd(),
     trackerFile: resolve(join(dir, 'tracker.json')),

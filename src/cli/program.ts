@@ -68,7 +68,7 @@ function addPlan(program: Command, choose: Choose): void {
   command(program, 'plan')
     .argument('[source]', 'the document, a Markdown file; not needed with --resume')
     .description('turn a document into epics, features, stories and enablers, each an issue in a tracker')
-    .option('--title <title>', 'title of the plan; by default the name of the document')
+    .option('--title <title>', "title of the plan; by default the document's own, or its file's name")
     .option('--resume [id]', 'go on with a session; without an id, with the latest that is not finished')
     .option('--new', 'begin anew, and make every issue once more, though one of the same document is not finished')
     .addOption(new Option('--pace <ms>', 'wait this long before each issue').argParser(wholeNumber(0, 60_000)))

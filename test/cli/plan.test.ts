@@ -48,7 +48,7 @@ describe('a document becomes issues', () => {
     const { data } = envelopeIn(ended)
     expect(data).toMatchObject({
       sessionId: expect.stringMatching(/^[0-9a-f-]{36}$/),
-      plan: { title: 'doc', source: 'doc.md', status: 'completed', progress: 100, errors: [] },
+      plan: { title: 'Roadmap for the bakery till', source: 'doc.md', status: 'completed', progress: 100, errors: [] },
       files: { dir: join(cwd, '.holdfast'), tracker: join(cwd, '.holdfast', 'tracker.json') },
     })
     const types = (items: any[]): string[] => items.flatMap((item) => [item.type, ...types(item.items)])

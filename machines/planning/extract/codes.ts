@@ -128,6 +128,12 @@ export const normalNumber = (number: string): string =>
         .join('.')
     : ''
 
+/** The first code in a text that is one of the names `keys`, as it is written there. */
+export const writtenKey = (text: string, keys: readonly string[]): string | undefined =>
+  text
+    .match(/#?[A-Za-z0-9]+(?:[-_.][A-Za-z0-9]+)*/g)
+    ?.find((word) => /[#A-Za-z]/.test(word) && keys.includes(plainKey(word)))
+
 /** A code as it is compared: `us12` for "US-012" and "us 12". */
 export const plainKey = (code: string): string =>
   code

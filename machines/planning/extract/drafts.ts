@@ -4,7 +4,7 @@
 
 import type { Block, Line } from '../blocks.js'
 import type { EnablerType, ItemType, Priority } from '../document.js'
-import { memberCode, plainKey, trackerCode } from './codes.js'
+import { memberCode, plainKey, trackerCode, writtenKey } from './codes.js'
 import { criteriaIn, itemText } from './criteria.js'
 import { type Field, fieldsIn, type Titled, titled } from './fields.js'
 import { type Form, type Marker, saysNothing } from './markers.js'
@@ -29,6 +29,9 @@ export interface Draft {
   /** How the item was announced, for one that never gets a title. */
   written: string
   keys: string[]
+  /** One of the keys, as it is written. */
+  key?: string
+  checked?: boolean
   number: string
   /** The item that this one stands in, of whatever type. */
   container?: Draft
@@ -64,19 +67,24 @@ export interface Announcement {
   container?: Draft | undefined
   groups?: readonly string[]
   enablerType?: EnablerType | undefined
+  checked?: boolean
 }
 
 /** A new draft. Notes in its title become fields; a title that is a story sentence becomes its sentence. */
 export function drafted(news: Announcement): Draft {
   const { title, sentence, keys, fields, prose } = headingOf(news)
   const enablerType = news.marker?.enablerType ?? news.enablerType
+  const allKeys = [...(news.marker?.keys ?? []), ...keys]
+  const key = writtenKey(news.written, allKeys)
   const draft: Draft = {
     type: news.type,
     form: news.form,
     strong: news.strong,
     title,
     written: news.written,
-    keys: [...(news.marker?.keys ?? []), ...keys],
+    keys: allKeys,
+    ...(key !== undefined && { key }),
+    ...(news.checked && { checked: true }),
     number: news.marker?.number ?? '',
     before: [],
     groups: [...(news.groups ?? [])],
@@ -226,8 +234,15 @@ const takers: Readonly<Record<Field['kind'], Taker>> = {
   id(draft, field, below) {
     const value = told(field, below)
     draft.keys.push(...(trackerCode(value)?.keys ?? [plainKey(value)]).filter((key) => key !== ''))
+    setKey(draft, value)
     return true
   },
+}
+
+/** Keeps how a name is written that the draft has got. */
+export function setKey(draft: Draft, text: string): void {
+  const key = draft.key ?? writtenKey(text, draft.keys)
+  if (key !== undefined) draft.key = key
 }
 
 function prioritise(draft: Draft, priority: Priority | undefined): boolean {

@@ -124,6 +124,7 @@ function readMarked(item: ListItem, head: Line, place: Place, reading: Reading, 
     marker,
     container: owner,
     groups: place.groups,
+    checked: item.checked === true,
   })
   begin(draft, marker.tail, rest, reading, inside)
   return true
@@ -174,7 +175,17 @@ function readUnmarked(
   const sentence = sentenceIn(head.text)
   const strong = place.strong || (sentence !== undefined && sentence.soThat !== '')
   const { owner: container, groups, enablerType } = place
-  const draft = drafted({ type, form: 'bullet', strong, title, written: head.text, container, groups, enablerType })
+  const draft = drafted({
+    type,
+    form: 'bullet',
+    strong,
+    title,
+    written: head.text,
+    container,
+    groups,
+    enablerType,
+    checked: item.checked === true,
+  })
   begin(draft, tail, restOf(item), reading, inside)
   return true
 }

@@ -5,7 +5,7 @@
 import type { Table } from '../blocks.js'
 import type { ItemType } from '../document.js'
 import { keysOf, plainKey, trackerCode } from './codes.js'
-import { type Draft, drafted, isLeaf, lineOf, rankOf, takeField } from './drafts.js'
+import { type Draft, drafted, isLeaf, lineOf, rankOf, setKey, takeField } from './drafts.js'
 import { type Field, type FieldKind, labelKind } from './fields.js'
 import { markerIn, saysNothing, typeNamed } from './markers.js'
 import { add, type Place, type Reading } from './reading.js'
@@ -170,6 +170,7 @@ function takeCell(draft: Draft, column: Column, text: string, heading: string, t
     const numbered = /^\d+(?:\.\d+)*$/.test(text) ? keysOf(draft.type, text) : undefined
     const keys = marker?.type === draft.type ? marker.keys : (numbered ?? trackerCode(text)?.keys ?? [plainKey(text)])
     draft.keys.push(...keys)
+    setKey(draft, text)
     draft.number ||= marker?.number ?? ''
   } else if (namesItems(column)) takeName(draft, column as ItemType, text)
   else if (TOLD.includes(column)) return

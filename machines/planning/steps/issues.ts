@@ -11,11 +11,10 @@ import type { PlanningSessionResult } from '../state.js'
 import type { NewIssue, Tracker } from '../tracker.js'
 import { amount } from './amount.js'
 
-/** Tracker ids. */
-export interface ParentLink {
-  readonly child: string
-  readonly parent: string
-}
+/** Tracker ids: what stands under what, and what waits for what. */
+export type Link =
+  | { readonly child: string; readonly parent: string }
+  | { readonly waiting: string; readonly on: string }
 
 interface TypedItem {
   readonly type: ItemType
@@ -29,7 +28,7 @@ export async function createAll(
   tracker: Tracker,
   pace: Pace | null,
   context: StepContext,
-): Promise<{ result: PlanningSessionResult; links: ParentLink[] }> {
+): Promise<{ result: PlanningSessionResult; links: Link[] }> {
   const items = itemsOf(plan)
   const titles = new Map(items.map(({ item }) => [item.id, item.title]))
   const ids = new Map<string, string>()
@@ -41,16 +40,17 @@ export async function createAll(
   return { result: resultOf(plan, ids), links: linksOf(items, ids) }
 }
 
-/** Puts every issue under its parent. Throws what the tracker throws. */
+/** Puts every issue under its parent, and names what it waits for. Throws what the tracker throws. */
 export async function linkAll(
-  links: readonly ParentLink[],
+  links: readonly Link[],
   tracker: Tracker,
   pace: Pace | null,
   context: StepContext,
 ): Promise<{ linked: number }> {
   let linked = 0
-  await each(links, tracker.parallel, pace, context.signal, async ({ child, parent }) => {
-    await tracker.link(child, parent)
+  await each(links, tracker.parallel, pace, context.signal, async (link) => {
+    if ('child' in link) await tracker.link(link.child, link.parent)
+    else await tracker.depend(link.waiting, link.on)
     linked++
     context.progress((100 * linked) / links.length, `${linked} of ${amount(links.length, 'link')}`)
   })
@@ -95,9 +95,11 @@ export function issueOf(
 
 /** What a tracker has no field for goes into the text. */
 function descriptionOf(item: PlanningItem & Partial<Story & Enabler>, titles: ReadonlyMap<string, string>): string {
-  const { description, acceptanceCriteria, dependsOn, enablerType } = item
+  const { key, checked, description, acceptanceCriteria, dependsOn, enablerType } = item
   const parts = [
     description,
+    key && `Key in the document: ${key}`,
+    checked && 'Checked off in the document',
     enablerType && `Enabler type: ${enablerType}`,
     acceptanceCriteria.length > 0 && `## Acceptance criteria\n\n${listOf(acceptanceCriteria, '- [ ] ')}`,
     dependsOn.length > 0 &&
@@ -117,11 +119,16 @@ function resultOf(plan: PlanningDocument, ids: ReadonlyMap<string, string>): Pla
   return { epics: of(plan.epics), features: of(plan.features), stories: of(plan.stories), enablers: of(plan.enablers) }
 }
 
-const linksOf = (items: readonly TypedItem[], ids: ReadonlyMap<string, string>): ParentLink[] =>
-  items.flatMap(({ item }) => {
-    const [child, parent] = [ids.get(item.id), item.parent === undefined ? undefined : ids.get(item.parent)]
-    return child !== undefined && parent !== undefined ? [{ child, parent }] : []
-  })
+/** Parents first: then an issue stands in its place as soon as it can. */
+function linksOf(items: readonly TypedItem[], ids: ReadonlyMap<string, string>): Link[] {
+  const idOf = (planningId: string): string => ids.get(planningId) as string
+  return [
+    ...items.flatMap(({ item: { id, parent } }) =>
+      parent === undefined ? [] : [{ child: idOf(id), parent: idOf(parent) }],
+    ),
+    ...items.flatMap(({ item: { id, dependsOn } }) => dependsOn.map((on) => ({ waiting: idOf(id), on: idOf(on) }))),
+  ]
+}
 
 /**
  * Does `work` for each item, in order, with at most `parallel` under way; one at a time, each with its pause, when there

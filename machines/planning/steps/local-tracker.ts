@@ -39,6 +39,10 @@ class LocalTracker implements Tracker {
     return this.#call((book) => book.link(childId, parentId))
   }
 
+  depend(waitingId: string, onId: string): Promise<void> {
+    return this.#call((book) => book.depend(waitingId, onId))
+  }
+
   async list(): Promise<readonly Issue[]> {
     return Book.read(await this.#file.read(), this.#file.path).issues
   }

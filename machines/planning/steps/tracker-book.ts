@@ -70,6 +70,15 @@ export class Book {
     this.changed = true
   }
 
+  /** Throws UNKNOWN_ISSUE. */
+  depend(waitingId: string, onId: string): void {
+    const waiting = this.#known(waitingId)
+    const { dependsOn = [] } = waiting
+    if (dependsOn.includes(this.#known(onId).id)) return
+    waiting.dependsOn = [...dependsOn, onId]
+    this.changed = true
+  }
+
   #known(id: string): Entry {
     const issue = this.#byId.get(id)
     if (issue) return issue
@@ -98,11 +107,12 @@ function faultIn({ next, issues }: Partial<Content>): string | undefined {
   if (!Array.isArray(issues)) return 'has no list of issues'
   const seen = new Set<string>()
   for (const [index, issue] of issues.entries()) {
-    const { id, clientId, parentId = '' } = (issue ?? {}) as Partial<Issue>
+    const { id, clientId, parentId = '', dependsOn = [] } = (issue ?? {}) as Partial<Issue>
     const number = typeof id === 'string' ? /^LOCAL-([1-9]\d*)$/.exec(id)?.[1] : undefined
     if (number === undefined) return `has an issue without an id (number ${index + 1} in the list)`
     if (typeof clientId !== 'string' || clientId === '') return `has an issue without a clientId (${id})`
     if (typeof parentId !== 'string') return `has an issue whose parentId is not a text (${id})`
+    if (!Array.isArray(dependsOn)) return `has an issue whose dependsOn is not a list (${id})`
     if (Number(number) >= (next as number)) return `says that the next issue is ${next}, and has ${id}`
     if (seen.has(`id ${id}`) || seen.has(`client ${clientId}`)) return `has an issue twice (${id})`
     seen.add(`id ${id}`).add(`client ${clientId}`)

@@ -167,6 +167,21 @@ describe('by its steps', () => {
   })
 })
 
+describe('the title', () => {
+  const found = (title?: string): AnyEvent =>
+    done('extract', { plan: PLAN, at: AT, key: 'k', ...(title !== undefined && { title }) })
+  const titleOf = (input: PlanningInput, end: AnyEvent): string =>
+    advance(begun(input), { type: 'start' }, ...STEPS.slice(0, 2).map((step) => step.end), end).context.title
+  const { title: _, ...untitled } = INPUT
+
+  test('that was given stays; without one it is that of the document, or else the name of its file', () => {
+    expect(titleOf(INPUT, found('The shop'))).toBe('Checkout')
+    expect(begun({ ...untitled, source: 'docs/till.v2.md' }).context.title).toBe('till.v2')
+    expect(titleOf({ ...untitled, source: 'docs/till.md' }, found('The shop'))).toBe('The shop')
+    expect(titleOf({ ...untitled, source: 'docs/till.md' }, found())).toBe('till')
+  })
+})
+
 describe('start', () => {
   test.each(everyState)('in %s is accepted only if that is pending', (name, snapshot) => {
     expect(snapshot.can({ type: 'start' })).toBe(name === 'pending')

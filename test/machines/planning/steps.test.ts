@@ -192,6 +192,20 @@ describe('parse and extract', () => {
   })
 })
 
+describe('extract', () => {
+  const titleIn = async (text: string) =>
+    (await extract({ document: await parse({ text }, contextOf()) }, contextOf())).title
+
+  test.each([
+    ['its first heading', '# The shop\n\n## Epic: Payments\n', 'The shop'],
+    ['its front matter', '---\ntitle: The shop\n---\n\n## Epic: Payments\n', 'The shop'],
+    ['no title when its first heading is an item', '# Epic: Payments\n\n## Epic: Refunds\n', undefined],
+    ['no title when it has no heading', '- Epic: Payments\n- Epic: Refunds\n', undefined],
+  ])('finds the title of a document: %s', async (_, text, title) => {
+    expect(await titleIn(text)).toBe(title)
+  })
+})
+
 describe('createIssues', () => {
   test('makes an issue of each item, and gives the ids by planning id', async () => {
     const { result, links } = await createIssues(
@@ -209,6 +223,7 @@ describe('createIssues', () => {
       { child: 'LOCAL-3', parent: 'LOCAL-2' },
       { child: 'LOCAL-4', parent: 'LOCAL-1' },
       { child: 'LOCAL-5', parent: 'LOCAL-2' },
+      { waiting: 'LOCAL-4', on: 'LOCAL-3' },
     ])
   })
 
@@ -282,6 +297,7 @@ describe('createIssues', () => {
         return { id: title }
       },
       link: () => Promise.resolve(),
+      depend: () => Promise.resolve(),
       list: () => Promise.resolve([]),
     }
     await expect(createAll(await planOf(DOCUMENT), KEY, failing, null, contextOf())).rejects.toThrow('is away')
@@ -318,6 +334,33 @@ describe('an issue', () => {
     })
   })
 
+  test('keeps what the document calls it, and that its box is checked there', async () => {
+    const { stories } = await planOf(
+      [
+        ...[
+          '# Epic: Checkout',
+          '- [x] US-101: Pay by card',
+          '- [ ] US-102: Refund',
+          '',
+          '### Story: Receipt',
+          'ID: ACC-7',
+        ],
+        ...['', '## User stories', '', '| ID | Story |', '| --- | --- |', '| US-9 | Gift cards |'],
+      ].join('\n'),
+    )
+    expect(stories.map(({ title, key, checked }) => [title, key, checked])).toEqual([
+      ['Pay by card', 'US-101', true],
+      ['Refund', 'US-102', undefined],
+      ['Receipt', 'ACC-7', undefined],
+      ['Gift cards', 'US-9', undefined],
+    ])
+    const descriptions = stories.map((story) => issueOf('story', story, 'c', new Map()).description)
+    expect(descriptions.slice(0, 2)).toEqual([
+      'Key in the document: US-101\n\nChecked off in the document',
+      'Key in the document: US-102',
+    ])
+  })
+
   test('is known by a UUID made of the key and the planning id', () => {
     const id = clientIdOf('s.extract.5', 'story-1')
     expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
@@ -331,8 +374,8 @@ describe('linkHierarchy', () => {
   test('puts each issue under its parent, again and again with the same outcome', async () => {
     const { links } = await createIssues({ plan: await planOf(DOCUMENT), key: KEY, tracker, pace: null }, contextOf())
     const context = contextOf()
-    expect(await linkHierarchy({ links, tracker, pace: null }, context)).toEqual({ linked: 4 })
-    expect(context.said.at(-1)).toEqual({ percent: 100, message: '4 of 4 links' })
+    expect(await linkHierarchy({ links, tracker, pace: null }, context)).toEqual({ linked: 5 })
+    expect(context.said.at(-1)).toEqual({ percent: 100, message: '5 of 5 links' })
     const before = readFileSync(tracker.file, 'utf8')
     await linkHierarchy({ links, tracker, pace: null }, contextOf())
     expect(readFileSync(tracker.file, 'utf8')).toBe(before)
@@ -343,6 +386,9 @@ describe('linkHierarchy', () => {
       ['LOCAL-3', 'LOCAL-2'],
       ['LOCAL-4', 'LOCAL-1'],
       ['LOCAL-5', 'LOCAL-2'],
+    ])
+    expect(issues.flatMap(({ id, dependsOn }) => (dependsOn ? [[id, dependsOn]] : []))).toEqual([
+      ['LOCAL-4', ['LOCAL-3']],
     ])
   })
 
