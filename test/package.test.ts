@@ -38,8 +38,8 @@ beforeAll(() => {
   const modules = join(home, 'node_modules')
   mkdirSync(join(modules, 'holdfast'), { recursive: true })
   execFileSync('tar', ['xzf', join(home, tarball), '-C', join(modules, 'holdfast'), '--strip-components=1'])
-  const { dependencies } = JSON.parse(readFileSync(join(modules, 'holdfast', 'package.json'), 'utf8'))
-  for (const name of [...Object.keys(dependencies), '@types/node']) {
+  const { dependencies, peerDependencies } = JSON.parse(readFileSync(join(modules, 'holdfast', 'package.json'), 'utf8'))
+  for (const name of [...Object.keys({ ...dependencies, ...peerDependencies }), '@types/node']) {
     mkdirSync(dirname(join(modules, name)), { recursive: true })
     symlinkSync(join(ROOT, 'node_modules', name), join(modules, name))
   }

@@ -183,7 +183,7 @@ function follow(session: Session): void {
   const ended = (): void =>
     watch.out(
       'result',
-      watch.cause(id, ({ status }) => status === 'done'),
+      watch.cause(id, ({ status, deleted }) => status === 'done' && !deleted),
     )
   session.result().then(ended, () => {})
   session
