@@ -64,7 +64,10 @@ function writeOrder(record: Writable<TransitionRecord>, { before, after }: Decis
 function writeChildren(record: Writable<TransitionRecord>, { before, after }: Decision): void {
   const old = childrenOf(before)
   const now = childrenOf(after)
-  const stopped = Object.keys(old).filter((id) => old[id] !== now[id])
+  // In an order of its own: that of a snapshot's children depends on whether it was restored.
+  const stopped = Object.keys(old)
+    .filter((id) => old[id] !== now[id])
+    .sort()
   const started: StartedChild[] = []
   for (const [id, ref] of Object.entries(now)) {
     if (ref === old[id]) continue
