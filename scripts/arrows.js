@@ -8,7 +8,15 @@ import { join, posix } from 'node:path'
 /** Package -> the files and folders that may import it; `types`: as a type only. A package not named here is free. */
 const packages = {
   xstate: {
-    values: ['src/define.ts', 'src/durable.ts', 'src/steps.ts', 'src/machine-snapshot.ts', 'src/testing/', 'machines/'],
+    values: [
+      'src/actors.ts',
+      'src/define.ts',
+      'src/durable.ts',
+      'src/steps.ts',
+      'src/machine-snapshot.ts',
+      'src/testing/',
+      'machines/',
+    ],
   },
   rxjs: { values: ['src/stream.ts', 'src/observer.ts'], types: ['src/session.ts', 'src/runtime.ts'] },
   '@xstate/store': { values: ['src/watched.ts'] },

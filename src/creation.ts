@@ -81,7 +81,7 @@ export class Creation {
     const names = created ? [id, keyName(kind, created.key)] : [id]
     const beginning = new Promise<void>((resolve, reject) => {
       try {
-        supervisor.adopt(LiveSession.create(host, kind, id, input, created, { resolve: () => resolve(), reject }))
+        supervisor.adopt(LiveSession.create(host, kind, id, input, { created }, { resolve: () => resolve(), reject }))
       } catch (cause) {
         const advice = input === undefined ? '; no input was given, which its context may need' : ''
         const outcome = `no session of kind "${kind.kind}" was created${advice}`

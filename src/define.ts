@@ -1,11 +1,12 @@
 // What a session kind is: a machine with a name, a version, schemas, steps and the attributes that it is found by.
+// A machine among its actors is a kind of its own: its sessions are linked to the one that started them.
 // Everything that would make a session lose its way after a crash is refused here, naming the state that has it.
 
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import type { AnyStateMachine, ContextFrom, EventFromLogic, InputFrom, OutputFrom, SnapshotFrom } from 'xstate'
+import { actorOf, childLogic, isMachine } from './actors.js'
 import { HoldfastError } from './errors.js'
 import type { Attributes } from './state.js'
-import { stepOf } from './steps.js'
 
 /** Any XState machine. Most files name XState's types through this one; those of the engine seam and `steps.ts` name XState itself. */
 export type AnyMachine = AnyStateMachine
@@ -37,6 +38,22 @@ export interface SessionDefinition<TMachine extends AnyStateMachine> {
   readonly events?: StandardSchemaV1<unknown, KindEvent<TMachine>>
   /** Flat values to list and find sessions by. Pure; runs at every transition. */
   readonly index?: (state: IndexedState<TMachine>) => Attributes
+  /** By the name of the actor: more about actors that are machines, and run as sessions of their own. */
+  readonly children?: { readonly [actor: string]: ChildOptions }
+}
+
+/** How a child session is linked to its parent. */
+export interface ChildOptions {
+  /** The kind that it is; by default one of its own, named `<kind of the parent>.<actor>`. */
+  readonly kind?: AnySessionKind
+  /** What becomes of it when the parent ends or leaves the state that runs it: `cancel` (default), or it goes on. */
+  readonly onParentEnd?: 'cancel' | 'abandon'
+}
+
+/** A kind of child sessions, as the runtime takes it. */
+export interface ChildKind {
+  readonly kind: AnySessionKind
+  readonly onParentEnd: 'cancel' | 'abandon'
 }
 
 /** A kind as the runtime takes it; made by `defineSession`. */
@@ -48,6 +65,7 @@ export interface SessionKind<TMachine extends AnyStateMachine = AnyStateMachine>
   readonly input: StandardSchemaV1<unknown, KindInput<TMachine>> | undefined
   readonly events: StandardSchemaV1<unknown, KindEvent<TMachine>> | undefined
   readonly index: ((state: IndexedState<TMachine>) => Attributes) | undefined
+  readonly children: ReadonlyMap<string, ChildKind>
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: kinds of all machines in one list; a kind is contravariant in its machine
@@ -63,7 +81,7 @@ const MAX_MICROSTEPS = 10_000
 export function defineSession<TMachine extends AnyStateMachine>(
   definition: SessionDefinition<TMachine>,
 ): SessionKind<TMachine> {
-  const { kind, version, machine, steps, input, events, index } = definition
+  const { kind, version, machine, steps } = definition
   if (typeof kind !== 'string' || !/^[A-Za-z][A-Za-z0-9_-]{0,63}$/.test(kind)) {
     throw invalid(kind, 'a name is a letter, then letters, digits, "-" or "_", at most 64 in all')
   }
@@ -74,40 +92,67 @@ export function defineSession<TMachine extends AnyStateMachine>(
       'machine must be what setup({…}).createMachine(…) of XState 5 gives, of the xstate that Holdfast uses',
     )
   }
+  return build({ ...definition, steps: steps?.toString() })
+}
+
+type Built<TMachine extends AnyStateMachine> = SessionDefinition<TMachine> & { readonly steps: string | undefined }
+
+/** The kind, and the kinds of its children. */
+function build<TMachine extends AnyStateMachine>(definition: Built<TMachine>): SessionKind<TMachine> {
+  const { kind, version, machine, steps, input, events, index } = definition
   checkActors(kind, machine, steps !== undefined)
-  return { kind, version, machine: bounded(machine), steps: steps?.toString(), input, events, index }
+  const children = childrenOf(definition)
+  return { kind, version, machine: bounded(machine, children), steps, input, events, index, children }
 }
 
-/** By what is used of it: a machine of a second copy of XState 5 passes, one of XState 4 does not. */
-function isMachine(machine: unknown): boolean {
-  const { idMap, implementations, provide } = (machine ?? {}) as { [part: string]: unknown }
-  const { actors } = (implementations ?? {}) as { actors?: unknown }
-  return idMap instanceof Map && typeof actors === 'object' && typeof provide === 'function'
+function childrenOf({ kind, version, machine, steps, children = {} }: Built<AnyStateMachine>): Map<string, ChildKind> {
+  const kinds = new Map<string, ChildKind>()
+  for (const [src, logic] of Object.entries(machine.implementations.actors)) {
+    if (logic === childLogic)
+      throw invalid(kind, 'its machine is that of a kind already; give the one it was made from')
+    if (actorOf(logic) !== 'machine') continue
+    const options = children[src] ?? {}
+    const own = { kind: `${kind}.${src}`, version, machine: logic as AnyStateMachine, steps }
+    kinds.set(src, { kind: options.kind ?? build(own), onParentEnd: options.onParentEnd ?? 'cancel' })
+  }
+  const unknown = Object.keys(children).find((src) => !kinds.has(src))
+  if (unknown !== undefined) throw invalid(kind, `children.${unknown} is not a machine in setup({ actors })`)
+  return kinds
 }
 
-/** The same machine with an end to its microsteps, unless it sets its own. */
-function bounded<TMachine extends AnyStateMachine>(machine: TMachine): TMachine {
-  if (Number.isFinite(machine.options?.maxIterations)) return machine
-  const copy = machine.provide({}) as TMachine
-  copy.options.maxIterations = MAX_MICROSTEPS
+/** The same machine with an end to its microsteps, unless it sets its own, and sessions in place of its machines. */
+function bounded<TMachine extends AnyStateMachine>(machine: TMachine, children: Map<string, ChildKind>): TMachine {
+  const finite = Number.isFinite(machine.options?.maxIterations)
+  if (finite && children.size === 0) return machine
+  const actors = Object.fromEntries([...children.keys()].map((src) => [src, childLogic]))
+  const copy = machine.provide({ actors } as Parameters<TMachine['provide']>[0]) as TMachine
+  if (!finite) copy.options.maxIterations = MAX_MICROSTEPS
   return copy
 }
 
 interface Spawn {
   readonly state: string
   readonly src: unknown
+  /** It has an `onSnapshot`. */
+  readonly sync: boolean
 }
 
 function checkActors(kind: string, machine: AnyStateMachine, hasModule: boolean): void {
-  for (const { state, src } of actorsOf(machine)) {
+  for (const { state, src, sync } of actorsOf(machine)) {
     const logic: unknown = typeof src === 'string' ? machine.implementations.actors[src] : undefined
     if (typeof src !== 'string' || (!logic && src.startsWith('xstate.invoke.'))) {
       throw notDurable(state, 'is written inline', 'name it in setup({ actors }) and refer to it by that name')
     }
     if (!logic) throw notDurable(state, `"${src}" is not in setup({ actors })`, 'add it there')
-    if (!stepOf(logic))
-      throw notDurable(state, `"${src}" is not a step`, 'declare it with step(…) and do its work there')
-    if (!hasModule)
+    const actor = actorOf(logic)
+    if (actor === undefined) throw notDurable(state, `"${src}" has a state of its own`, 'make it a machine or a step')
+    if (actor === 'machine' && sync)
+      throw notDurable(
+        state,
+        `"${src}" is a session, whose snapshots are not sent (onSnapshot)`,
+        'have it send events to its parent',
+      )
+    if (actor === 'step' && !hasModule)
       throw invalid(kind, `its machine uses the step "${src}": set steps to the URL of the module that has it`)
   }
 }
@@ -115,12 +160,12 @@ function checkActors(kind: string, machine: AnyStateMachine, hasModule: boolean)
 /** Every actor that the machine's states invoke or spawn, as far as its definition shows. */
 function* actorsOf(machine: AnyStateMachine): Generator<Spawn> {
   for (const node of (machine as unknown as { idMap: Map<string, NodeShape> }).idMap.values()) {
-    for (const invoke of node.invoke) yield { state: node.id, src: invoke.src }
+    for (const { src, onSnapshot } of node.invoke) yield { state: node.id, src, sync: onSnapshot !== undefined }
     const transitions = [...node.transitions.values()].flat().concat(node.always ?? [], node.initial)
     const actions = [...node.entry, ...node.exit, ...transitions.flatMap((transition) => transition.actions)]
     for (const action of actions) {
       const spawn = action as { type?: string; src?: unknown } | undefined
-      if (spawn?.type === 'xstate.spawnChild') yield { state: node.id, src: spawn.src }
+      if (spawn?.type === 'xstate.spawnChild') yield { state: node.id, src: spawn.src, sync: false }
     }
   }
 }
@@ -128,7 +173,7 @@ function* actorsOf(machine: AnyStateMachine): Generator<Spawn> {
 /** The part of XState's state nodes that is read here; `idMap` and `transitions` are not in its public types. */
 interface NodeShape {
   readonly id: string
-  readonly invoke: readonly { readonly src: unknown }[]
+  readonly invoke: readonly { readonly src: unknown; readonly onSnapshot?: unknown }[]
   readonly entry: readonly unknown[]
   readonly exit: readonly unknown[]
   readonly transitions: ReadonlyMap<string, readonly { readonly actions: readonly unknown[] }[]>

@@ -5,11 +5,11 @@
 // record is undone: then it is as it was before the event.
 
 import { type AnyMachineSnapshot, type AnyStateMachine, createActor } from 'xstate'
+import { type ActorType, actorOf } from './actors.js'
 import { HoldfastError } from './errors.js'
 import { acceptedEvents, childrenOf, type MachineSnapshot, type Resumable, restore } from './machine-snapshot.js'
 import { findMutation, isMutationError } from './mutation.js'
-import type { RecordedEvent } from './record.js'
-import { stepOf } from './steps.js'
+import { PARENT, type RecordedEvent } from './record.js'
 
 /** A custom action, bound; one that is asynchronous gives its promise. */
 export type Action = () => unknown
@@ -24,27 +24,51 @@ export interface Decision {
   readonly timers: readonly TimerRequest[]
   /** Events for the session itself, in order. */
   readonly messages: readonly RecordedEvent[]
+  /** Events for its parent and for children that are sessions, in order. */
+  readonly sends: readonly SendRequest[]
   /** Events for observers, in order. */
   readonly emitted: readonly RecordedEvent[]
 }
 
+export interface SendRequest {
+  /** A child's id, or PARENT. */
+  readonly to: string
+  readonly event: RecordedEvent
+}
+
 export type TimerRequest =
-  | { readonly kind: 'set'; readonly id: string | undefined; readonly delayMs: number; readonly event: RecordedEvent }
+  | {
+      readonly kind: 'set'
+      readonly id: string | undefined
+      readonly delayMs: number
+      readonly event: RecordedEvent
+      /** The child that it goes to, or PARENT; to the session itself if undefined. */
+      readonly to: string | undefined
+    }
   | { readonly kind: 'cancel'; readonly id: string }
 
 /** Where the machine's own side doors lead. */
 export interface EngineHost {
-  /** A custom action has sent the session an event through its `self`. */
-  post(event: RecordedEvent): void
+  /** A custom action has sent the session an event through its `self`; or a local actor has, the `source`. */
+  post(event: RecordedEvent, source: LocalActor | undefined): void
   log(args: readonly unknown[]): void
   /** The snapshot that may be shown: the last durable one. */
   shown(): MachineSnapshot | undefined
 }
 
+/** A promise, a callback or an observable of the machine: XState's own actor, which works once it is started. */
+export interface LocalActor {
+  readonly id: string
+  start(): void
+  send(event: RecordedEvent): void
+  /** XState's own way to stop an actor that has a parent. */
+  _stop(): void
+}
+
 /** Made only when there is something to collect: most transitions have no effects but their record. */
 interface Collected {
   actions: Action[]
-  timers: TimerRequest[]
+  timers: Loose[]
   sends: { readonly to: unknown; readonly event: RecordedEvent }[]
   emitted: RecordedEvent[]
 }
@@ -53,29 +77,41 @@ interface Collected {
 // biome-ignore lint/suspicious/noExplicitAny: see above
 type Loose = any
 
+/** Who the session is. */
+export interface SelfOptions {
+  readonly id: string
+  /** The id of the session whose child it is. */
+  readonly parent: string | undefined
+}
+
+const SELF = '#self'
+
 /** One session's machine, alive. It decides; its caller records and acts. */
 export class Engine {
   readonly #machine: AnyStateMachine
   readonly #host: EngineHost
   readonly #scope: Loose
+  /** The parent session as the machine sees it: an address for `sendParent`, with nobody behind it. */
+  readonly #parent: Loose
   #snapshot: AnyMachineSnapshot | undefined
   #collected: Collected | undefined
   #deciding = false
 
-  private constructor(machine: AnyStateMachine, id: string, host: EngineHost) {
+  private constructor(machine: AnyStateMachine, { id, parent }: SelfOptions, host: EngineHost) {
     this.#machine = machine
     this.#host = host
+    this.#parent = parent === undefined ? undefined : createActor(NOBODY, { id: parent }).start()
     this.#scope = this.#scopeOf(this.#actorOf(id))
   }
 
   /** Enters the initial state. Throws what the machine threw. */
   static begin(
     machine: AnyStateMachine,
-    id: string,
+    self: SelfOptions,
     input: unknown,
     host: EngineHost,
   ): { readonly engine: Engine; readonly decision: Decision } {
-    const engine = new Engine(machine, id, host)
+    const engine = new Engine(machine, self, host)
     const after = machine.getInitialSnapshot(engine.#scope, input)
     // A machine cannot begin in error: XState turns what its first transition threw into a snapshot.
     if (after.status === 'error') throw after.error
@@ -83,8 +119,8 @@ export class Engine {
   }
 
   /** Restores a session; decides and starts nothing. Throws an Error that says what no longer fits the machine. */
-  static resume(machine: AnyStateMachine, id: string, state: Resumable, host: EngineHost): Engine {
-    const engine = new Engine(machine, id, host)
+  static resume(machine: AnyStateMachine, self: SelfOptions, state: Resumable, host: EngineHost): Engine {
+    const engine = new Engine(machine, self, host)
     engine.#snapshot = restore(machine, state, engine.#scope)
     return engine
   }
@@ -133,11 +169,43 @@ export class Engine {
 
   #decision(before: AnyMachineSnapshot | undefined, after: AnyMachineSnapshot): Decision {
     const collected = this.#collected
-    if (!collected) return { before, after, actions: NONE, timers: NONE, messages: NONE, emitted: NONE }
-    const { actions, timers, sends, emitted } = collected
-    // Only now: XState resolves the receivers of some messages at the end of a transition.
-    const messages = sends.filter((send) => send.to === this.#scope.self).map((send) => send.event)
-    return { before, after, actions, timers, messages, emitted }
+    if (!collected) return { before, after, actions: NONE, timers: NONE, messages: NONE, sends: NONE, emitted: NONE }
+    const { actions, emitted } = collected
+    const messages: RecordedEvent[] = []
+    const sends: SendRequest[] = []
+    // Only now: XState resolves some receivers at the end of a transition.
+    for (const { to, event } of collected.sends) {
+      const receiver = this.#receiver(to, after)
+      if (receiver === SELF) messages.push(event)
+      else if (receiver !== undefined && this.local(receiver, after)) actions.push(() => (to as Loose).send(event))
+      else if (receiver !== undefined) sends.push({ to: receiver, event })
+    }
+    const timers: TimerRequest[] = []
+    for (const { sendId, to, id, delay: delayMs, event } of collected.timers) {
+      const receiver = to === undefined ? SELF : this.#receiver(to, after)
+      if (sendId !== undefined) timers.push({ kind: 'cancel', id: sendId })
+      else if (receiver === SELF) timers.push({ kind: 'set', id, delayMs, event, to: undefined })
+      else if (receiver !== undefined) timers.push({ kind: 'set', id, delayMs, event, to: receiver })
+    }
+    return { before, after, actions, timers, messages, sends, emitted }
+  }
+
+  /** Who an XState actor is: SELF, PARENT, or the id of a child that is there and can hear, which a step cannot. */
+  #receiver(to: unknown, { children }: AnyMachineSnapshot): string | undefined {
+    if (to === this.#scope.self) return SELF
+    if (to === this.#parent) return PARENT
+    const id = Object.keys(children).find((child) => (children as Loose)[child] === to)
+    return id === undefined || this.#typeOf((to as Loose).src) === 'step' ? undefined : id
+  }
+
+  #typeOf(src: string): ActorType | undefined {
+    return actorOf(this.#machine.implementations.actors[src])
+  }
+
+  /** A child that is a promise, a callback or an observable. */
+  local(child: string, snapshot: AnyMachineSnapshot = this.snapshot): LocalActor | undefined {
+    const ref: Loose = childrenOf(snapshot)[child]
+    return ref && this.#typeOf(ref.src) === 'local' ? ref : undefined
   }
 
   #transition(snapshot: AnyMachineSnapshot, event: RecordedEvent): AnyMachineSnapshot {
@@ -166,13 +234,20 @@ export class Engine {
       getInitialSnapshot: () => ALIVE,
       getPersistedSnapshot: () => this.#shown(),
       transition: (snapshot: unknown, event: RecordedEvent) => {
-        this.#host.post(event)
+        this.#host.post(event, undefined)
         return snapshot
       },
     }
     const logger = (...args: unknown[]): void => this.#host.log(args)
-    const actor: Loose = createActor(logic, { id, logger }).start()
+    const actor: Loose = createActor(logic, { id, logger, parent: this.#parent } as Loose).start()
     actor.getSnapshot = () => this.#shown()
+    const { system } = actor
+    const relay = system._relay
+    // What its local actors tell it comes this way, and who tells it matters.
+    system._relay = (source: Loose, target: unknown, event: RecordedEvent): void => {
+      if (target === actor && source) this.#host.post(event, source)
+      else relay(source, target, event)
+    }
     return actor
   }
 
@@ -194,14 +269,14 @@ export class Engine {
     const collected = this.#collected
     switch (type) {
       case 'xstate.raise':
-        if (typeof params.delay === 'number') collected.timers.push(timer(params))
+        if (typeof params.delay === 'number') collected.timers.push(params)
         return
       case 'xstate.sendTo':
-        if (typeof params.delay !== 'number') collected.sends.push(params)
-        else if (params.to === this.#scope.self) collected.timers.push(timer(params))
+        if (typeof params.delay === 'number') collected.timers.push(params)
+        else collected.sends.push(params)
         return
       case 'xstate.cancel':
-        collected.timers.push({ kind: 'cancel', id: params.sendId })
+        collected.timers.push(params)
         return
       case 'xstate.emit':
         collected.emitted.push(params.event)
@@ -240,16 +315,11 @@ export class Engine {
 
 const ALIVE: object = Object.freeze({ status: 'active', output: undefined, error: undefined })
 
+const NOBODY: Loose = { getInitialSnapshot: () => ALIVE, transition: (snapshot: unknown) => snapshot }
+
 const NONE: readonly never[] = []
 
 const ignore = (): void => {}
-
-const timer = (params: Loose): TimerRequest => ({
-  kind: 'set',
-  id: params.id,
-  delayMs: params.delay,
-  event: params.event,
-})
 
 function notAccepted(snapshot: AnyMachineSnapshot, event: RecordedEvent): HoldfastError {
   const accepts = acceptedEvents(snapshot)
@@ -268,11 +338,11 @@ function checkChildren(
   const old = childrenOf(before)
   for (const [key, ref] of Object.entries(childrenOf(after))) {
     if (ref === old[key]) continue
-    if (!ref || typeof ref.src !== 'string' || !stepOf(machine.implementations.actors[ref.src])) {
+    if (!ref || typeof ref.src !== 'string' || !actorOf(machine.implementations.actors[ref.src])) {
       const name = typeof ref?.src === 'string' ? `"${ref.src}"` : 'an inline actor'
-      throw new HoldfastError('ACTOR_NOT_DURABLE', `${name} was spawned, which is not a step and could not be restored`)
+      throw new HoldfastError('ACTOR_NOT_DURABLE', `${name} was spawned, which could not be restored after a crash`)
     }
-    if (ref.id !== key || ref.id === ref.sessionId) {
+    if (ref.id !== key || ref.id === ref.sessionId || key === SELF || key === PARENT) {
       throw new HoldfastError(
         'CHILD_ID_REQUIRED',
         `"${ref.src}" was spawned without an id; give it one that stays the same`,

@@ -1,8 +1,10 @@
-// What a session has going on outside of its machine: armed timers and running steps.
+// What a session has going on outside of its machine: armed timers, running steps, local actors and child sessions.
 // They are started and stopped only by durable records, in the order of the records.
 
+import { actorOf } from './actors.js'
 import type { Cancel } from './clock.js'
 import type { AnySessionKind } from './define.js'
+import type { LocalActor } from './durable.js'
 import type { SessionHost } from './host.js'
 import type { Point } from './point.js'
 import type { TransitionRecord } from './record.js'
@@ -10,12 +12,14 @@ import type { Child, Timer } from './state.js'
 import { StepRunner, type StepRunnerHost } from './step-runner.js'
 import { type StepDeclaration, stepOf } from './steps.js'
 
-/** Who hears what timers and steps come to, and knows which steps are still wanted. */
+/** Who hears what timers and steps come to, and knows what is still wanted. */
 export interface EffectsOwner {
   readonly id: string
   due(timerKey: string): void
   readonly settled: StepRunnerHost['settled']
   wants(child: string, incarnation: number): boolean
+  /** The machine's own actor behind a child that is a promise, a callback or an observable. */
+  local(child: string): LocalActor | undefined
 }
 
 export class SessionEffects {
@@ -24,6 +28,9 @@ export class SessionEffects {
   readonly #kind: AnySessionKind
   #timers: Map<string, Cancel> | undefined
   #steps: StepRunner | undefined
+  #locals: Map<string, LocalActor> | undefined
+  /** Child sessions that are being cancelled. */
+  #leaving: Set<Promise<void>> | undefined
 
   constructor(owner: EffectsOwner, host: SessionHost, kind: AnySessionKind) {
     this.#owner = owner
@@ -31,14 +38,19 @@ export class SessionEffects {
     this.#kind = kind
   }
 
-  /** Starts and stops what a record, now durable, starts and stops. */
-  perform(record: TransitionRecord, point: Point): void {
-    const { stopped, started, attempt, cleared, timers } = record
-    if (stopped) for (const id of stopped) this.#steps?.stop(id, 'the machine left the state that runs it')
-    if (started) for (const { id } of started) this.#start(id, point)
-    if (attempt) this.#start(attempt.child, point)
+  /** Starts and stops what a record, now durable, starts and stops; `before` is the point before it. */
+  perform(record: TransitionRecord, point: Point, before: Point): void {
+    const { stopped, started, attempt, cleared, timers, finished } = record
+    if (stopped) for (const id of stopped) this.#leave(id, before, 'the machine left the state that runs it')
+    if (finished !== undefined) this.#locals?.delete(finished)
+    if (started) for (const { id } of started) this.start(id, point)
+    if (attempt) this.start(attempt.child, point)
     if (cleared) for (const key of cleared) this.#disarm(key)
     if (timers) for (const timer of timers) this.arm(timer)
+    if (!record.status && !record.deleted) return
+    for (const [id, child] of Object.entries(before.children)) {
+      if (child.status === 'active') this.#leave(id, before, 'the session that started it has ended')
+    }
   }
 
   arm({ key, at }: Timer): void {
@@ -50,11 +62,46 @@ export class SessionEffects {
     this.#timers.set(key, cancel)
   }
 
-  /** Stops everything, without a word to the owner. */
+  /** Starts a child, unless a later decision, on its way to the disk, has stopped it already. */
+  start(id: string, point: Point): void {
+    const child = point.children[id]
+    if (!child || !this.#owner.wants(id, child.incarnation)) return
+    if (child.session !== undefined) this.#startSession(id, child, child.session)
+    else if (actorOf(this.#kind.machine.implementations.actors[child.src]) === 'local') this.#startLocal(id)
+    else this.#startStep(id, child)
+  }
+
+  /** The machine has been built anew, and its local actors with it: they begin anew too. */
+  restartLocals(point: Point): void {
+    for (const id of [...(this.#locals?.keys() ?? [])]) this.#leave(id, point, 'restarted')
+    for (const id of Object.keys(point.children)) if (this.#owner.local(id)) this.start(id, point)
+  }
+
+  /** Stops everything but child sessions, without a word to the owner. */
   stop(reason: string): void {
     for (const cancel of this.#timers?.values() ?? []) cancel()
     this.#timers = undefined
+    for (const actor of this.#locals?.values() ?? []) actor._stop()
+    this.#locals = undefined
     this.#steps?.stopAll(reason)
+  }
+
+  /** Resolves when nothing of what was stopped runs any more: steps have ended, child sessions are cancelled. */
+  async gone(): Promise<void> {
+    await Promise.all([this.#steps?.gone(), ...(this.#leaving ?? [])])
+  }
+
+  #leave(id: string, before: Point, reason: string): void {
+    const child = before.children[id]
+    this.#steps?.stop(id, reason)
+    this.#locals?.get(id)?._stop()
+    this.#locals?.delete(id)
+    if (child?.session === undefined || child.status !== 'active') return
+    const { onParentEnd } = this.#kind.children.get(child.src) ?? {}
+    if (onParentEnd === 'abandon') return
+    const leaving = this.#host.cancelChild(child.session, reason).finally(() => this.#leaving?.delete(leaving))
+    this.#leaving ??= new Set()
+    this.#leaving.add(leaving)
   }
 
   #disarm(key: string): void {
@@ -62,10 +109,21 @@ export class SessionEffects {
     this.#timers?.delete(key)
   }
 
-  #start(id: string, point: Point): void {
-    const child = point.children[id]
-    // A later decision, on its way to the disk, may have stopped it already.
-    if (!child || !this.#owner.wants(id, child.incarnation)) return
+  #startSession(id: string, { src, input, incarnation }: Child, session: string): void {
+    const kind = this.#kind.children.get(src)?.kind as AnySessionKind
+    this.#host.startChild({ id: session, kind, input, parent: { session: this.#owner.id, child: id, incarnation } })
+  }
+
+  #startLocal(id: string): void {
+    const actor = this.#owner.local(id)
+    if (!actor) return
+    this.#locals ??= new Map()
+    this.#locals.get(id)?._stop()
+    this.#locals.set(id, actor)
+    actor.start()
+  }
+
+  #startStep(id: string, child: Child): void {
     this.#steps ??= new StepRunner({
       session: this.#owner.id,
       pool: this.#host.pool,

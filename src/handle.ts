@@ -34,6 +34,11 @@ export interface CallOptions {
   readonly signal?: AbortSignal
 }
 
+export interface CancelOptions extends CallOptions {
+  /** Why, for the record. */
+  readonly reason?: string
+}
+
 export interface TransitionsOptions extends CallOptions {
   /** Replays from here on first: a `seq` for one session, a `position` for all. Without it, live only. */
   readonly from?: number
@@ -62,6 +67,7 @@ export interface SessionVerbs {
   progress(id: string, options: TransitionsOptions): Stream<StepUpdate>
   emitted(id: string, options: TransitionsOptions): Stream<RecordedEvent>
   entry(id: string): SessionEntry
+  cancel(id: string, options: CancelOptions): Promise<void>
   delete(id: string, options: CallOptions): Promise<void>
 }
 
@@ -130,6 +136,14 @@ export class Session<TMachine extends AnyMachine = AnyMachine> {
   /** What the registry knows of it, without opening it. */
   entry(): SessionEntry {
     return this.#verbs.entry(this.id)
+  }
+
+  /**
+   * Ends it as `stopped`, with its steps and its child sessions; resolves when that is durable and nothing of it runs any
+   * more. Rejects with SESSION_ENDED when it has ended already.
+   */
+  cancel(options: CancelOptions = {}): Promise<void> {
+    return this.#verbs.cancel(this.id, options)
   }
 
   /** Stops it and removes it for good; resolves when that is durable. */

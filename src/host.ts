@@ -2,14 +2,25 @@
 // Only types: the runtime provides it, the session calls it.
 
 import type { Chance } from './chance.js'
+import type { ChildOutcome } from './children.js'
 import type { Clock } from './clock.js'
+import type { AnySessionKind } from './define.js'
 import type { Journal } from './journal.js'
 import type { Pool } from './pool.js'
 import type { Position, RecordedEvent, TransitionRecord } from './record.js'
 import type { LiveSession } from './session.js'
+import type { Outgoing, Parent } from './state.js'
 import type { StepUpdate } from './step-runner.js'
 import type { Timers } from './timers.js'
 import type { Transition } from './transition.js'
+
+/** A child session to be started. */
+export interface ChildStart {
+  readonly id: string
+  readonly kind: AnySessionKind
+  readonly input: unknown
+  readonly parent: Parent
+}
 
 /** What a live session needs of the runtime around it. */
 export interface SessionHost {
@@ -35,5 +46,17 @@ export interface SessionHost {
   /** The journal has failed: nothing more can be recorded. */
   halted(error: Error): void
   ended(session: LiveSession): void
+  /** Starts a child session; one that has begun already goes on, and the end of one that has ended is told again. */
+  startChild(child: ChildStart): void
+  /** Cancels a child session; resolves when nothing of it runs any more. Never rejects. */
+  cancelChild(session: string, reason: string): Promise<void>
+  /** The end of a session, durable, on its way to its parent. */
+  childEnded(parent: Parent, outcome: ChildOutcome): void
+  /** A message of a session, durable, on its way to another. */
+  transmit(from: string, message: Outgoing): void
+  /** A message has arrived: the receiver's record is durable, or it wants none. */
+  arrived(from: string, key: string): void
+  /** Messages of another session, live or not, that are still on their way. */
+  outbox(session: string): readonly Outgoing[]
   log(session: string, args: readonly unknown[]): void
 }

@@ -2,8 +2,8 @@
 // Pure: everything here looks at a machine and a state, and changes neither.
 
 import type { AnyMachineSnapshot, AnyStateMachine } from 'xstate'
+import { actorOf } from './actors.js'
 import type { StateValue } from './state.js'
-import { stepOf } from './steps.js'
 
 /** XState's snapshot of a machine. */
 export type MachineSnapshot = AnyMachineSnapshot
@@ -21,6 +21,7 @@ export interface Resumable {
 interface ResumableChild {
   readonly src: string
   readonly systemId?: string
+  readonly sync?: true
   readonly input?: unknown
   readonly status: 'active' | 'done' | 'error'
 }
@@ -31,6 +32,7 @@ export interface ChildRef {
   readonly src: unknown
   readonly systemId?: string
   readonly sessionId: string
+  readonly _syncSnapshot?: boolean
   readonly options: { readonly input?: unknown }
 }
 
@@ -115,9 +117,9 @@ function persisted(machine: AnyStateMachine, state: Resumable): Loose {
   const { status, value } = state
   const children: Record<string, unknown> = {}
   for (const [id, child] of Object.entries(state.children)) {
-    const { src, status, input } = child
+    const { src, status, input, sync } = child
     const systemId = status === 'active' ? child.systemId : undefined
-    children[id] = { src, systemId, snapshot: { status, input } }
+    children[id] = { src, systemId, syncSnapshot: sync, snapshot: { status, input } }
   }
   // The states themselves, which `checkFits` has found: XState does not find an id that has a dot in a name.
   const nodes = (machine as Loose).idMap as Map<string, unknown>
@@ -137,8 +139,8 @@ function checkFits(machine: AnyStateMachine, state: Resumable): void {
     if (!nodes.has(id)) throw new Error(`the history refers to state "${id}", which today's machine does not have`)
   }
   for (const [id, child] of Object.entries(state.children)) {
-    if (!stepOf(machine.implementations.actors[child.src])) {
-      throw new Error(`child "${id}" runs "${child.src}", which is not a step of today's machine`)
+    if (!actorOf(machine.implementations.actors[child.src])) {
+      throw new Error(`child "${id}" runs "${child.src}", which is not an actor of today's machine`)
     }
   }
 }

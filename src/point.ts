@@ -3,8 +3,8 @@
 
 import { historyOf, type MachineSnapshot, orderOf } from './machine-snapshot.js'
 import { NOWHERE, type Position, type TransitionRecord } from './record.js'
-import { childrenAfter, messagesAfter, timersAfter } from './rehydrate.js'
-import type { Attributes, CreationKey, SessionState, SessionStatus, StateValue } from './state.js'
+import { childrenAfter, linksAfter, messagesAfter, NO_LINKS, timersAfter } from './rehydrate.js'
+import type { Attributes, CreationKey, Links, Parent, SessionState, SessionStatus, StateValue } from './state.js'
 
 export interface Point {
   readonly seq: number
@@ -19,6 +19,7 @@ export interface Point {
   readonly timers: SessionState['timers']
   readonly messages: SessionState['messages']
   readonly attributes: Attributes
+  readonly links: Links
   /** The machine's own snapshot; undefined for a session that could not be restored. */
   readonly snapshot: MachineSnapshot | undefined
   /** As stored, for a session whose machine snapshot does not tell it. */
@@ -39,6 +40,7 @@ export const NOTHING: Point = {
   timers: [],
   messages: [],
   attributes: {},
+  links: NO_LINKS,
   snapshot: undefined,
   history: undefined,
 }
@@ -50,14 +52,15 @@ export interface Identity {
   readonly version: number
   readonly createdAt: string
   readonly created: CreationKey | undefined
+  readonly parent: Parent | undefined
 }
 
 /** The point that a stored state stands for. */
 export function pointOf(state: SessionState, snapshot: MachineSnapshot | undefined): Point {
   const { seq, position, updatedAt, status, value, context, children, timers, messages, attributes, history } = state
-  const { output, error } = state
+  const { output, error, links = NO_LINKS } = state
   const common = { seq, position, at: updatedAt, status, value, context, output, error }
-  return { ...common, children, timers, messages, attributes, snapshot, history }
+  return { ...common, children, timers, messages, attributes, links, snapshot, history }
 }
 
 /** The point after a record, in the same terms as the fold of `rehydrate.ts`. */
@@ -81,6 +84,7 @@ export function pointAfter(
     timers: timersAfter(before.timers, record),
     messages: messagesAfter(before.messages, record),
     attributes: record.attributes ?? before.attributes,
+    links: linksAfter(before.links, record, before.children),
     snapshot,
     history: before.history,
   }
@@ -88,8 +92,9 @@ export function pointAfter(
 
 /** The state to store for a point. */
 export function stateOf(identity: Identity, point: Point): SessionState {
-  const { seq, position, at, status, value, context, output, error, children, timers, messages, attributes } = point
-  const { id, kind, version, createdAt, created } = identity
+  const { seq, position, at, status, value, context, output, error, children, timers, messages, attributes, links } =
+    point
+  const { id, kind, version, createdAt, created, parent } = identity
   const history = point.snapshot ? historyOf(point.snapshot) : (point.history ?? {})
   const order = point.snapshot && orderOf(point.snapshot)
   return {
@@ -98,6 +103,8 @@ export function stateOf(identity: Identity, point: Point): SessionState {
     ...(error !== undefined && { error }),
     ...{ history, children, timers, messages, attributes },
     ...(order && { order }),
+    ...(links !== NO_LINKS && { links }),
+    ...(parent && { parent }),
     ...(created && { created }),
   }
 }

@@ -2,7 +2,7 @@
 // A session's records are numbered 1, 2, 3 …; the first creates it (`kind`, `version`), a last one may delete it.
 
 import type { Patch } from './patch.js'
-import type { Attributes, CreationKey, SessionStatus, StateValue } from './state.js'
+import type { Attributes, CreationKey, Parent, SessionStatus, StateValue } from './state.js'
 
 /** A place in the journal; later records have larger ones. `-1` is before everything. */
 export type Position = number
@@ -20,6 +20,22 @@ export interface StartedChild {
   readonly src: string
   readonly input?: unknown
   readonly systemId?: string
+  /** The id of the session that it is, if its logic is a machine. */
+  readonly session?: string
+  /** The parent hears of each of its snapshots. */
+  readonly sync?: true
+}
+
+/** A message to another session. Its key is `<seq>.<its place in the record>`. */
+export interface SentMessage {
+  readonly to: string
+  readonly event: RecordedEvent
+}
+
+/** Which message of another session an event is. */
+export interface ReceivedMessage {
+  readonly from: string
+  readonly key: string
 }
 
 /** A step is tried again: after a failure, or because the process that ran it is gone. */
@@ -42,7 +58,12 @@ export interface SetTimer {
   readonly id: string
   readonly at: string
   readonly event: RecordedEvent
+  /** The child that it goes to, or PARENT; to the session itself if absent. */
+  readonly to?: string
 }
+
+/** The receiver of a timer that goes to the session's parent. No child's id begins like this. */
+export const PARENT = '#parent'
 
 export interface TransitionRecord {
   readonly session: string
@@ -81,12 +102,19 @@ export interface TransitionRecord {
   readonly messages?: readonly RecordedEvent[]
   /** True when the event is the oldest of the waiting messages. */
   readonly taken?: true
+  /** Messages to other sessions, in order. */
+  readonly sent?: readonly SentMessage[]
+  /** Keys of messages that have arrived: the receiver's record is durable. */
+  readonly delivered?: readonly string[]
+  /** The event is a message of another session. */
+  readonly received?: ReceivedMessage
   /** Indexed attributes, when they changed. */
   readonly attributes?: Attributes
   /** First record only. */
   readonly kind?: string
   readonly version?: number
   readonly created?: CreationKey
+  readonly parent?: Parent
   /** Last record only: the session is gone. */
   readonly deleted?: true
 }

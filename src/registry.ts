@@ -8,7 +8,7 @@ import { Group } from './group.js'
 import { admitOptions } from './options.js'
 import { NOWHERE, type Position, type TransitionRecord } from './record.js'
 import { ambiguousId } from './refusals.js'
-import type { Attributes, CreationKey, IndexEntry, SessionStatus, StateValue, Work } from './state.js'
+import type { Attributes, CreationKey, IndexEntry, Parent, SessionStatus, StateValue, Work } from './state.js'
 import { type ReadonlyAtom, Watched, WatchedById } from './watched.js'
 
 /** One session, as listed. */
@@ -21,6 +21,8 @@ export interface SessionEntry {
   readonly status: SessionStatus
   readonly value: StateValue
   readonly attributes: Attributes
+  /** Whose child it is. */
+  readonly parent?: Parent
   readonly createdAt: string
   readonly updatedAt: string
 }
@@ -28,6 +30,8 @@ export interface SessionEntry {
 export interface SessionFilter {
   readonly kind?: string
   readonly status?: SessionStatus
+  /** The id of the session whose children are asked for. */
+  readonly parent?: string
   /** Indexed attributes, all of which must be equal. */
   readonly where?: Attributes
 }
@@ -56,9 +60,12 @@ interface Todo {
   readonly steps: Set<string>
   readonly timers: Map<string, string>
   messages: number
+  /** Of sessions that are linked to others, only. */
+  sessions: Map<string, string> | undefined
+  outbox: Map<string, string> | undefined
 }
 
-const FILTER = { kind: true, status: true, where: true } as const
+const FILTER = { kind: true, status: true, parent: true, where: true } as const
 const LARGEST_PAGE = 1000
 /** How many candidates an ambiguous id is told with. */
 const NAMED_IDS = 5
@@ -198,6 +205,17 @@ export class Registry {
     return copies([...this.#entries.values()])
   }
 
+  /** Active sessions that are children of others. */
+  *children(): Generator<Known> {
+    for (const entry of this.#entries.values()) if (entry.parent && entry.status === 'active') yield entry
+  }
+
+  /** What a session still has to do by itself, if anything. */
+  work(id: string): Work | undefined {
+    const todo = this.#entries.get(id)?.todo
+    return todo && workOf(todo)
+  }
+
   /** Sessions that have something to do by themselves. */
   *withWork(): Generator<{ readonly id: string; readonly work: Work }> {
     for (const { id, todo } of this.#entries.values()) if (todo) yield { id, work: workOf(todo) }
@@ -263,12 +281,13 @@ export class Registry {
 }
 
 function entryOf(record: TransitionRecord, position: Position): Entry {
-  const { session: id, seq, at, value, kind = '', version = 1, attributes = {}, created } = record
+  const { session: id, seq, at, value, kind = '', version = 1, attributes = {}, created, parent } = record
   const status = record.status ?? 'active'
   const times = { createdAt: at, updatedAt: at }
   const todo = changesWork(record) ? todoAfter(undefined, record) : undefined
   const entry: Entry = { id, kind, version, seq, birth: position, position, ...times, status, value, attributes, todo }
   if (created) entry.created = created satisfies CreationKey
+  if (parent) entry.parent = parent
   return entry
 }
 
@@ -280,33 +299,54 @@ const changesWork = (record: TransitionRecord): boolean =>
   record.cleared !== undefined ||
   record.messages !== undefined ||
   record.taken !== undefined ||
+  record.sent !== undefined ||
+  record.delivered !== undefined ||
   record.status !== undefined
 
 function todoAfter(todo: Todo = todoOf(NO_WORK), record: TransitionRecord): Todo | undefined {
-  if (record.status) return undefined
-  const { started = [], stopped = [], finished, timers = [], cleared = [], messages = [], taken } = record
-  for (const id of stopped) todo.steps.delete(id)
-  if (finished !== undefined) todo.steps.delete(finished)
-  for (const { id } of started) todo.steps.add(id)
+  const { started = [], stopped = [], finished, timers = [], cleared = [], messages = [], taken, status } = record
+  const { sent = [], delivered = [] } = record
+  for (const key of delivered) todo.outbox?.delete(key)
+  for (const [n, { to }] of sent.entries()) {
+    todo.outbox ??= new Map()
+    todo.outbox.set(`${record.seq}.${n}`, to)
+  }
+  const { outbox } = todo
+  // What it has sent is on its way whatever has become of it.
+  if (status) return outbox?.size ? { ...todoOf(NO_WORK), outbox } : undefined
+  for (const id of finished === undefined ? stopped : [...stopped, finished]) {
+    todo.steps.delete(id)
+    todo.sessions?.delete(id)
+  }
+  for (const { id, session } of started) {
+    todo.steps.add(id)
+    if (session === undefined) continue
+    todo.sessions ??= new Map()
+    todo.sessions.set(id, session)
+  }
   for (const key of cleared) todo.timers.delete(key)
   for (const { key, at } of timers) todo.timers.set(key, at)
   todo.messages += messages.length - (taken ? 1 : 0)
-  const idle = todo.steps.size === 0 && todo.timers.size === 0 && todo.messages === 0
+  const idle = todo.steps.size + todo.timers.size + todo.messages + (outbox?.size ?? 0) === 0
   return idle ? undefined : todo
 }
 
 const NO_WORK: Work = { steps: [], timers: {}, messages: 0 }
 
-const todoOf = ({ steps, timers, messages }: Work): Todo => ({
+const todoOf = ({ steps, timers, messages, sessions, outbox }: Work): Todo => ({
   steps: new Set(steps),
   timers: new Map(Object.entries(timers)),
   messages,
+  sessions: sessions && new Map(Object.entries(sessions)),
+  outbox: outbox && new Map(Object.entries(outbox)),
 })
 
-const workOf = ({ steps, timers, messages }: Todo): Work => ({
+const workOf = ({ steps, timers, messages, sessions, outbox }: Todo): Work => ({
   steps: [...steps],
   timers: Object.fromEntries(timers),
   messages,
+  ...(sessions?.size && { sessions: Object.fromEntries(sessions) }),
+  ...(outbox?.size && { outbox: Object.fromEntries(outbox) }),
 })
 
 function* copies(entries: readonly Entry[]): Generator<IndexEntry> {
@@ -319,8 +359,9 @@ function stored({ todo, ...known }: Entry): IndexEntry {
 }
 
 const shown = (entry: Entry): SessionEntry => {
-  const { id, kind, version, seq, position, status, value, attributes, createdAt, updatedAt } = entry
-  return { id, kind, version, seq, position, status, value, attributes, createdAt, updatedAt }
+  const { id, kind, version, seq, position, status, value, attributes, parent, createdAt, updatedAt } = entry
+  const of = parent && { parent }
+  return { id, kind, version, seq, position, status, value, attributes, ...of, createdAt, updatedAt }
 }
 
 const groupName = (name: string, value: unknown): string => `${name}=${JSON.stringify(value)}`
@@ -332,12 +373,14 @@ const attributeGroups = (attributes: Attributes): string[] =>
 const groupsOf = (entry: Entry): string[] => [
   groupName('kind', entry.kind),
   groupName('status', entry.status),
+  ...(entry.parent ? [groupName('parent', entry.parent.session)] : []),
   ...attributeGroups(entry.attributes),
 ]
 
-const groupNames = ({ kind, status, where = {} }: SessionFilter): string[] => [
+const groupNames = ({ kind, status, parent, where = {} }: SessionFilter): string[] => [
   ...(kind === undefined ? [] : [groupName('kind', kind)]),
   ...(status === undefined ? [] : [groupName('status', status)]),
+  ...(parent === undefined ? [] : [groupName('parent', parent)]),
   ...attributeGroups(where),
 ]
 

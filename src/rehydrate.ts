@@ -4,7 +4,7 @@
 import { freezeJson } from './json.js'
 import { applyInPlace } from './patch.js'
 import type { Position, TransitionRecord } from './record.js'
-import type { Child, SessionState, Timer } from './state.js'
+import type { Child, Links, SessionState, Timer } from './state.js'
 
 /** A state that a fold owns. */
 export type Folding = { -readonly [K in keyof SessionState]: SessionState[K] }
@@ -40,6 +40,7 @@ function begin(record: TransitionRecord, position: Position): Folding {
     attributes: {},
   }
   if (record.created) state.created = record.created
+  if (record.parent) state.parent = record.parent
   apply(state, record)
   return state
 }
@@ -51,6 +52,7 @@ function apply(state: Folding, record: TransitionRecord): void {
   if (record.history) state.history = { ...state.history, ...record.history }
   if (record.order) setOrder(state, record.order)
   if (record.attributes) state.attributes = record.attributes
+  setLinks(state, record)
   state.children = childrenAfter(state.children, record)
   state.timers = timersAfter(state.timers, record)
   state.messages = messagesAfter(state.messages, record)
@@ -59,6 +61,12 @@ function apply(state: Folding, record: TransitionRecord): void {
     if ('output' in record) state.output = record.output
     if ('error' in record) state.error = record.error
   }
+}
+
+function setLinks(state: Folding, record: TransitionRecord): void {
+  const links = linksAfter(state.links ?? NO_LINKS, record, state.children)
+  if (links === NO_LINKS) delete state.links
+  else state.links = links
 }
 
 function setOrder(state: Folding, order: readonly string[]): void {
@@ -104,6 +112,23 @@ export function messagesAfter(messages: SessionState['messages'], record: Transi
   if (record.status) return []
   if (!record.taken && !record.messages) return messages
   return [...messages.slice(record.taken ? 1 : 0), ...(record.messages ?? [])]
+}
+
+export const NO_LINKS: Links = Object.freeze({ outbox: [], received: {} })
+
+/**
+ * The links after a record; `children` are those before it. Of a child that is gone nothing is remembered: what it still
+ * sends is not for this session any more. What a session has sent stays on its way also when it has ended.
+ */
+export function linksAfter(links: Links, record: TransitionRecord, children: SessionState['children']): Links {
+  const { sent, delivered, received, stopped = [], finished, status } = record
+  const gone = (finished === undefined ? stopped : [...stopped, finished]).map((id) => children[id]?.session)
+  if (!sent && !delivered && !received && (links === NO_LINKS || (gone.length === 0 && !status))) return links
+  const outbox = delivered ? links.outbox.filter(({ key }) => !delivered.includes(key)) : [...links.outbox]
+  for (const [n, { to, event }] of (sent ?? []).entries()) outbox.push({ key: `${record.seq}.${n}`, to, event })
+  const marks = received ? { ...links.received, [received.from]: received.key } : links.received
+  const kept = status ? [] : Object.entries(marks).filter(([session]) => !gone.includes(session))
+  return outbox.length + kept.length === 0 ? NO_LINKS : { outbox, received: Object.fromEntries(kept) }
 }
 
 /** Freezes a folded state: from here on it is shared and never changed. */

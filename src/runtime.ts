@@ -17,6 +17,7 @@ import { Session, type TransitionsOptions } from './handle.js'
 import { wholeFrom } from './history.js'
 import type { SessionHost } from './host.js'
 import type { Damage, Journal, JournalStats } from './journal.js'
+import { Links } from './links.js'
 import { consoleLogger, guarded, type Logger } from './logger.js'
 import { Milestones } from './milestones.js'
 import { requireWhole } from './numbers.js'
@@ -110,6 +111,7 @@ export class Runtime implements AsyncDisposable {
   readonly #streamHost: StreamHost
   readonly #verbs: Verbs
   readonly #creation: Creation
+  readonly #links: Links
   #failure: HoldfastError | undefined
   #closing: Promise<void> | undefined
   /** Nothing can be read any more. */
@@ -133,6 +135,8 @@ export class Runtime implements AsyncDisposable {
       ...{ session: this.#sessionHost, snapshots, registry, kinds, logger },
       parked: (id, reason) => this.#feeds.end(id, reason),
     })
+    const session = this.#sessionHost
+    this.#links = new Links({ session, supervisor: this.#supervisor, registry, snapshots, kinds })
     const recovered = recover({
       ...{ snapshots, registry },
       journal: ports.journal,
@@ -148,6 +152,7 @@ export class Runtime implements AsyncDisposable {
     if (recovered.lost) this.#checkpoints.keepIndex()
     this.sessions = this.#makeSessions()
     this.#supervisor.start()
+    this.#links.recover()
   }
 
   /**
@@ -301,6 +306,12 @@ export class Runtime implements AsyncDisposable {
       park: (session, error) => void this.#supervisor.park(session.identity, error),
       halted: (error) => this.#halt(error),
       ended: (session) => this.#ended(session),
+      startChild: (child) => this.#links.startChild(child),
+      cancelChild: (child, reason) => this.#links.cancelChild(child, reason),
+      childEnded: (parent, outcome) => this.#links.childEnded(parent, outcome),
+      transmit: (from, message) => this.#links.transmit(from, message),
+      arrived: (from, key) => this.#links.arrived(from, key),
+      outbox: (id) => this.#links.outbox(id),
       log: (session, args) => this.#logger.info({ session, args }, 'log'),
     }
   }
@@ -369,12 +380,23 @@ export class Runtime implements AsyncDisposable {
   }
 }
 
+/** By name, the kinds of child sessions among them. */
 function byName(kinds: readonly AnySessionKind[]): Map<string, AnySessionKind> {
   admitKinds(kinds)
-  const named = new Map(kinds.map((kind) => [kind.kind, kind]))
-  if (named.size === kinds.length) return named
-  throw new HoldfastError(
-    'INVALID_KIND',
-    `two session kinds have the same name: ${kinds.map(({ kind }) => kind).join(', ')}`,
-  )
+  const named = new Map<string, AnySessionKind>()
+  const add = (kind: AnySessionKind): void => {
+    const same = named.get(kind.kind)
+    if (same && same !== kind) {
+      throw new HoldfastError('INVALID_KIND', `two session kinds have the same name: ${kind.kind}`)
+    }
+    named.set(kind.kind, kind)
+    if (!same) for (const child of kind.children.values()) add(child.kind)
+  }
+  for (const kind of kinds) {
+    if (named.get(kind.kind) === kind && kinds.indexOf(kind) !== kinds.lastIndexOf(kind)) {
+      throw new HoldfastError('INVALID_KIND', `session kind ${kind.kind} is there twice`)
+    }
+    add(kind)
+  }
+  return named
 }

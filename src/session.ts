@@ -2,9 +2,10 @@
 // Nothing leaves it before that: no acknowledgement or refusal, no step, timer, action, emitted event or transition shown.
 // It runs ahead of the disk (`#decided`) and shows only what is durable (`#durable`).
 
+import { type ChildOutcome, failedWith, isLater, isResult, outcomeOf, resultOf, shownTo } from './children.js'
 import { Commit, type Committer, type Effects, NO_EFFECTS, type Sender } from './commit.js'
 import type { AnySessionKind } from './define.js'
-import { type Action, type Decision, Engine, type EngineHost } from './durable.js'
+import { type Action, type Decision, Engine, type EngineHost, type LocalActor, type SelfOptions } from './durable.js'
 import { type EffectsOwner, SessionEffects } from './effects.js'
 import { decodeError, type ErrorEnvelope, encodeError } from './envelope.js'
 import { HoldfastError, isHoldfastError } from './errors.js'
@@ -15,11 +16,11 @@ import { type Identity, NOTHING, type Point, pointAfter, pointOf, stateOf } from
 import type { StepEnd } from './pool.js'
 import type { Progress, RecordedEvent, TransitionRecord } from './record.js'
 import { decisionFailed, sessionEnded } from './refusals.js'
-import type { Child, CreationKey, IndexEntry, SessionState } from './state.js'
+import type { Child, IndexEntry, Outgoing, Parent, SessionState } from './state.js'
 import type { StepRun } from './step-runner.js'
 import { backoff } from './steps.js'
 import type { Transition } from './transition.js'
-import { isoTime, recordOf, type Writable } from './write.js'
+import { isoTime, receiverOf, recordOf, type Writable } from './write.js'
 
 /** What happens to a session. Only `send` can be refused. */
 type Delivery =
@@ -33,6 +34,16 @@ type Delivery =
       readonly progress: Progress | undefined
     }
   | { readonly kind: 'again'; readonly child: string; readonly incarnation: number }
+  | { readonly kind: 'local'; readonly actor: LocalActor; readonly event: RecordedEvent }
+  | { readonly kind: 'linked'; readonly from: string; readonly key: string; readonly event: RecordedEvent }
+  | {
+      readonly kind: 'child-ended'
+      readonly child: string
+      readonly incarnation: number
+      readonly outcome: ChildOutcome
+    }
+  | { readonly kind: 'arrived' }
+  | { readonly kind: 'cancel'; readonly reason: string; readonly sender: Sender | undefined }
   | { readonly kind: 'delete'; readonly sender: Sender }
 
 export class LiveSession implements EngineHost, Committer, EffectsOwner {
@@ -52,6 +63,8 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
   #over: HoldfastError | undefined
   readonly #effects: SessionEffects | undefined
   #bytesSinceSnapshot = 0
+  /** Keys of messages that have arrived, and are not yet recorded as such. */
+  #arrived: string[] = []
 
   private constructor(host: SessionHost, kind: AnySessionKind | undefined, identity: Identity, point: Point) {
     this.#host = host
@@ -68,17 +81,18 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     kind: AnySessionKind,
     id: string,
     input: unknown,
-    created: CreationKey | undefined,
+    { created, parent }: Origin,
     sender: Sender,
   ): LiveSession {
-    const identity: Identity = { id, kind: kind.kind, version: kind.version, createdAt: '', created }
+    const identity: Identity = { id, kind: kind.kind, version: kind.version, createdAt: '', created, parent }
     const session = new LiveSession(host, kind, identity, NOTHING)
     const event: RecordedEvent = input === undefined ? { type: 'xstate.init' } : { type: 'xstate.init', input }
-    const { engine, decision } = Engine.begin(kind.machine, id, input, session)
+    const { engine, decision } = Engine.begin(kind.machine, session.#self, input, session)
     session.#record(event, decision, sender, (record) => {
       record.kind = kind.kind
       record.version = kind.version
       if (created) record.created = created
+      if (parent) record.parent = parent
     })
     session.#engine = engine
     // Its first record says when; the clock is read once.
@@ -89,9 +103,14 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
 
   /** A session that cannot be restored: it refuses everything but its deletion. */
   static parked(host: SessionHost, entry: IndexEntry, reason: HoldfastError): LiveSession {
-    const { id, version, createdAt, created, seq, position, status, value, attributes } = entry
+    const { id, version, createdAt, created, parent, seq, position, status, value, attributes } = entry
     const point = { ...NOTHING, seq, position, status, value, attributes }
-    const session = new LiveSession(host, undefined, { id, kind: entry.kind, version, createdAt, created }, point)
+    const session = new LiveSession(
+      host,
+      undefined,
+      { id, kind: entry.kind, version, createdAt, created, parent },
+      point,
+    )
     session.#over = reason
     return session
   }
@@ -103,8 +122,8 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     state: SessionState,
     bytesSinceSnapshot: number,
   ): LiveSession {
-    const { id, version, createdAt, created } = state
-    const identity: Identity = { id, kind: kind.kind, version, createdAt, created }
+    const { id, version, createdAt, created, parent } = state
+    const identity: Identity = { id, kind: kind.kind, version, createdAt, created, parent }
     const session = new LiveSession(host, kind, identity, pointOf(state, undefined))
     session.#bytesSinceSnapshot = bytesSinceSnapshot
     session.#resume(state)
@@ -149,18 +168,58 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     return new Promise((resolve, reject) => this.#deliver({ kind: 'delete', sender: { resolve, reject } }))
   }
 
-  /** Goes on after `restore`: waiting messages first, then overdue timers; active steps get their next attempt. */
+  /** Cancels it: it ends as `stopped`, and what it runs is stopped. Rejects with SESSION_ENDED. */
+  cancel(reason: string): Promise<Transition> {
+    return new Promise((resolve, reject) => this.#deliver({ kind: 'cancel', reason, sender: { resolve, reject } }))
+  }
+
+  /** Resolves when nothing of what it has stopped runs any more. */
+  async gone(): Promise<void> {
+    await this.#effects?.gone()
+  }
+
+  /**
+   * Goes on after `restore`: waiting messages first, then overdue timers; active steps get their next attempt, local
+   * actors begin anew, and linked sessions are looked at for what they had for this one.
+   */
   begin(): void {
+    const { timers, children } = this.#durable
     const now = this.#host.clock.now()
-    const overdue = this.#durable.timers.filter((timer) => Date.parse(timer.at) <= now)
-    for (const timer of this.#durable.timers) if (!overdue.includes(timer)) this.#effects?.arm(timer)
+    const overdue = timers.filter((timer) => Date.parse(timer.at) <= now)
+    for (const timer of timers) if (!overdue.includes(timer)) this.#effects?.arm(timer)
     this.#drain()
     // Before whatever comes from now on, in the order of their times: an approval that has expired is not given any more.
     overdue.sort((a, b) => Date.parse(a.at) - Date.parse(b.at))
     for (const { key } of overdue) this.#deliver({ kind: 'timer', key })
-    for (const [child, { status, incarnation }] of Object.entries(this.#durable.children)) {
-      if (status === 'active') this.#deliver({ kind: 'again', child, incarnation })
+    const { parent } = this.#identity
+    if (parent) this.#takeOver(parent.session)
+    for (const [child, { status, incarnation, session }] of Object.entries(children)) {
+      if (status !== 'active') continue
+      if (session !== undefined) this.#takeOver(session)
+      if (session !== undefined || this.local(child)) this.#effects?.start(child, this.#durable)
+      else this.#deliver({ kind: 'again', child, incarnation })
     }
+  }
+
+  /** A message of another session; it may come more than once. */
+  receive(from: string, { key, event }: Outgoing): void {
+    this.#deliver({ kind: 'linked', from, key, event })
+  }
+
+  /** One of its own messages to another session has arrived. */
+  arrived(key: string): void {
+    if (this.#arrived.push(key) > 1) return
+    // Those of one batch together, in one record.
+    this.#host.clock.soon(() => this.#deliver({ kind: 'arrived' }))
+  }
+
+  /** A child that is a session has ended; it may be told more than once. */
+  childEnded({ child, incarnation }: Pick<Parent, 'child' | 'incarnation'>, outcome: ChildOutcome): void {
+    this.#deliver({ kind: 'child-ended', child, incarnation, outcome })
+  }
+
+  #takeOver(session: string): void {
+    for (const message of this.#host.outbox(session)) if (message.to === this.id) this.receive(session, message)
   }
 
   /** Decides nothing until `restart`; what comes meanwhile waits. */
@@ -171,6 +230,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
   /** Builds the actor anew from the last durable point, then takes what has waited. Steps and timers go on as they are. */
   restart(): void {
     this.#resume(stateOf(this.#identity, this.#durable))
+    this.#effects?.restartLocals(this.#durable)
     this.#paused = false
     this.#drain()
   }
@@ -184,11 +244,14 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
 
   // EngineHost: the machine's own side doors.
 
-  post(event: RecordedEvent): void {
+  post(event: RecordedEvent, actor: LocalActor | undefined): void {
     try {
-      const copied = copyJson(event, 'event')
-      // XState is still inside the actor's mailbox: there a decision would only be queued.
-      queueMicrotask(() => this.#deliver({ kind: 'send', event: copied, sender: undefined }))
+      const copied = isResult(event) ? event : copyJson(shownTo(event), 'event')
+      const delivery: Delivery = actor
+        ? { kind: 'local', actor, event: copied }
+        : { kind: 'send', event: copied, sender: undefined }
+      // Whoever posts is in the middle of something; what comes of it comes after.
+      queueMicrotask(() => this.#deliver(delivery))
     } catch (error) {
       this.#host.report(this, error)
     }
@@ -203,7 +266,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
   }
 
   #resume(state: SessionState): void {
-    if (state.status === 'active') this.#engine = Engine.resume(this.#kind?.machine, this.id, state, this)
+    if (state.status === 'active') this.#engine = Engine.resume(this.#kind?.machine, this.#self, state, this)
     this.#decided = pointOf(state, this.#engine?.snapshot)
     this.#durable = this.#decided
     if (state.status !== 'active') this.#over = sessionEnded(this.id, this.#durable.status)
@@ -261,6 +324,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
   #handle(delivery: Delivery): void {
     if (this.#over) {
       if (delivery.kind === 'delete' && this.#over.code !== 'SESSION_DELETED') this.#delete(delivery.sender)
+      else if (delivery.kind === 'linked') this.#host.arrived(delivery.from, delivery.key)
       else if ('sender' in delivery) this.#refuse(delivery.sender, this.#over)
       return
     }
@@ -277,6 +341,16 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
         const child = this.#active(delivery.child, delivery.incarnation)
         return child && this.#attempt(delivery.child, { ...child, attempt: child.attempt + 1 }, undefined, undefined)
       }
+      case 'local':
+        return this.#hear(delivery.actor, delivery.event)
+      case 'linked':
+        return this.#receive(delivery.from, delivery.key, delivery.event)
+      case 'child-ended':
+        return this.#finishChild(delivery.child, delivery.incarnation, delivery.outcome)
+      case 'arrived':
+        return this.#noteArrived()
+      case 'cancel':
+        return this.#cancel(delivery.reason, delivery.sender)
       case 'delete':
         return this.#delete(delivery.sender)
     }
@@ -307,7 +381,66 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
 
   #fire(key: string): void {
     const timer = this.#decided.timers.find((candidate) => candidate.key === key)
-    if (timer) this.#decide(timer.event, undefined, (record) => (record.cleared ??= [key]), key)
+    if (!timer) return
+    const { event, to } = timer
+    if (to === undefined) return this.#decide(event, undefined, (record) => (record.cleared ??= [key]), key)
+    const record = this.#bare({ type: 'holdfast.sent' })
+    record.cleared = [key]
+    const receiver = receiverOf(to, undefined, this.#decided, this.#identity)
+    if (receiver !== undefined) record.sent = [{ to: receiver, event }]
+    const actor = this.local(to)
+    const effects = actor ? { actions: [() => actor.send(event)], emitted: [] } : NO_EFFECTS
+    this.#append(record, this.#decided.snapshot, effects, undefined)
+  }
+
+  /** A local actor speaks: if the machine still has it. Its end is recorded as that of a step is. */
+  #hear(actor: LocalActor, event: RecordedEvent): void {
+    const { id } = actor
+    if (this.#decided.children[id]?.status !== 'active' || this.local(id) !== actor) return
+    if (event.type === `xstate.done.actor.${id}`) this.#conclude(id, { kind: 'done', output: event.output })
+    else if (event.type === `xstate.error.actor.${id}`) this.#conclude(id, failedWith(event.error))
+    else this.#decide(event, undefined, addNothing)
+  }
+
+  /** A message of a linked session: recorded once, whatever the machine makes of it. */
+  #receive(from: string, key: string, event: RecordedEvent): void {
+    const mark = this.#decided.links.received[from]
+    if (this.#isLinked(from) && (mark === undefined || isLater(key, mark))) {
+      return this.#decide(event, undefined, (record) => {
+        record.received = { from, key }
+      })
+    }
+    // It was taken already, perhaps just now; or nobody here wants it.
+    const tell = (failure?: Error): void => {
+      if (!failure) this.#host.arrived(from, key)
+    }
+    if (this.#last) this.#last.after(tell)
+    else tell()
+  }
+
+  #isLinked(session: string): boolean {
+    if (session === this.#identity.parent?.session) return true
+    return Object.values(this.#decided.children).some((child) => child.status === 'active' && child.session === session)
+  }
+
+  #finishChild(id: string, incarnation: number, outcome: ChildOutcome): void {
+    if (this.#active(id, incarnation)) this.#conclude(id, outcome)
+  }
+
+  #noteArrived(): void {
+    const waiting = new Set(this.#decided.links.outbox.map(({ key }) => key))
+    const delivered = this.#arrived.filter((key) => waiting.has(key))
+    this.#arrived = []
+    if (delivered.length === 0) return
+    const record = this.#bare({ type: 'holdfast.arrived' })
+    record.delivered = delivered
+    this.#append(record, this.#decided.snapshot, NO_EFFECTS, undefined)
+  }
+
+  #cancel(reason: string, sender: Sender | undefined): void {
+    const record = this.#bare({ type: 'holdfast.cancel', reason })
+    record.status = 'stopped'
+    this.#append(record, this.#decided.snapshot, NO_EFFECTS, sender)
   }
 
   /** A step's result is recorded even when no transition takes it, or the step would run again. */
@@ -325,8 +458,12 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     }
     // The machine is right and the step is not there: a matter of what was deployed, not of what the session is about.
     if (outcome.kind === 'failed' && isMissing(outcome.error)) return this.#host.park(this, decodeError(outcome.error))
-    this.#decide(resultOf(run.id, outcome), undefined, (record) => {
-      record.finished = run.id
+    this.#conclude(run.id, outcome, progress)
+  }
+
+  #conclude(id: string, outcome: ChildOutcome, progress?: Progress): void {
+    this.#decide(resultOf(id, outcome), undefined, (record) => {
+      record.finished = id
       if (progress) record.progress = progress
     })
   }
@@ -365,9 +502,19 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     complete: Complete,
     fired?: string,
   ): void {
-    const index = this.#kind?.index
-    const now = this.#host.clock.now()
-    const record = recordOf({ id: this.id, event, before: this.#decided, decision, fired, now, index })
+    const kind = this.#kind as AnySessionKind
+    const { chance, clock } = this.#host
+    const now = clock.now()
+    const record = recordOf({
+      identity: this.#identity,
+      kind,
+      event,
+      before: this.#decided,
+      decision,
+      fired,
+      now,
+      chance,
+    })
     complete(record)
     const { after, actions, emitted } = decision
     // The decision itself holds the snapshot before; only what is still to be done is kept until the disk answers.
@@ -404,12 +551,15 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
   committed(commit: Commit, bytes: number): void {
     const { record, effects, sender } = commit
     const point = commit.point as Point
+    const before = this.#durable
     this.#durable = point
     this.#bytesSinceSnapshot += bytes
     if (--this.#inFlight === 0) this.#last = undefined
     this.#host.advanced(record, point.position)
     const errors = effects.actions.length > 0 ? this.#run(effects.actions) : undefined
-    this.#effects?.perform(record, point)
+    this.#effects?.perform(record, point, before)
+    if (record.sent) this.#transmit(record)
+    if (record.received) this.#host.arrived(record.received.from, record.received.key)
     for (const event of effects.emitted) this.#host.emitted(this.id, event)
     sender?.resolve(commit.transition())
     this.#host.broadcast(this, commit)
@@ -452,6 +602,18 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     return this.#active(child, incarnation) !== undefined
   }
 
+  local(child: string): LocalActor | undefined {
+    return this.#engine?.local(child)
+  }
+
+  get #self(): SelfOptions {
+    return { id: this.id, parent: this.#identity.parent?.session }
+  }
+
+  #transmit({ seq, sent = [] }: TransitionRecord): void {
+    for (const [n, { to, event }] of sent.entries()) this.#host.transmit(this.id, { key: `${seq}.${n}`, to, event })
+  }
+
   /** The child that a result is for, unless it has been stopped or started anew meanwhile. */
   #active(id: string, incarnation: number): Child | undefined {
     const child = this.#decided.children[id]
@@ -483,8 +645,13 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     this.#drain()
     this.#engine = undefined
     this.#host.ended(this)
+    const { parent } = this.#identity
+    if (parent) this.#host.childEnded(parent, outcomeOf(this.id, this.#durable))
   }
 }
+
+/** What a new session comes from. */
+export type Origin = Partial<Pick<Identity, 'created' | 'parent'>>
 
 type Complete = (record: Writable<TransitionRecord>) => void
 
@@ -492,18 +659,6 @@ const addNothing: Complete = () => {}
 
 const takeMessage: Complete = (record) => {
   record.taken = true
-}
-
-/** The event of a step's end. An output that is too deep for an event is an error that the machine can handle. */
-function resultOf(id: string, outcome: Exclude<StepEnd, { kind: 'cancelled' }>): RecordedEvent {
-  const failed = (error: ErrorEnvelope): RecordedEvent =>
-    copyJson({ type: `xstate.error.actor.${id}`, error, actorId: id }, 'event')
-  if (outcome.kind === 'failed') return failed(outcome.error)
-  try {
-    return copyJson({ type: `xstate.done.actor.${id}`, output: outcome.output, actorId: id }, 'event')
-  } catch (error) {
-    return failed(encodeError(error))
-  }
 }
 
 const isMissing = ({ code }: ErrorEnvelope): boolean => code === 'STEP_NOT_FOUND' || code === 'STEP_MODULE_FAILED'

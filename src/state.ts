@@ -14,6 +14,10 @@ export interface Child {
   readonly src: string
   readonly input?: unknown
   readonly systemId?: string
+  /** The session that it is, if its logic is a machine. */
+  readonly session?: string
+  /** The parent hears of each of its snapshots. */
+  readonly sync?: true
   /** The `seq` of the transition that started it. Tells a result of this child from one of its predecessor. */
   readonly incarnation: number
   readonly status: 'active' | 'done' | 'error'
@@ -25,6 +29,29 @@ export interface Child {
   readonly notBefore?: string
 }
 
+/** Whose child a session is: the session, the child's id in its machine, and which of that id. */
+export interface Parent {
+  readonly session: string
+  readonly child: string
+  readonly incarnation: number
+}
+
+/** A message to another session that is not known to have arrived. */
+export interface Outgoing {
+  /** `<seq>.<n>`: unique within the sender, and growing. */
+  readonly key: string
+  /** A session's id. */
+  readonly to: string
+  readonly event: { readonly type: string }
+}
+
+/** What a session has with others: messages on their way, and the last that it has taken from each. */
+export interface Links {
+  readonly outbox: readonly Outgoing[]
+  /** Session id -> key of the last message from it. */
+  readonly received: { readonly [session: string]: string }
+}
+
 /** A delayed event that waits for its time. */
 export interface Timer {
   /** Unique within the session. */
@@ -34,6 +61,8 @@ export interface Timer {
   /** When it is due. */
   readonly at: string
   readonly event: { readonly type: string }
+  /** The child that it goes to, or PARENT; to the session itself if absent. */
+  readonly to?: string
 }
 
 /** A session as of `seq`: everything that is needed to go on. The fold of its records. */
@@ -60,6 +89,9 @@ export interface SessionState {
   /** Events that the session has sent to itself and not yet taken. */
   readonly messages: readonly { readonly type: string }[]
   readonly attributes: Attributes
+  /** Absent when there are none. */
+  readonly links?: Links
+  readonly parent?: Parent
   /** The caller's idempotency key of `create`, and a digest of the input that came with it. */
   readonly created?: CreationKey
 }
@@ -88,6 +120,7 @@ export interface IndexEntry {
   readonly value: StateValue
   readonly attributes: Attributes
   readonly created?: CreationKey
+  readonly parent?: Parent
   /** What it still has to do by itself; absent when nothing. */
   readonly work?: Work
 }
@@ -100,6 +133,10 @@ export interface Work {
   readonly timers: { readonly [key: string]: string }
   /** How many messages to itself wait. */
   readonly messages: number
+  /** Active child -> the session that it is; absent when there are none. */
+  readonly sessions?: { readonly [child: string]: string }
+  /** Message on its way -> the session that it goes to; absent when there are none. */
+  readonly outbox?: { readonly [key: string]: string }
 }
 
 /**

@@ -62,6 +62,8 @@ interface Active {
 export class StepRunner {
   readonly #host: StepRunnerHost
   readonly #active: Map<string, Active> = new Map()
+  /** Steps that were stopped and may still run. */
+  readonly #ending: Set<Promise<void>> = new Set()
 
   constructor(host: StepRunnerHost) {
     this.#host = host
@@ -82,7 +84,15 @@ export class StepRunner {
     if (!active) return
     this.#active.delete(id)
     active.waiting?.()
-    active.task?.cancel(reason)
+    if (!active.task) return
+    active.task.cancel(reason)
+    const ending = active.task.outcome.then(() => void this.#ending.delete(ending))
+    this.#ending.add(ending)
+  }
+
+  /** Resolves when every step that was stopped has ended. Never rejects. */
+  async gone(): Promise<void> {
+    await Promise.all(this.#ending)
   }
 
   stopAll(reason: string): void {

@@ -76,8 +76,8 @@ export class Supervisor {
         (next, at) => Math.min(next, Date.parse(at)),
         Number.POSITIVE_INFINITY,
       )
-      if (work.steps.length > 0 || work.messages > 0 || due <= now) this.#wake(id)
-      else this.#sleepUntil(id, due)
+      if (work.steps.length > 0 || work.messages > 0 || due <= now) this.wake(id)
+      else if (due !== Number.POSITIVE_INFINITY) this.#sleepUntil(id, due)
     }
   }
 
@@ -214,7 +214,8 @@ export class Supervisor {
     }
   }
 
-  #wake(id: string): void {
+  /** Restores a session that has something to do. */
+  wake(id: string): void {
     this.#alarms.delete(id)
     try {
       this.activate(id)
@@ -226,7 +227,7 @@ export class Supervisor {
   #sleepUntil(id: string, at: number): void {
     this.#alarms.set(
       id,
-      this.#host.session.timers.arm(at, () => this.#wake(id)),
+      this.#host.session.timers.arm(at, () => this.wake(id)),
     )
   }
 

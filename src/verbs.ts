@@ -7,9 +7,10 @@ import { admitEvent } from './door.js'
 import { decodeError, type ErrorEnvelope } from './envelope.js'
 import { HoldfastError, isHoldfastError } from './errors.js'
 import type { Feeds } from './feeds.js'
-import type { CallOptions, SessionSnapshot, SessionVerbs, TransitionsOptions } from './handle.js'
+import type { CallOptions, CancelOptions, SessionSnapshot, SessionVerbs, TransitionsOptions } from './handle.js'
 import { loadState, recordsFrom } from './history.js'
 import type { SessionHost } from './host.js'
+import { copyJson } from './json.js'
 import { tagsOf } from './machine-snapshot.js'
 import type { Milestones } from './milestones.js'
 import { type Point, pointOf } from './point.js'
@@ -57,6 +58,14 @@ export class Verbs implements SessionVerbs {
     } catch (error) {
       return Promise.reject(error)
     }
+  }
+
+  async cancel(id: string, { reason = 'cancelled', signal }: CancelOptions): Promise<void> {
+    this.#host.assertWritable()
+    refuseAborted(signal)
+    const session = this.#host.supervisor.activate(id)
+    await abortable(session.cancel(copyJson(reason, 'reason')), signal)
+    await abortable(session.gone(), signal)
   }
 
   async delete(id: string, { signal }: CallOptions): Promise<void> {

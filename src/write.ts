@@ -1,20 +1,30 @@
 // From a decision to its record: pure but for freezing what is new.
 // Everything that a session must remember is found here by comparing it with the point before, and nothing else is kept.
 
+import type { Chance } from './chance.js'
+import type { AnySessionKind } from './define.js'
 import type { Decision, TimerRequest } from './durable.js'
 import { encodeError } from './envelope.js'
 import { HoldfastError } from './errors.js'
 import { copyJson, freezeJson, sealJson } from './json.js'
 import { childrenOf, historyOf, orderOf } from './machine-snapshot.js'
 import { diffAndSeal } from './patch.js'
-import type { Point } from './point.js'
-import type { RecordedEvent, SetTimer, StartedChild, TransitionRecord } from './record.js'
+import type { Identity, Point } from './point.js'
+import {
+  PARENT,
+  type RecordedEvent,
+  type SentMessage,
+  type SetTimer,
+  type StartedChild,
+  type TransitionRecord,
+} from './record.js'
 import type { Attributes, StateValue } from './state.js'
 
 export type Writable<T> = { -readonly [K in keyof T]: T[K] }
 
 export interface Decided {
-  readonly id: string
+  readonly identity: Pick<Identity, 'id' | 'parent'>
+  readonly kind: Pick<AnySessionKind, 'index' | 'children'>
   readonly event: RecordedEvent
   readonly before: Point
   readonly decision: Decision
@@ -22,28 +32,37 @@ export interface Decided {
   readonly fired: string | undefined
   /** ms since the epoch. */
   readonly now: number
-  // biome-ignore lint/suspicious/noExplicitAny: the kind's function, of any machine
-  readonly index: ((state: any) => Attributes) | undefined
+  /** Gives the ids of child sessions. */
+  readonly chance: Pick<Chance, 'id'>
 }
 
 /** The record of a decision. Throws NOT_JSON naming the path, or what the kind's `index` throws. */
-export function recordOf({ id, event, before, decision, fired, now, index }: Decided): Writable<TransitionRecord> {
+export function recordOf(decided: Decided): Writable<TransitionRecord> {
+  const { identity, kind, event, before, decision, fired, now } = decided
   const { after } = decision
   const seq = before.seq + 1
   const value = valueAfter(after.value as StateValue, before.value)
-  const record: Writable<TransitionRecord> = { session: id, seq, prev: before.position, at: isoTime(now), event, value }
+  const record: Writable<TransitionRecord> = {
+    session: identity.id,
+    seq,
+    prev: before.position,
+    at: isoTime(now),
+    event,
+    value,
+  }
   if (seq > 1 && value !== before.value) record.from = before.value
   const patch = diffAndSeal(before.context, after.context, 'context')
   if (patch) record.patch = patch
   if (after.historyValue !== decision.before?.historyValue) writeHistory(record, decision)
   if (after !== decision.before) writeOrder(record, decision)
-  if (after.children !== decision.before?.children) writeChildren(record, decision)
+  if (after.children !== decision.before?.children) writeChildren(record, decided)
   if (fired !== undefined) record.cleared = [fired]
   if (decision.timers.length > 0) writeTimers(record, before, decision.timers, now)
   if (decision.messages.length > 0) record.messages = decision.messages.map((message) => copyJson(message, 'message'))
+  if (decision.sends.length > 0) writeSends(record, decided)
   if (after.status !== 'active') writeEnd(record, decision)
-  if (index) {
-    const attributes = index({ context: after.context, value, status: after.status })
+  if (kind.index) {
+    const attributes = kind.index({ context: after.context, value, status: after.status })
     if (!sameAttributes(before.attributes, attributes)) record.attributes = checkAttributes(attributes)
   }
   return record
@@ -61,7 +80,8 @@ function writeOrder(record: Writable<TransitionRecord>, { before, after }: Decis
   if (String(old) !== String(order)) record.order = order ?? []
 }
 
-function writeChildren(record: Writable<TransitionRecord>, { before, after }: Decision): void {
+function writeChildren(record: Writable<TransitionRecord>, { decision, kind, chance }: Decided): void {
+  const { before, after } = decision
   const old = childrenOf(before)
   const now = childrenOf(after)
   // In an order of its own: that of a snapshot's children depends on whether it was restored.
@@ -72,15 +92,41 @@ function writeChildren(record: Writable<TransitionRecord>, { before, after }: De
   for (const [id, ref] of Object.entries(now)) {
     if (ref === old[id]) continue
     const { input } = ref.options
+    const session = kind.children.has(ref.src as string) ? chance.id() : undefined
     started.push({
       id,
       src: ref.src as string,
+      ...(session !== undefined && { session }),
+      ...(ref._syncSnapshot && { sync: true as const }),
       ...(input !== undefined && { input: sealJson(input, `input of ${id}`) }),
       ...(ref.systemId !== undefined && { systemId: ref.systemId }),
     })
   }
   if (stopped.length > 0) record.stopped = stopped
   if (started.length > 0) record.started = started
+}
+
+/** To the parent, and to children that are sessions: those of this record, or those that were there before. */
+function writeSends(record: Writable<TransitionRecord>, { decision, before, identity }: Decided): void {
+  const sent: SentMessage[] = []
+  for (const { to, event } of decision.sends) {
+    const session = receiverOf(to, record.started, before, identity)
+    if (session !== undefined) sent.push({ to: session, event: copyJson(event, 'message') })
+  }
+  if (sent.length > 0) record.sent = sent
+}
+
+/** The session that a child's id, or PARENT, stands for; undefined when there is none. */
+export function receiverOf(
+  to: string,
+  started: readonly StartedChild[] | undefined,
+  { children }: Point,
+  { parent }: Pick<Identity, 'parent'>,
+): string | undefined {
+  if (to === PARENT) return parent?.session
+  const begun = started?.find(({ id }) => id === to)
+  if (begun) return begun.session
+  return children[to]?.status === 'active' ? children[to].session : undefined
 }
 
 /** Requests in their order: a timer that is set and cancelled at once leaves no trace; `cancel` takes the latest. */
@@ -99,7 +145,9 @@ function writeTimers(
     if (request.kind === 'set') {
       const key = `${record.seq}.${set.length}`
       const event = copyJson(request.event, 'delayed event')
-      const timer = { key, id: request.id ?? key, at: isoTime(dueTime(now, request.delayMs)), event }
+      const { to } = request
+      const at = isoTime(dueTime(now, request.delayMs))
+      const timer = { key, id: request.id ?? key, at, event, ...(to !== undefined && { to }) }
       pending.push(timer)
       set.push(timer)
       continue

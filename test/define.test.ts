@@ -1,7 +1,19 @@
 // Declaring a kind: what would make a session lose its way after a crash is refused at once, by name of the state.
 
 import { expect, test } from 'vitest'
-import { assign, createMachine, emit, fromCallback, fromPromise, log, raise, setup, spawnChild } from 'xstate'
+import {
+  assign,
+  createMachine,
+  emit,
+  fromCallback,
+  fromObservable,
+  fromPromise,
+  fromTransition,
+  log,
+  raise,
+  setup,
+  spawnChild,
+} from 'xstate'
 import { type AnyMachine, defineSession } from '../src/define.js'
 import { HoldfastError } from '../src/errors.js'
 import { backoff, type StepOptions, step, stepOf } from '../src/steps.js'
@@ -17,7 +29,8 @@ const base = setup({
     work: step('work'),
     promised: promised as Loose,
     called: fromCallback(() => {}) as Loose,
-    nested: createMachine({}) as Loose,
+    sums: fromTransition((n: number) => n, 0) as Loose,
+    seen: fromObservable(() => ({ subscribe: () => ({ unsubscribe() {} }) }) as Loose) as Loose,
   },
 })
 
@@ -89,9 +102,7 @@ const faultyActors: readonly (readonly [what: string, src: Loose, says: string])
   ['an inline step', step('work'), 'is written inline'],
   ['an inline machine', createMachine({}), 'is written inline'],
   ['an actor that setup does not have', 'missing', '"missing" is not in setup({ actors })'],
-  ['a promise', 'promised', '"promised" is not a step'],
-  ['a callback', 'called', '"called" is not a step'],
-  ['another machine', 'nested', '"nested" is not a step'],
+  ['a transition function', 'sums', '"sums" has a state of its own'],
 ]
 
 test.each(faultyActors)('an invoke of %s is refused, naming the state', (_, src, says) => {
@@ -112,8 +123,49 @@ test('a machine that was made without setup, and has no actors, is as good as an
   expect(define(createMachine({ initial: 'a', states: { a: {} } })).machine.id).toBe('(machine)')
 })
 
+test.each(['promised', 'called', 'seen'])(
+  'a named promise, callback or observable may be invoked and spawned: %s',
+  (src) => {
+    expect(define(machineOf(inState({ invoke: [{ src, id: 'x', onSnapshot: {} }] }))).kind).toBe('order')
+    expect(define(machineOf(inState({ entry: spawnChild(src, { id: 'x' }) }))).kind).toBe('order')
+  },
+)
+
+const nested = createMachine({ initial: 'in', states: { in: {} } })
+const withNested = setup({ actors: { nested: nested as Loose } })
+
+test('a machine among the actors is a kind of its own, of the same version, and stands there as a child session', () => {
+  const kind = define(withNested.createMachine({ invoke: { src: 'nested' } }))
+  const child = kind.children.get('nested')
+  expect(child).toMatchObject({ onParentEnd: 'cancel', kind: { kind: 'order.nested', version: 1 } })
+  expect(child?.kind.machine.root.initial.target[0]?.key).toBe('in')
+  expect(kind.machine.implementations.actors.nested).not.toBe(nested)
+})
+
+test('a child may be of a kind that was declared before, and go on when its parent ends', () => {
+  const own = define(nested, { kind: 'own' })
+  const children = { nested: { kind: own, onParentEnd: 'abandon' } }
+  const kind = define(withNested.createMachine({ invoke: { src: 'nested' } }), { children })
+  expect(kind.children.get('nested')).toEqual({ kind: own, onParentEnd: 'abandon' })
+})
+
+test('what is said of children that are none, or already are sessions, is refused', () => {
+  const machine = withNested.createMachine({ invoke: { src: 'nested' } })
+  expect(refusal(() => define(machine, { children: { other: {} } })).message).toContain(
+    'children.other is not a machine',
+  )
+  expect(refusal(() => define(define(machine).machine)).message).toContain('is that of a kind already')
+})
+
+test('the snapshots of a child session are not sent to its parent: onSnapshot is refused, naming the state', () => {
+  const machine = withNested.createMachine({ id: 'm', invoke: { src: 'nested', onSnapshot: {} } })
+  expect(refusal(() => define(machine))).toMatchObject({ code: 'ACTOR_NOT_DURABLE', details: { state: 'm' } })
+})
+
 test('an actor that was given with provide counts', () => {
-  const machine = setup({ actors: { work: promised as Loose } }).createMachine({ invoke: { src: 'work' } })
+  const machine = setup({ actors: { work: fromTransition((n: number) => n, 0) as Loose } }).createMachine({
+    invoke: { src: 'work' },
+  })
   expect(refusal(() => define(machine)).code).toBe('ACTOR_NOT_DURABLE')
   expect(define(machine.provide({ actors: { work: step('work') as Loose } })).version).toBe(1)
 })

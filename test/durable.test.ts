@@ -12,6 +12,7 @@ import {
   emit,
   enqueueActions,
   fromPromise,
+  fromTransition,
   log,
   raise,
   sendTo,
@@ -31,7 +32,11 @@ type Loose = any
 
 const base = setup({
   types: {} as { context: Loose; events: Loose; emitted: Loose; input: Loose; output: Loose },
-  actors: { work: step('work'), promised: fromPromise(async () => 1) as Loose },
+  actors: {
+    work: step('work'),
+    promised: fromPromise(async () => 1) as Loose,
+    sums: fromTransition((n: number) => n, 0) as Loose,
+  },
   guards: { never: () => false, always: () => true },
 })
 
@@ -46,9 +51,9 @@ class Session implements EngineHost {
 
   constructor(machine: AnyMachine, input?: unknown, state?: Resumable) {
     if (state) {
-      this.engine = Engine.resume(machine, 'session', state, this)
+      this.engine = Engine.resume(machine, { id: 'session', parent: undefined }, state, this)
     } else {
-      const { engine, decision } = Engine.begin(machine, 'session', input, this)
+      const { engine, decision } = Engine.begin(machine, { id: 'session', parent: undefined }, input, this)
       this.engine = engine
       this.#record(decision)
     }
@@ -165,7 +170,8 @@ describe('beginning', () => {
     ['a guard of an always', { initial: 'a', states: { a: { always: { guard: boom, target: 'b' } }, b: {} } }],
     ['a delay', { entry: raise({ type: 'x' }, { delay: boom }) }],
   ])('a machine that throws while it begins is thrown out: %s', (_, config) => {
-    expect(() => Engine.begin(machineOf(config), 's', {}, { post: boom, log: boom, shown: boom })).toThrow('boom')
+    const host = { post: boom, log: boom, shown: boom }
+    expect(() => Engine.begin(machineOf(config), { id: 's', parent: undefined }, {}, host)).toThrow('boom')
   })
 
   test('a machine whose initial state is final is done at once, and its decision says so', () => {
@@ -863,9 +869,9 @@ describe('children', () => {
     ],
     ['inline, by spawnChild', spawnChild(inline, { id: 'i' }), 'an inline actor'],
     [
-      'a promise, by name',
-      assign(({ spawn }: Loose) => ({ ref: spawn('promised', { id: 'i' }) && null })),
-      '"promised"',
+      'a transition function, by name',
+      assign(({ spawn }: Loose) => ({ ref: spawn('sums', { id: 'i' }) && null })),
+      '"sums"',
     ],
   ])('a spawn that could not be restored is refused: %s', (_, action, name) => {
     const session = new Session(machineOf({ context: {}, on: { go: { actions: action } } }))
@@ -1237,7 +1243,7 @@ describe('resuming', () => {
       { value: { work: 'one' }, children: { w: { src: 'fetch', status: 'active' } } },
       '"fetch"',
     ],
-    ['a child that is no longer a step', { children: { w: { src: 'promised', status: 'active' } } }, '"promised"'],
+    ['a child that would be lost', { children: { w: { src: 'sums', status: 'active' } } }, '"sums"'],
     ['a finished child whose step is gone', { children: { w: { src: 'fetch', status: 'done' } } }, '"fetch"'],
     ['two children of one systemId', { children: { v: child, w: child } }, 'already exists'],
   ])('is refused, saying why, when the machine has changed under it: %s', (_, more, why) => {

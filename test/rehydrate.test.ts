@@ -302,7 +302,15 @@ const rich: AnyMachine = defineSession({
   }) as Loose,
 }).machine
 
-const identity: Identity = { id: 's', kind: 'rich', version: 3, createdAt: isoTime(1000), created: undefined }
+const identity: Identity = {
+  id: 's',
+  kind: 'rich',
+  version: 3,
+  createdAt: isoTime(1000),
+  created: undefined,
+  parent: undefined,
+}
+const self = { id: 's', parent: undefined }
 
 interface Placed {
   readonly record: TransitionRecord
@@ -322,14 +330,14 @@ class Live implements EngineHost {
     if (!from) {
       this.point = NOTHING
       const event = { type: 'xstate.init', input: { n: 1 } }
-      const { engine, decision } = Engine.begin(machine, 's', event.input, this)
+      const { engine, decision } = Engine.begin(machine, self, event.input, this)
       this.#engine = engine
       this.#record(event, decision, { kind: 'rich', version: 3 })
       return
     }
     this.#now = from.now
     this.#position = from.state.position
-    this.#engine = Engine.resume(machine, 's', from.state, this)
+    this.#engine = Engine.resume(machine, self, from.state, this)
     const { updatedAt: at, id: _, kind: __, version: ___, createdAt: ____, ...rest } = from.state
     this.point = { ...NOTHING, ...rest, at, snapshot: this.#engine.snapshot }
   }
@@ -383,14 +391,21 @@ class Live implements EngineHost {
   #decide(event: RecordedEvent, refusable: boolean, more: Partial<TransitionRecord>, fired?: string): void {
     try {
       const decision = this.#engine.decide(event, refusable)
-      this.#record(event, decision, more, fired)
+      try {
+        this.#record(event, decision, more, fired)
+      } catch (error) {
+        this.#engine.undo(decision)
+        throw error
+      }
     } catch (error) {
       if (!isHoldfastError(error, 'NOT_ACCEPTED')) throw error
     }
   }
 
   #record(event: RecordedEvent, decision: Decision, more: Partial<TransitionRecord>, fired?: string): void {
-    const about = { id: 's', event, before: this.point, decision, fired, now: this.#now, index: this.index }
+    const kind = { index: this.index, children: new Map() }
+    const chance = { id: () => `child${this.#position}` }
+    const about = { identity, kind, event, before: this.point, decision, fired, now: this.#now, chance }
     this.#append(Object.assign(recordOf(about), more), decision.after)
   }
 

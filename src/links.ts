@@ -1,0 +1,111 @@
+// What goes on between sessions: children are started and cancelled, their ends told to their parents, messages carried.
+// Everything it carries is in a durable record of the session that it comes from, so whatever a crash cuts off is done
+// again when the runtime is opened: by the session that it goes to, which looks at those it is linked to and takes each
+// message and each end once.
+
+import type { ChildOutcome } from './children.js'
+import { failedWith, outcomeOf } from './children.js'
+import type { AnySessionKind } from './define.js'
+import { admitInput } from './door.js'
+import { isHoldfastError } from './errors.js'
+import { loadState } from './history.js'
+import type { ChildStart, SessionHost } from './host.js'
+import type { Known, Registry } from './registry.js'
+import { LiveSession } from './session.js'
+import type { Snapshots } from './snapshots.js'
+import type { Outgoing, Parent } from './state.js'
+import type { Supervisor } from './supervisor.js'
+
+export interface LinksHost {
+  readonly session: SessionHost
+  readonly supervisor: Supervisor
+  readonly registry: Registry
+  readonly snapshots: Snapshots
+  readonly kinds: ReadonlyMap<string, AnySessionKind>
+}
+
+export class Links
+  implements Pick<SessionHost, 'startChild' | 'cancelChild' | 'childEnded' | 'transmit' | 'arrived' | 'outbox'>
+{
+  readonly #host: LinksHost
+
+  constructor(host: LinksHost) {
+    this.#host = host
+  }
+
+  /** After an opening: sessions that others have messages for take them, and children that nobody wants are cancelled. */
+  recover(): void {
+    const { registry, supervisor } = this.#host
+    const wanted = new Set<string>()
+    for (const { work } of registry.withWork()) for (const to of Object.values(work.outbox ?? {})) wanted.add(to)
+    for (const id of wanted) if (registry.get(id)?.status === 'active') supervisor.wake(id)
+    for (const { id } of [...registry.children()].filter((entry) => this.#isOrphan(entry))) {
+      void this.cancelChild(id, 'the session that started it has left it')
+    }
+  }
+
+  startChild({ id, kind, input, parent }: ChildStart): void {
+    const { registry, supervisor, session: host } = this.#host
+    const entry = registry.get(id)
+    if (entry && entry.status !== 'active') return this.childEnded(parent, outcomeOf(id, this.#stateOf(entry)))
+    if (entry || supervisor.peek(id)) return
+    try {
+      const unheard = { resolve: () => {}, reject: () => {} }
+      supervisor.adopt(LiveSession.create(host, kind, id, admitInput(kind, input), { parent }, unheard))
+    } catch (cause) {
+      if (!isHoldfastError(cause, 'JOURNAL_FAILED', 'RUNTIME_CLOSED')) this.childEnded(parent, failedWith(cause))
+    }
+  }
+
+  async cancelChild(id: string, reason: string): Promise<void> {
+    try {
+      const child = this.#host.supervisor.activate(id)
+      await child.cancel(reason)
+      await child.gone()
+    } catch {
+      // It has ended, is parked, or the runtime closes: then it is looked at again when the runtime is opened.
+    }
+  }
+
+  childEnded(parent: Parent, outcome: ChildOutcome): void {
+    try {
+      this.#host.supervisor.activate(parent.session).childEnded(parent, outcome)
+    } catch {
+      // Deleted, or parked: when it runs again, it looks at its children.
+    }
+  }
+
+  transmit(from: string, message: Outgoing): void {
+    try {
+      this.#host.supervisor.activate(message.to).receive(from, message)
+    } catch (error) {
+      // To nobody: done. A parked session takes it when it runs again.
+      if (isHoldfastError(error, 'SESSION_NOT_FOUND', 'SESSION_DELETED')) this.arrived(from, message.key)
+    }
+  }
+
+  arrived(from: string, key: string): void {
+    this.#host.supervisor.peek(from)?.arrived(key)
+  }
+
+  outbox(id: string): readonly Outgoing[] {
+    const live = this.#host.supervisor.peek(id)
+    if (live) return live.durable.links.outbox
+    const entry = this.#host.registry.get(id)
+    return entry && this.#host.registry.work(id)?.outbox ? (this.#stateOf(entry).links?.outbox ?? []) : []
+  }
+
+  #stateOf(entry: Known): ReturnType<typeof loadState> {
+    return loadState(this.#host.session.journal, this.#host.snapshots, entry)
+  }
+
+  /** Its parent is gone, or has stopped it, and a crash has come before that was done. */
+  #isOrphan({ id, kind, parent }: Known): boolean {
+    if (!parent) return false
+    const { registry, kinds } = this.#host
+    if (registry.work(parent.session)?.sessions?.[parent.child] === id) return false
+    const above = registry.get(parent.session)
+    const children = kinds.get(above?.kind ?? '')?.children.values() ?? []
+    return ![...children].some((child) => child.kind.kind === kind && child.onParentEnd === 'abandon')
+  }
+}
