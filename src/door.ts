@@ -9,6 +9,7 @@ import { copyJson } from './json.js'
 import type { RecordedEvent } from './record.js'
 
 const LONGEST_KEY = 256
+const MOST_EVENTS = 10_000
 
 /** Event types that only the machine and the runtime may use. */
 const isReserved = (type: string): boolean => type === '*' || type.startsWith('xstate.') || type.startsWith('holdfast.')
@@ -48,6 +49,14 @@ export function admitId(id: unknown): string {
     'INVALID_ID',
     `${JSON.stringify(id)} is not an id: letters, digits, "-" and "_", at most 64, no leading sign`,
   )
+}
+
+/** Events from outside that are sent as one. Throws INVALID_EVENT, NOT_JSON or INVALID_ARGUMENT. */
+export function admitEvents(kind: AnySessionKind | undefined, events: unknown): readonly RecordedEvent[] {
+  if (!Array.isArray(events) || events.length === 0 || events.length > MOST_EVENTS) {
+    throw invalid('INVALID_ARGUMENT', `a batch is an array of 1 to ${MOST_EVENTS} events`)
+  }
+  return events.map((event) => admitEvent(kind, event))
 }
 
 /** An idempotency key from outside. Throws INVALID_ARGUMENT. */

@@ -154,6 +154,44 @@ export class Engine {
     }
   }
 
+  /**
+   * Lets the machine decide events from outside as one: what each sends to the session itself comes before the next.
+   * Throws as `decide` does; the engine is then as it was.
+   */
+  decideAll(events: readonly RecordedEvent[]): Decision {
+    const { snapshot } = this
+    const parts: Decision[] = []
+    try {
+      for (const event of events) {
+        if (this.snapshot.status !== 'active') throw notAccepted(this.snapshot, event)
+        for (const messages = [this.#part(event, true, parts)]; messages.length > 0; ) {
+          for (const message of messages.shift() ?? []) messages.push(this.#part(message, false, parts))
+        }
+      }
+    } catch (error) {
+      this.#snapshot = snapshot
+      this.#restoreSystemIds(snapshot)
+      throw error
+    }
+    const all = <T>(of: (part: Decision) => readonly T[]): T[] => parts.flatMap(of)
+    const done = { actions: all((part) => part.actions), timers: all((part) => part.timers), messages: NONE }
+    return {
+      before: snapshot,
+      after: this.snapshot,
+      ...done,
+      sends: all((part) => part.sends),
+      emitted: all((part) => part.emitted),
+    }
+  }
+
+  /** One decision of several; gives what it sends to the session itself. */
+  #part(event: RecordedEvent, refusable: boolean, parts: Decision[]): readonly RecordedEvent[] {
+    if (parts.length === MOST_DECISIONS) throw new Error(`one batch led to more than ${MOST_DECISIONS} decisions`)
+    const part = this.decide(event, refusable)
+    parts.push(part)
+    return part.after.status === 'active' ? part.messages : NONE
+  }
+
   /** Takes the last decision back: it could not be recorded, so it has not happened. */
   undo({ before }: Decision): void {
     this.#snapshot = before
@@ -312,6 +350,9 @@ export class Engine {
     for (const ref of children) if (ref?.systemId && !system.get(ref.systemId)) system._set(ref.systemId, ref)
   }
 }
+
+/** A session that sends itself events for ever is cut off here, within one batch. */
+const MOST_DECISIONS = 100_000
 
 const ALIVE: object = Object.freeze({ status: 'active', output: undefined, error: undefined })
 

@@ -30,6 +30,7 @@ const table = {
   MAILBOX_FULL: [429, 1],
   OVERLOADED: [503, 1],
   ABORTED: [499, 7],
+  TIMEOUT: [504, 1],
   // steps
   STEP_NOT_FOUND: [500, 1],
   STEP_MODULE_FAILED: [500, 1],

@@ -4,7 +4,7 @@
 import type { AnyMachine, KindContext, KindEvent, KindOutput, KindValue } from './define.js'
 import type { RecordedEvent } from './record.js'
 import type { SessionEntry } from './registry.js'
-import type { Attributes, SessionStatus } from './state.js'
+import type { Attributes, SessionStatus, StateValue } from './state.js'
 import type { StepUpdate } from './step-runner.js'
 import type { Stream } from './stream.js'
 import type { Transition } from './transition.js'
@@ -34,6 +34,25 @@ export interface CallOptions {
   readonly signal?: AbortSignal
 }
 
+export interface WaitOptions extends CallOptions {
+  /** Gives up waiting after this many ms, with TIMEOUT. */
+  readonly timeoutMs?: number
+}
+
+/** What `until` waits for: a state (as XState's `matches` takes it), a tag, or whatever a function says of the snapshot. */
+export type Wanted<TMachine extends AnyMachine = AnyMachine> =
+  | StateValue
+  | { readonly tag: string }
+  | ((snapshot: SessionSnapshot<TMachine>) => boolean)
+
+export interface SendOptions extends CallOptions {
+  /**
+   * An id of the event: sending it again, also after a restart, does nothing and gives the same transition, as long as it
+   * is among the last 256 events of the session that came with one. The same id with another event is IDEMPOTENCY_CONFLICT.
+   */
+  readonly id?: string
+}
+
 export interface CancelOptions extends CallOptions {
   /** Why, for the record. */
   readonly reason?: string
@@ -58,11 +77,12 @@ export type SessionTransition<TMachine extends AnyMachine = AnyMachine> = Transi
 
 /** What a session handle asks of its runtime. */
 export interface SessionVerbs {
-  send(id: string, event: unknown, options: CallOptions): Promise<Transition>
+  send(id: string, event: unknown, options: SendOptions): Promise<Transition>
+  sendBatch(id: string, events: unknown, options: SendOptions): Promise<Transition>
   snapshot(id: string): SessionSnapshot
   can(id: string, event: unknown): boolean
-  until(id: string, test: (snapshot: SessionSnapshot) => boolean, options: CallOptions): Promise<SessionSnapshot>
-  result(id: string, options: CallOptions): Promise<unknown>
+  until(id: string, wanted: Wanted, options: WaitOptions): Promise<SessionSnapshot>
+  result(id: string, options: WaitOptions): Promise<unknown>
   transitions(id: string, options: TransitionsOptions): Stream<Transition>
   progress(id: string, options: TransitionsOptions): Stream<StepUpdate>
   emitted(id: string, options: TransitionsOptions): Stream<RecordedEvent>
@@ -87,8 +107,17 @@ export class Session<TMachine extends AnyMachine = AnyMachine> {
    * Rejects with NOT_ACCEPTED (naming what would be accepted), INVALID_EVENT, NOT_JSON, DECISION_FAILED, SESSION_ENDED,
    * MAILBOX_FULL or READ_ONLY, the session being as it was; with OUTCOME_UNKNOWN when the disk failed meanwhile.
    */
-  send(event: KindEvent<TMachine>, options: CallOptions = {}): Promise<SessionTransition<TMachine>> {
+  send(event: KindEvent<TMachine>, options: SendOptions = {}): Promise<SessionTransition<TMachine>> {
     return this.#verbs.send(this.id, event, options) as Promise<SessionTransition<TMachine>>
+  }
+
+  /**
+   * Sends several events as one: all of them, in order, or, if any is refused, none. They are one transition, whose event
+   * is `{ type: 'holdfast.batch', events }`; what the session sends itself meanwhile is decided in between.
+   * Rejects as `send` does.
+   */
+  sendBatch(events: readonly KindEvent<TMachine>[], options: SendOptions = {}): Promise<SessionTransition<TMachine>> {
+    return this.#verbs.sendBatch(this.id, events, options) as Promise<SessionTransition<TMachine>>
   }
 
   /** The last durable state. Throws SESSION_NOT_FOUND, RUNTIME_CLOSED, or JOURNAL_CORRUPT when it cannot be read. */
@@ -104,17 +133,16 @@ export class Session<TMachine extends AnyMachine = AnyMachine> {
     return this.#verbs.can(this.id, event)
   }
 
-  /** Resolves with the first durable snapshot, from now on, that passes; rejects with SESSION_ENDED if none can any more. */
-  until(
-    test: (snapshot: SessionSnapshot<TMachine>) => boolean,
-    options: CallOptions = {},
-  ): Promise<SessionSnapshot<TMachine>> {
-    const loose = test as (snapshot: SessionSnapshot) => boolean
-    return this.#verbs.until(this.id, loose, options) as Promise<SessionSnapshot<TMachine>>
+  /**
+   * Resolves with the first durable snapshot, from now on, that is in a state, has a tag or passes a test; rejects with
+   * SESSION_ENDED if none can any more, ABORTED or TIMEOUT.
+   */
+  until(wanted: Wanted<TMachine>, options: WaitOptions = {}): Promise<SessionSnapshot<TMachine>> {
+    return this.#verbs.until(this.id, wanted as Wanted, options) as Promise<SessionSnapshot<TMachine>>
   }
 
   /** Resolves with the machine's output when it is done; rejects with SESSION_FAILED (its `cause` is what failed). */
-  result(options: CallOptions = {}): Promise<KindOutput<TMachine>> {
+  result(options: WaitOptions = {}): Promise<KindOutput<TMachine>> {
     return this.#verbs.result(this.id, options) as Promise<KindOutput<TMachine>>
   }
 

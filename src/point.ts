@@ -3,8 +3,8 @@
 
 import { historyOf, type MachineSnapshot, orderOf } from './machine-snapshot.js'
 import { NOWHERE, type Position, type TransitionRecord } from './record.js'
-import { childrenAfter, linksAfter, messagesAfter, NO_LINKS, timersAfter } from './rehydrate.js'
-import type { Attributes, CreationKey, Links, Parent, SessionState, SessionStatus, StateValue } from './state.js'
+import { childrenAfter, linksAfter, messagesAfter, NO_LINKS, seenAfter, timersAfter } from './rehydrate.js'
+import type { Attributes, CreationKey, Links, Parent, Seen, SessionState, SessionStatus, StateValue } from './state.js'
 
 export interface Point {
   readonly seq: number
@@ -20,6 +20,7 @@ export interface Point {
   readonly messages: SessionState['messages']
   readonly attributes: Attributes
   readonly links: Links
+  readonly seen: readonly Seen[]
   /** The machine's own snapshot; undefined for a session that could not be restored. */
   readonly snapshot: MachineSnapshot | undefined
   /** As stored, for a session whose machine snapshot does not tell it. */
@@ -41,6 +42,7 @@ export const NOTHING: Point = {
   messages: [],
   attributes: {},
   links: NO_LINKS,
+  seen: [],
   snapshot: undefined,
   history: undefined,
 }
@@ -58,9 +60,9 @@ export interface Identity {
 /** The point that a stored state stands for. */
 export function pointOf(state: SessionState, snapshot: MachineSnapshot | undefined): Point {
   const { seq, position, updatedAt, status, value, context, children, timers, messages, attributes, history } = state
-  const { output, error, links = NO_LINKS } = state
+  const { output, error, links = NO_LINKS, seen = [] } = state
   const common = { seq, position, at: updatedAt, status, value, context, output, error }
-  return { ...common, children, timers, messages, attributes, links, snapshot, history }
+  return { ...common, children, timers, messages, attributes, links, seen, snapshot, history }
 }
 
 /** The point after a record, in the same terms as the fold of `rehydrate.ts`. */
@@ -85,6 +87,7 @@ export function pointAfter(
     messages: messagesAfter(before.messages, record),
     attributes: record.attributes ?? before.attributes,
     links: linksAfter(before.links, record, before.children),
+    seen: record.sendId === undefined ? before.seen : seenAfter(before.seen, record, position),
     snapshot,
     history: before.history,
   }
@@ -92,8 +95,8 @@ export function pointAfter(
 
 /** The state to store for a point. */
 export function stateOf(identity: Identity, point: Point): SessionState {
-  const { seq, position, at, status, value, context, output, error, children, timers, messages, attributes, links } =
-    point
+  const { seq, position, at, status, value, context, output, error, children, timers, messages, attributes } = point
+  const { links, seen } = point
   const { id, kind, version, createdAt, created, parent } = identity
   const history = point.snapshot ? historyOf(point.snapshot) : (point.history ?? {})
   const order = point.snapshot && orderOf(point.snapshot)
@@ -104,6 +107,7 @@ export function stateOf(identity: Identity, point: Point): SessionState {
     ...{ history, children, timers, messages, attributes },
     ...(order && { order }),
     ...(links !== NO_LINKS && { links }),
+    ...(seen.length > 0 && { seen }),
     ...(parent && { parent }),
     ...(created && { created }),
   }

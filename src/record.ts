@@ -102,6 +102,8 @@ export interface TransitionRecord {
   readonly messages?: readonly RecordedEvent[]
   /** True when the event is the oldest of the waiting messages. */
   readonly taken?: true
+  /** The id that the sender gave the event, so that sending it again does nothing. */
+  readonly sendId?: string
   /** Messages to other sessions, in order. */
   readonly sent?: readonly SentMessage[]
   /** Keys of messages that have arrived: the receiver's record is durable. */

@@ -4,7 +4,7 @@
 import { freezeJson } from './json.js'
 import { applyInPlace } from './patch.js'
 import type { Position, TransitionRecord } from './record.js'
-import type { Child, Links, SessionState, Timer } from './state.js'
+import type { Child, Links, Seen, SessionState, Timer } from './state.js'
 
 /** A state that a fold owns. */
 export type Folding = { -readonly [K in keyof SessionState]: SessionState[K] }
@@ -56,6 +56,7 @@ function apply(state: Folding, record: TransitionRecord): void {
   state.children = childrenAfter(state.children, record)
   state.timers = timersAfter(state.timers, record)
   state.messages = messagesAfter(state.messages, record)
+  if (record.sendId !== undefined) state.seen = seenAfter(state.seen ?? [], record, state.position)
   if (record.status) {
     state.status = record.status
     if ('output' in record) state.output = record.output
@@ -112,6 +113,18 @@ export function messagesAfter(messages: SessionState['messages'], record: Transi
   if (record.status) return []
   if (!record.taken && !record.messages) return messages
   return [...messages.slice(record.taken ? 1 : 0), ...(record.messages ?? [])]
+}
+
+/** How many event ids a session remembers: the window in which sending an event again does nothing. */
+export const SEEN_EVENTS = 256
+
+/** The remembered events after a record. */
+export function seenAfter(
+  seen: readonly Seen[],
+  { sendId: id }: TransitionRecord,
+  position: Position,
+): readonly Seen[] {
+  return id === undefined ? seen : [...seen.slice(1 - SEEN_EVENTS), { id, position }]
 }
 
 export const NO_LINKS: Links = Object.freeze({ outbox: [], received: {} })

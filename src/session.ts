@@ -19,12 +19,23 @@ import { decisionFailed, sessionEnded } from './refusals.js'
 import type { Child, IndexEntry, Outgoing, Parent, SessionState } from './state.js'
 import type { StepRun } from './step-runner.js'
 import { backoff } from './steps.js'
-import type { Transition } from './transition.js'
+import { type Transition, transitionOf } from './transition.js'
 import { isoTime, receiverOf, recordOf, type Writable } from './write.js'
 
 /** What happens to a session. Only `send` can be refused. */
 type Delivery =
-  | { readonly kind: 'send'; readonly event: RecordedEvent; readonly sender: Sender | undefined }
+  | {
+      readonly kind: 'send'
+      readonly event: RecordedEvent
+      readonly sender: Sender | undefined
+      readonly id?: string | undefined
+    }
+  | {
+      readonly kind: 'batch'
+      readonly events: readonly RecordedEvent[]
+      readonly sender: Sender
+      readonly id?: string | undefined
+    }
   | { readonly kind: 'message'; readonly event: RecordedEvent }
   | { readonly kind: 'timer'; readonly key: string }
   | {
@@ -160,8 +171,13 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
   }
 
   /** Decides an event from outside. Rejects with NOT_ACCEPTED, SESSION_ENDED, MAILBOX_FULL or what the machine threw. */
-  send(event: RecordedEvent): Promise<Transition> {
-    return new Promise((resolve, reject) => this.#deliver({ kind: 'send', event, sender: { resolve, reject } }))
+  send(event: RecordedEvent, id?: string): Promise<Transition> {
+    return new Promise((resolve, reject) => this.#deliver({ kind: 'send', event, id, sender: { resolve, reject } }))
+  }
+
+  /** Decides events from outside as one transition: all of them, or none. Rejects as `send` does. */
+  sendBatch(events: readonly RecordedEvent[], id?: string): Promise<Transition> {
+    return new Promise((resolve, reject) => this.#deliver({ kind: 'batch', events, id, sender: { resolve, reject } }))
   }
 
   delete(): Promise<Transition> {
@@ -322,6 +338,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
   }
 
   #handle(delivery: Delivery): void {
+    if ('id' in delivery && delivery.id !== undefined && this.#repeat(delivery.id, delivery)) return
     if (this.#over) {
       if (delivery.kind === 'delete' && this.#over.code !== 'SESSION_DELETED') this.#delete(delivery.sender)
       else if (delivery.kind === 'linked') this.#host.arrived(delivery.from, delivery.key)
@@ -330,7 +347,9 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     }
     switch (delivery.kind) {
       case 'send':
-        return this.#decide(delivery.event, delivery, addNothing)
+        return this.#decide(delivery.event, delivery, delivery.id === undefined ? addNothing : withId(delivery.id))
+      case 'batch':
+        return this.#decideAll(delivery)
       case 'message':
         return this.#decide(delivery.event, undefined, takeMessage)
       case 'timer':
@@ -377,6 +396,38 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
       // Plain XState ends in error when a transition throws, and nobody is there to be told otherwise.
       this.#end(isHoldfastError(error, 'RECORD_TOO_LARGE') ? { type: event.type } : event, error, complete)
     }
+  }
+
+  #decideAll({ events, sender, id }: Extract<Delivery, { kind: 'batch' }>): void {
+    const engine = this.#engine as Engine
+    const decision = engine.decideAll(events)
+    try {
+      const complete = id === undefined ? addNothing : withId(id)
+      this.#record(Object.freeze({ type: BATCH, events }), decision, sender, complete)
+    } catch (error) {
+      engine.undo(decision)
+      throw error
+    }
+  }
+
+  /** True when an event of this id was taken before: its sender gets what it came to then, if that was the same event. */
+  #repeat(id: string, delivery: Delivery & { readonly sender: Sender | undefined }): boolean {
+    const seen = this.#decided.seen.findLast((event) => event.id === id)
+    if (!seen) return false
+    const tell = (failure: Error | undefined): void => {
+      try {
+        if (failure) throw failure
+        const record = this.#host.journal.read(seen.position)
+        if (JSON.stringify(record.event) !== JSON.stringify(eventOf(delivery))) throw otherEvent(this.id, id)
+        delivery.sender?.resolve(transitionOf(record, seen.position))
+      } catch (error) {
+        delivery.sender?.reject(error)
+      }
+    }
+    // It may still be on its way to the disk.
+    if (this.#last) this.#last.after(tell)
+    else tell(undefined)
+    return true
   }
 
   #fire(key: string): void {
@@ -656,6 +707,23 @@ export type Origin = Partial<Pick<Identity, 'created' | 'parent'>>
 type Complete = (record: Writable<TransitionRecord>) => void
 
 const addNothing: Complete = () => {}
+
+const withId =
+  (id: string): Complete =>
+  (record) => {
+    record.sendId = id
+  }
+
+/** The type of the event that stands for several. */
+const BATCH = 'holdfast.batch'
+
+const eventOf = (delivery: Delivery): unknown =>
+  delivery.kind === 'batch' ? { type: BATCH, events: delivery.events } : 'event' in delivery && delivery.event
+
+const otherEvent = (session: string, id: string): HoldfastError =>
+  new HoldfastError('IDEMPOTENCY_CONFLICT', `session ${session} has taken another event with the id "${id}"`, {
+    details: { session, id },
+  })
 
 const takeMessage: Complete = (record) => {
   record.taken = true

@@ -52,6 +52,12 @@ export interface Links {
   readonly received: { readonly [session: string]: string }
 }
 
+/** An event that came with an id, and where its record is. */
+export interface Seen {
+  readonly id: string
+  readonly position: Position
+}
+
 /** A delayed event that waits for its time. */
 export interface Timer {
   /** Unique within the session. */
@@ -91,6 +97,8 @@ export interface SessionState {
   readonly attributes: Attributes
   /** Absent when there are none. */
   readonly links?: Links
+  /** The last events that came with an id, oldest first; absent when there are none. */
+  readonly seen?: readonly Seen[]
   readonly parent?: Parent
   /** The caller's idempotency key of `create`, and a digest of the input that came with it. */
   readonly created?: CreationKey

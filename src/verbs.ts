@@ -3,15 +3,24 @@
 
 import { abortable, refuseAborted } from './abort.js'
 import type { AnySessionKind } from './define.js'
-import { admitEvent } from './door.js'
+import { admitEvent, admitEvents, admitKey } from './door.js'
 import { decodeError, type ErrorEnvelope } from './envelope.js'
 import { HoldfastError, isHoldfastError } from './errors.js'
 import type { Feeds } from './feeds.js'
-import type { CallOptions, CancelOptions, SessionSnapshot, SessionVerbs, TransitionsOptions } from './handle.js'
+import type {
+  CallOptions,
+  CancelOptions,
+  SendOptions,
+  SessionSnapshot,
+  SessionVerbs,
+  TransitionsOptions,
+  WaitOptions,
+  Wanted,
+} from './handle.js'
 import { loadState, recordsFrom } from './history.js'
 import type { SessionHost } from './host.js'
 import { copyJson } from './json.js'
-import { tagsOf } from './machine-snapshot.js'
+import { matches, tagsOf } from './machine-snapshot.js'
 import type { Milestones } from './milestones.js'
 import { type Point, pointOf } from './point.js'
 import type { RecordedEvent } from './record.js'
@@ -19,7 +28,7 @@ import { decisionFailed, sessionNotFound } from './refusals.js'
 import type { Registry, SessionEntry } from './registry.js'
 import type { LiveSession } from './session.js'
 import type { Snapshots } from './snapshots.js'
-import type { IndexEntry } from './state.js'
+import type { IndexEntry, StateValue } from './state.js'
 import type { StepUpdate } from './step-runner.js'
 import { liveOnly, replayThenLive, type Source, type Stream, type StreamHost } from './stream.js'
 import type { Supervisor } from './supervisor.js'
@@ -49,15 +58,24 @@ export class Verbs implements SessionVerbs {
     this.#host = host
   }
 
-  send(id: string, event: unknown, { signal }: CallOptions): Promise<Transition> {
+  send(id: string, event: unknown, { id: eventId, signal }: SendOptions): Promise<Transition> {
     try {
       this.#host.assertWritable()
       refuseAborted(signal)
       const session = this.#host.supervisor.activate(id)
-      return abortable(session.send(admitEvent(this.#host.kinds.get(session.identity.kind), event)), signal)
+      const admitted = admitEvent(this.#host.kinds.get(session.identity.kind), event)
+      return abortable(session.send(admitted, eventId === undefined ? undefined : admitKey(eventId)), signal)
     } catch (error) {
       return Promise.reject(error)
     }
+  }
+
+  async sendBatch(id: string, events: unknown, { id: eventId, signal }: SendOptions): Promise<Transition> {
+    this.#host.assertWritable()
+    refuseAborted(signal)
+    const session = this.#host.supervisor.activate(id)
+    const admitted = admitEvents(this.#host.kinds.get(session.identity.kind), events)
+    return abortable(session.sendBatch(admitted, eventId === undefined ? undefined : admitKey(eventId)), signal)
   }
 
   async cancel(id: string, { reason = 'cancelled', signal }: CancelOptions): Promise<void> {
@@ -101,11 +119,22 @@ export class Verbs implements SessionVerbs {
     }
   }
 
-  until(id: string, test: (snapshot: SessionSnapshot) => boolean, { signal }: CallOptions): Promise<SessionSnapshot> {
-    return abortable(this.#until(id, test, signal), signal)
+  async until(id: string, wanted: Wanted, { signal, timeoutMs }: WaitOptions): Promise<SessionSnapshot> {
+    if (timeoutMs === undefined) return abortable(this.#until(id, testOf(wanted), signal), signal)
+    const out = new AbortController()
+    const late = new HoldfastError('TIMEOUT', `session ${id} did not come to that within ${timeoutMs} ms`)
+    const disarm = this.#host.session.clock.setTimeout(() => out.abort(late), timeoutMs)
+    const either = signal ? AbortSignal.any([signal, out.signal]) : out.signal
+    try {
+      return await abortable(this.#until(id, testOf(wanted), either), either)
+    } catch (error) {
+      throw out.signal.aborted && !signal?.aborted ? late : error
+    } finally {
+      disarm()
+    }
   }
 
-  async result(id: string, options: CallOptions): Promise<unknown> {
+  async result(id: string, options: WaitOptions): Promise<unknown> {
     return resultOf(await this.until(id, ({ status }) => status !== 'active', options))
   }
 
@@ -211,6 +240,16 @@ export class Verbs implements SessionVerbs {
       signal?.addEventListener('abort', leave, { once: true })
     })
   }
+}
+
+/** What is waited for, as a question to a snapshot. */
+function testOf(wanted: Wanted): (snapshot: SessionSnapshot) => boolean {
+  if (typeof wanted === 'function') return wanted
+  if (typeof wanted === 'object' && 'tag' in wanted && typeof wanted.tag === 'string') {
+    const { tag } = wanted
+    return ({ tags }) => tags.includes(tag)
+  }
+  return ({ value }) => matches(wanted as StateValue, value)
 }
 
 function shown(entry: IndexEntry, point: Point, tags: readonly string[]): SessionSnapshot {

@@ -30,6 +30,7 @@ const codes = Object.keys({
   MAILBOX_FULL: 0,
   OVERLOADED: 0,
   ABORTED: 0,
+  TIMEOUT: 0,
   STEP_NOT_FOUND: 0,
   STEP_MODULE_FAILED: 0,
   STEP_TIMEOUT: 0,
