@@ -108,6 +108,12 @@ const family = (): AnySessionKind =>
     } as Loose),
   })
 
+/** The disk after a power cut, and when that was. */
+interface Cut {
+  readonly disk: CrashDisk
+  readonly nowMs: number
+}
+
 class Story {
   crashes = 0
   inFlight = 0
@@ -116,7 +122,7 @@ class Story {
   readonly #plans: readonly number[]
   #world!: World
   #points: number | undefined
-  #cut: { readonly disk: CrashDisk; readonly nowMs: number } | undefined
+  #cut: Cut | undefined
   #next = 0
 
   constructor(seed: number, plans: readonly number[]) {
@@ -155,7 +161,7 @@ class Story {
       await Promise.race([acting, this.#struck(world)])
       if (!this.#cut) await settle(world)
       for (let turns = 0; turns < 3 && !this.#cut; turns++) await turn()
-      const cut = this.#cut as Story['#cut']
+      const cut = this.#cut as Cut | undefined
       if (!cut) return
       await this.#open(cut.disk, cut.nowMs)
     }
