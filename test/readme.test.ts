@@ -64,13 +64,17 @@ const run = (group: string): string =>
   execFileSync(process.execPath, ['index.js'], { cwd: join(PLACE, group), encoding: 'utf8', timeout: 30_000 })
 
 test('every TypeScript snippet belongs to a group that is run', () => {
-  expect(new Set(snippets().map(({ group }) => group))).toEqual(new Set(['quick-start', 'steps']))
+  expect(new Set(snippets().map(({ group }) => group))).toEqual(new Set(['quick-start', 'steps', 'children']))
 })
 
 test('the quick start prints what its comments say', () => {
   const printed = run('quick-start')
   expect(printed).toContain("{ approvals: [ 'ada', 'grace' ] }")
   expect(printed.split('\n')[0]).toBe('1 xstate.init waiting → waiting')
+})
+
+test('the child session takes each message once, and its output comes to the parent', () => {
+  expect(run('children').trim()).toBe('bank.teller 3')
 })
 
 test('the step runs in a worker thread and gives its result', () => {
