@@ -25,6 +25,7 @@ const packages = {
   uuidv7: { values: ['src/system/'] },
   piscina: { values: ['src/piscina/'] },
   commander: { values: ['src/cli/'] },
+  'fast-check': { values: ['src/testing/'] },
 }
 
 const args = process.argv.slice(2)

@@ -24,7 +24,7 @@ const table = {
   SESSION_ENDED: [409, 6],
   SESSION_FAILED: [500, 1],
   SESSION_DELETED: [404, 3],
-  SESSION_CANCELLED: [409, 7],
+  SESSION_CANCELLED: [499, 7],
   SESSION_PARKED: [409, 6],
   IDEMPOTENCY_CONFLICT: [409, 6],
   MAILBOX_FULL: [429, 1],
@@ -59,6 +59,9 @@ const table = {
   DISK_FULL: [507, 1],
   DISK_FAILED: [500, 1],
   FILE_NOT_FOUND: [404, 3],
+  // checks of a kind, and simulations
+  CHECK_FAILED: [500, 1],
+  SIMULATION_FAILED: [500, 1],
 } as const
 
 /** A stable error code; see the table in `errors.ts`. */

@@ -19,7 +19,7 @@ import {
 import { type Disk, type DiskLock, readAll, replaceFile } from './disk.js'
 import { HoldfastError } from './errors.js'
 import { createFileDisk } from './files/disk.js'
-import { type FileJournal, openFileJournal } from './files/journal.js'
+import { type FileJournal, type FileJournalOptions, openFileJournal } from './files/journal.js'
 import { openFileReader } from './files/reader.js'
 import { createFileSnapshots } from './files/snapshots.js'
 import { createInlinePool } from './inline/pool.js'
@@ -107,6 +107,9 @@ interface OpenFiles {
   readonly damage: readonly Damage[]
 }
 
+/** Steps in this thread, for whoever brings a clock of their own. */
+export { createInlinePool } from './inline/pool.js'
+
 /** The ports on a disk of files, for whoever brings a disk of their own. */
 export async function openFiles(
   disk: Disk,
@@ -115,13 +118,14 @@ export async function openFiles(
   chance: Chance,
   log: Logger,
   pool: () => Pool,
+  options: FileJournalOptions = {},
 ): Promise<OpenFiles> {
   const logger = guarded(log)
   const directory = readFormat(disk)
   const lock = takeLock(disk, clock)
   let journal: FileJournal | undefined
   try {
-    const opened = openFileJournal(disk, clock, { epoch: lock.epoch })
+    const opened = openFileJournal(disk, clock, { ...options, epoch: lock.epoch })
     journal = opened.journal
     const { damage, epoch } = opened
     lock.began(epoch)

@@ -56,6 +56,8 @@ const codes = Object.keys({
   DISK_FULL: 0,
   DISK_FAILED: 0,
   FILE_NOT_FOUND: 0,
+  CHECK_FAILED: 0,
+  SIMULATION_FAILED: 0,
 } satisfies Record<ErrorCode, 0>) as ErrorCode[]
 
 test('every code has an HTTP status of an error', () => {

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 
 let dir: string
 beforeEach(() => {
@@ -50,4 +50,15 @@ test('a parent with three children ends with all of them', async () => {
     'bread (ada), cheese (cleo), milk (ben) = 12',
     ...['ada', 'ben', 'cleo'].map((name) => `${name}: family.shopper, done`),
   ])
+})
+
+test('check-durable: the planted bug is found, as a story of one event', async () => {
+  const log = vi.spyOn(console, 'log').mockImplementation(() => {})
+  await import('../examples/check-durable.js')
+  const [message] = log.mock.calls[0] as [string]
+  log.mockRestore()
+  expect(message).toContain('session kind "booking" is not durable: record 2 (reserve): context.reserved.0')
+  expect(message).toMatch(/ 1\. create\n {3}2\. send {"type":"reserve"}\n\n/)
+  expect(message).toMatch(/tell it again: await checkDurable\(kind, .*\)$/)
+  console.log(message)
 })

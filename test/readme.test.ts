@@ -64,7 +64,8 @@ const run = (group: string): string =>
   execFileSync(process.execPath, ['index.js'], { cwd: join(PLACE, group), encoding: 'utf8', timeout: 30_000 })
 
 test('every TypeScript snippet belongs to a group that is run', () => {
-  expect(new Set(snippets().map(({ group }) => group))).toEqual(new Set(['quick-start', 'steps', 'children']))
+  const groups = new Set(snippets().map(({ group }) => group))
+  expect(groups).toEqual(new Set(['quick-start', 'steps', 'children', 'testing']))
 })
 
 test('the quick start prints what its comments say', () => {
@@ -79,4 +80,22 @@ test('the child session takes each message once, and its output comes to the par
 
 test('the step runs in a worker thread and gives its result', () => {
   expect(run('steps').trim()).toBe('First')
+})
+
+test('the check of a kind passes, and tells what it had', () => {
+  expect(run('testing')).toMatch(/^200 lives, \d+ crashes, \d+ of them with work in flight\n$/)
+})
+
+test('holdfast itself does not load fast-check', () => {
+  const absent = `import { register } from 'node:module'
+    register('data:text/javascript,' + encodeURIComponent(\`export function resolve(name, context, next) {
+      if (name === 'fast-check') throw new Error('fast-check is loaded')
+      return next(name, context)
+    }\`))
+    await import('holdfast')
+    const failed = await import('holdfast/testing').then(() => false, (error) => error.message)
+    console.log(failed)`
+  const node = (code: string): string =>
+    execFileSync(process.execPath, ['--input-type=module', '-e', code], { cwd: ROOT, encoding: 'utf8' })
+  expect(node(absent).trim()).toBe('fast-check is loaded')
 })

@@ -43,10 +43,10 @@ export function createVirtualClock(startMs = 0): VirtualClock {
   }
 
   async function settle(): Promise<void> {
-    for (let turn = 0; turn === 0 || soon > 0; turn++) {
-      if (turn > MAX_TURNS)
-        throw new HoldfastError('INVALID_ARGUMENT', `soon() is called again on each of ${turn} turns`)
-      await new Promise<void>(atNextTurn)
+    for (let turns = 0; turns === 0 || soon > 0; turns++) {
+      if (turns > MAX_TURNS)
+        throw new HoldfastError('INVALID_ARGUMENT', `soon() is called again on each of ${turns} turns`)
+      await turn()
     }
   }
 
@@ -79,6 +79,9 @@ export function createVirtualClock(startMs = 0): VirtualClock {
     pending: () => timers.length,
   }
 }
+
+/** All that microtasks and the next turn of the event loop have to do is done. */
+export const turn = (): Promise<void> => new Promise(atNextTurn)
 
 /** The real next turn: all that microtasks have to do is done by then. */
 function atNextTurn(run: () => void): void {

@@ -6,7 +6,7 @@ import { defineSession } from '../../src/define.js'
 import { loadState } from '../../src/history.js'
 import { step } from '../../src/steps.js'
 import type { VirtualClock } from '../../src/testing/clock.js'
-import { settle, type World } from './world.js'
+import { settle, type World } from '../../src/testing/world.js'
 
 type Shout = (input: { text: string }) => Promise<string>
 

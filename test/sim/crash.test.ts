@@ -15,10 +15,10 @@ import { openFiles } from '../../src/open.js'
 import { type Folding, fold } from '../../src/rehydrate.js'
 import { createRuntime } from '../../src/runtime.js'
 import { createSeededChance } from '../../src/testing/chance.js'
+import { must, mustEqual } from '../../src/testing/comparison.js'
 import { type CrashDisk, createCrashDisk, type DiskCall } from '../../src/testing/disk.js'
+import { type Appended, openWorld, randomFates, START_MS, settle, type World } from '../../src/testing/world.js'
 import { busy, busySteps, everybody, happen } from './busy.js'
-import { must, mustEqual } from './comparison.js'
-import { type Appended, openWorld, randomFates, START_MS, settle, type World } from './world.js'
 
 const CHAINS = Number(process.env.HOLDFAST_RUNS ?? 8)
 const SEED = Number(process.env.HOLDFAST_SEED ?? 1)
@@ -141,7 +141,7 @@ async function examine({ disk, base, appended }: Cut): Promise<number> {
 
 /** What a cut has left can be worked with: every session that may be there is, acts, and is as it was when it is back. */
 async function use(disk: CrashDisk): Promise<void> {
-  const world = await openWorld({ disk, kinds: [busy], nowMs: START_MS + DAY_MS, steps: busySteps, whole: true })
+  const world = await openWorld({ disk, kinds: [busy], nowMs: START_MS + DAY_MS, steps: busySteps })
   await everybody(world)
   await world.clock.advance(200)
   await world.runtime.close()
@@ -240,9 +240,12 @@ async function live({ disk, due: carried, nowMs }: Remains, seed: number, random
       nowMs: (world?.clock.now() ?? nowMs) + 1,
     }
   }
-  // Every fourth directory is opened as a process does: it reserves space by the hundred kilobytes, and never rolls.
-  const options = { kinds: [busy], seed, steps: busySteps, whole: seed % 4 === 0 }
-  const journal = { segmentBytes: 3000, stallMs: seed % 2 === 0 ? -1 : 1, reserveBytes: seed % 4 === 1 ? 4096 : 0 }
+  // Every fourth directory has a journal as a process opens it: it reserves space by the hundred kilobytes, and never rolls.
+  const options = { kinds: [busy], seed, steps: busySteps }
+  const journal =
+    seed % 4 === 0
+      ? {}
+      : { segmentBytes: 3000, stallMs: seed % 2 === 0 ? -1 : 1, reserveBytes: seed % 4 === 1 ? 4096 : 0 }
   world = await openWorld({ ...options, disk, nowMs, journal, onPoint })
   for (let count = 10; count > 0; count--) {
     await happen(world, random)

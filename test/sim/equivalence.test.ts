@@ -3,9 +3,15 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { machineSpec, sometimes } from './machines.js'
-import { XStateFault } from './reference.js'
-import { type CrashPlan, type Story, Twin } from './twin.js'
+import type { AnyActorLogic } from 'xstate'
+import { defineSession } from '../../src/define.js'
+import { step } from '../../src/steps.js'
+import type { VirtualClock } from '../../src/testing/clock.js'
+import { must, mustEqual } from '../../src/testing/comparison.js'
+import { XStateFault } from '../../src/testing/reference.js'
+import { type CrashPlan, Twin } from '../../src/testing/twin.js'
+import { type AnyEvent, buildMachine, returnEvents, type WorkInput } from './build.js'
+import { EVENTS, machineSpec, sometimes } from './machines.js'
 
 const RUNS = Number(process.env.HOLDFAST_RUNS ?? 2000)
 const SEED = Number(process.env.HOLDFAST_SEED ?? 12)
@@ -26,7 +32,7 @@ const sent = fc.record({
 
 const send = fc.record({
   do: fc.constant('send' as const),
-  events: fc.array(sent, { minLength: 1, maxLength: 3 }),
+  count: fc.integer({ min: 1, max: 3 }),
   crash: sometimes(crashOf(0, 4)),
 })
 
@@ -36,24 +42,26 @@ const wait = fc.record({
   crash: sometimes(crashOf(1, 6), 1, 2),
 })
 
-const story: fc.Arbitrary<Story> = fc.record({
+const told = fc.record({
   machine: machineSpec,
   seed: fc.nat(),
   segmentBytes: fc.constantFrom(1000, 4000, 1_000_000),
   stallMs: fc.constantFrom(-1, 1),
   begin: sometimes(crashOf(0, 4), 1, 3),
+  events: fc.array(sent, { minLength: 3, maxLength: 16 }),
   operations: fc.array(fc.oneof({ weight: 3, arbitrary: send }, { weight: 2, arbitrary: wait }), {
     minLength: 3,
     maxLength: 10,
   }),
 })
+type Told = typeof told extends fc.Arbitrary<infer T> ? T : never
 
 /** Each must have happened in 5% of the runs, or the test proves less than it says. */
 const FEATURES = [
-  ...['event', 'assign', 'guard', 'hierarchy', 'parallel', 'tags', 'custom action'],
+  ...['event', 'assign', 'truly guarded', 'hierarchy', 'parallel', 'tags', 'custom action'],
   ...['always', 'raise', 'delayed raise', 'cancel', 'after', 'sendTo self', 'delayed sendTo'],
   ...['shallow history', 'deep history', 'nested final', 'done', 'output', 'error'],
-  ...['step done', 'step failed', 'step tried again', 'refused', 'rolled back', 'sent again', 'overdue timer'],
+  ...['child done', 'child failed', 'step tried again', 'refused', 'rolled back', 'sent again', 'overdue timer'],
 ]
 
 /** The story without what is empty in it. */
@@ -62,7 +70,7 @@ const brief = (value: unknown): string =>
     item === 'none' || item === false || (Array.isArray(item) && item.length === 0) ? undefined : item,
   )
 
-function report({ failed, seed, counterexamplePath, counterexample, errorInstance }: fc.RunDetails<[Story]>): void {
+function report({ failed, seed, counterexamplePath, counterexample, errorInstance }: fc.RunDetails<[Told]>): void {
   if (!failed) return
   const again = `HOLDFAST_SEED=${seed} tells it again (path ${counterexamplePath})`
   throw new Error(`${errorInstance}\n${again}\n${brief(counterexample?.[0])}`, { cause: errorInstance })
@@ -76,12 +84,12 @@ class Tally {
   readonly features = new Map<string, number>(FEATURES.map((feature) => [feature, 0]))
   readonly skipped = new Map<string, number>()
 
-  add(twin: Twin): void {
+  add({ twin, features }: Life): void {
     this.runs++
     this.crashes += twin.crashes
     this.inFlight += twin.crashesInFlight
     this.records += twin.records
-    for (const feature of ['assign', ...twin.features]) {
+    for (const feature of ['assign', ...features]) {
       this.features.set(feature, (this.features.get(feature) ?? 0) + 1)
     }
   }
@@ -105,20 +113,84 @@ class Tally {
 
 test(`${RUNS} sessions crash and behave as plain XState that never did`, { timeout: 600_000 }, async () => {
   const tally = new Tally()
-  const property = fc.asyncProperty(story, async (told) => {
-    const twin = new Twin(told)
+  const property = fc.asyncProperty(told, async (story) => {
+    const life = new Life(story)
     try {
-      await twin.live()
+      await life.live()
     } catch (error) {
       if (!(error instanceof XStateFault)) throw error
       tally.skip(error)
       fc.pre(false)
     }
-    tally.add(twin)
+    tally.add(life)
   })
   const limits = { interruptAfterTimeLimit: 500_000, markInterruptAsFailure: true, endOnFailure: !SHRINKS }
   await fc.assert(property, { numRuns: RUNS, seed: SEED, reporter: report, ...limits })
   tally.print()
   for (const feature of FEATURES) expect(tally.share(feature), feature).toBeGreaterThanOrEqual(0.05)
   expect(tally.inFlight / tally.crashes, 'crashes with work in flight').toBeGreaterThanOrEqual(0.5)
+})
+
+/** A generated machine as a kind, and its story; what only such machines can tell of themselves is taken down. */
+class Life {
+  readonly twin: Twin
+  readonly features = new Set<string>()
+  /** What the custom action was called with: by the session as far as it counts, and by plain XState. */
+  readonly #notes: string[] = []
+  readonly #expected: string[] = []
+
+  constructor({ machine: spec, events: sent, ...story }: Told) {
+    let notes = this.#notes
+    const note = (n: number, count: number): void => void (this.twin.struck || notes.push(`${n}@${count}`))
+    const work = step('work', { attempts: ATTEMPTS, backoffMs: 10 }) as unknown as AnyActorLogic
+    const machine = buildMachine(spec, { work, note })
+    const kind = defineSession({ kind: 'twin', version: 1, machine, steps: 'steps' })
+    const back = returnEvents(spec)
+    const types = [...EVENTS, ...back]
+    const events = sent.map(({ type, n, boom }, mark) => {
+      const name = types[type % types.length] as string
+      return { type: name, n, mark, ...(boom && { boom }) }
+    })
+    // Every history state once more, from outside: what it remembers is where the machine goes.
+    const wayBack = back.map((type, n) => ({ type, n, mark: -1 - n }))
+    const action = (run: () => void): void => {
+      notes = this.#expected
+      run()
+      notes = this.#notes
+    }
+    const microstep = (event: AnyEvent, { description }: { description?: string }): void => {
+      if (event.via) this.features.add(event.via)
+      if (description === 'guarded') this.features.add('truly guarded')
+    }
+    const watch = { action, microstep }
+    this.twin = new Twin(kind, { ...story, input: { start: 1 }, events: [...events, ...wayBack] }, { steps, watch })
+  }
+
+  async live(): Promise<void> {
+    await this.twin.live()
+    for (const feature of this.twin.features) this.features.add(feature)
+    this.#checkNotes()
+  }
+
+  /** A crash may skip custom actions; nothing doubles or reorders them. */
+  #checkNotes(): void {
+    if (this.twin.crashes === 0) mustEqual(this.#notes, this.#expected, 'custom actions')
+    let next = 0
+    for (const note of this.#notes) {
+      next = this.#expected.indexOf(note, next) + 1
+      must(next > 0, `of the custom actions ${this.#notes}, ${note} is not next in ${this.#expected}`)
+    }
+  }
+}
+
+const ATTEMPTS = 2
+
+/** The step behind every invoke: takes its time, fails as often as asked. */
+const steps = (clock: VirtualClock): Record<string, unknown> => ({
+  work: ({ ms, failures, count }: WorkInput, { attempt, signal }: { attempt: number; signal: AbortSignal }) =>
+    new Promise((resolve, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason))
+      const end = (): void => (attempt > failures ? resolve({ at: count }) : reject(new Error(`attempt ${attempt}`)))
+      clock.setTimeout(end, ms)
+    }),
 })

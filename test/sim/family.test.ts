@@ -7,7 +7,7 @@ import { assign, sendParent, sendTo, setup } from 'xstate'
 import { type AnySessionKind, defineSession } from '../../src/define.js'
 import { createSeededChance } from '../../src/testing/chance.js'
 import { type CrashDisk, createCrashDisk } from '../../src/testing/disk.js'
-import { inFlight, openWorld, randomFates, START_MS, settle, turn, type World } from './world.js'
+import { inFlight, openWorld, randomFates, START_MS, settle, turn, type World } from '../../src/testing/world.js'
 
 const CHILDREN = ['a', 'b', 'c'] as const
 const ROUNDS = 4

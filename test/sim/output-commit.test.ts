@@ -14,9 +14,9 @@ import type { Session } from '../../src/handle.js'
 import type { Pool } from '../../src/pool.js'
 import { NOWHERE, type Position, type TransitionRecord } from '../../src/record.js'
 import { step } from '../../src/steps.js'
-import { createVirtualClock } from '../../src/testing/clock.js'
+import { createVirtualClock, turn } from '../../src/testing/clock.js'
 import { type CrashDisk, createCrashDisk, failAt } from '../../src/testing/disk.js'
-import { type Appended, openWorld, settle, turn, type World } from './world.js'
+import { type Appended, openWorld, settle, type World } from '../../src/testing/world.js'
 
 const RUNS = Number(process.env.HOLDFAST_RUNS ?? 600)
 

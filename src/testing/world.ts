@@ -2,22 +2,19 @@
 // A crash is a copy of the disk as it would be after a power cut at that moment; the old world goes on in its own universe,
 // and nobody listens to it any more. Nothing real is touched, and the same seed gives the same world.
 
-import type { AnySessionKind } from '../../src/define.js'
-import type { Disk } from '../../src/disk.js'
-import { type FileJournalOptions, openFileJournal } from '../../src/files/journal.js'
-import { createFileSnapshots } from '../../src/files/snapshots.js'
-import { createInlinePool } from '../../src/inline/pool.js'
-import type { Damage, Journal } from '../../src/journal.js'
-import type { Logger } from '../../src/logger.js'
-import { openFiles } from '../../src/open.js'
-import type { Pool } from '../../src/pool.js'
-import type { Position, TransitionRecord } from '../../src/record.js'
-import { createRuntime, type Ports, type Runtime } from '../../src/runtime.js'
-import type { Snapshots } from '../../src/snapshots.js'
-import { createSeededChance } from '../../src/testing/chance.js'
-import { createVirtualClock, type VirtualClock } from '../../src/testing/clock.js'
-import type { CrashDisk, DiskCall, Fate, PendingOperation } from '../../src/testing/disk.js'
-import { recordingDisk } from '../../src/testing/recording-disk.js'
+import type { AnySessionKind } from '../define.js'
+import type { Disk } from '../disk.js'
+import type { Damage, Journal } from '../journal.js'
+import type { Logger } from '../logger.js'
+import { createInlinePool, openFiles } from '../open.js'
+import type { Pool } from '../pool.js'
+import type { Position, TransitionRecord } from '../record.js'
+import { createRuntime, type Runtime } from '../runtime.js'
+import type { Snapshots } from '../snapshots.js'
+import { createSeededChance } from './chance.js'
+import { createVirtualClock, turn, type VirtualClock } from './clock.js'
+import type { CrashDisk, DiskCall, Fate, PendingOperation } from './disk.js'
+import { recordingDisk } from './recording-disk.js'
 
 /** Where virtual time begins: 2030-01-01T00:00:00Z. */
 export const START_MS = 1_893_456_000_000
@@ -27,9 +24,7 @@ export interface WorldOptions {
   readonly kinds: readonly AnySessionKind[]
   readonly nowMs?: number
   readonly seed?: number
-  readonly journal?: FileJournalOptions
-  /** Opens the directory as `openRuntime` does, with its lock and all; the journal then has its own options. */
-  readonly whole?: boolean
+  readonly journal?: Parameters<typeof openFiles>[6]
   /** The steps, given the clock of this world. */
   readonly steps?: (clock: VirtualClock) => Record<string, unknown>
   /** Called before and after every call to the disk. */
@@ -70,9 +65,7 @@ export async function openWorld(options: WorldOptions): Promise<World> {
   const modules = options.steps?.(clock) ?? {}
   const pool = wrapPool(createInlinePool({ clock, load: () => Promise.resolve(modules) }))
   const chance = createSeededChance(options.seed ?? 1)
-  const { ports, damage } = options.whole
-    ? await openFiles(outer, kinds, clock, chance, logger, () => pool)
-    : openParts(outer, { pool, clock, chance }, complaints, options.journal)
+  const { ports, damage } = await openFiles(outer, kinds, clock, chance, logger, () => pool, options.journal)
   const appended: Appended[] = []
   const journal = followed(ports.journal, (entry) => {
     appended.push(entry)
@@ -80,18 +73,6 @@ export async function openWorld(options: WorldOptions): Promise<World> {
   })
   const runtime = await createRuntime({ ...ports, journal }, { kinds, damage, logger })
   return { disk, clock, journal, snapshots: ports.snapshots, runtime, damage, appended, complaints }
-}
-
-function openParts(
-  disk: Disk,
-  rest: Pick<Ports, 'pool' | 'clock' | 'chance'>,
-  complaints: string[],
-  options: FileJournalOptions | undefined,
-): { ports: Ports; damage: readonly Damage[] } {
-  // No reserved space: the states that a cut may leave would only grow by zeros.
-  const { journal, damage } = openFileJournal(disk, rest.clock, { reserveBytes: 0, ...options })
-  const snapshots = createFileSnapshots(disk, ({ file, reason }) => complaints.push(`${file}: ${reason}`))
-  return { ports: { ...rest, journal, snapshots }, damage }
 }
 
 /** Whether a record of this life is under way: decided, and nobody knows yet whether it is durable. */
@@ -103,6 +84,18 @@ export async function settle(world: World): Promise<void> {
   while (inFlight(world))
 }
 
+/** How many messages to themselves the sessions on a disk still have to take. */
+export async function messagesOn(disk: CrashDisk, kinds: readonly AnySessionKind[]): Promise<number> {
+  const [clock, chance, pool] = [createVirtualClock(START_MS), createSeededChance(1), createInlinePool]
+  const { ports } = await openFiles(disk.clone(), kinds, clock, chance, collector([]), () => pool({ clock }))
+  const waiting = new Map<string, number>()
+  for (const { record } of ports.journal.scan(0)) {
+    const { session, status, messages = [], taken } = record
+    waiting.set(session, status ? 0 : (waiting.get(session) ?? 0) + messages.length - (taken ? 1 : 0))
+  }
+  return [...waiting.values()].reduce((sum, count) => sum + count, 0)
+}
+
 /** What became of the pending operations, drawn by `random`: mostly kept or lost, sometimes torn. */
 export function randomFates(random: () => number): (operation: PendingOperation) => Fate {
   return ({ kind, bytes }) => {
@@ -112,9 +105,6 @@ export function randomFates(random: () => number): (operation: PendingOperation)
     return draw < 0.72 ? 'zeroed' : { bytes: Math.floor(random() * (bytes + 1)) }
   }
 }
-
-/** All that microtasks and the next turn of the event loop have to do is done. */
-export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 const same = <T>(value: T): T => value
 
@@ -155,6 +145,8 @@ function followed(inner: Journal, onAppend: (appended: Appended) => void): Journ
 
 function collector(complaints: string[]): Logger {
   const complain = (fields: object, message: string): void => {
+    // A torn end is what a power cut leaves.
+    if (message.includes('torn')) return
     const { err } = fields as { err?: { stack?: string } }
     complaints.push(err ? `${message}: ${err.stack ?? String(err)}` : message)
   }

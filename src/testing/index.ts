@@ -1,0 +1,6 @@
+// `holdfast/testing`: what users test their kinds with. It stands on fast-check, which `holdfast` itself never loads.
+
+export { createSeededChance } from './chance.js'
+export { type CheckOptions, type CheckReport, checkDurable } from './check.js'
+export { createVirtualClock, type VirtualClock } from './clock.js'
+export { eventsOf, type Payloads } from './events.js'

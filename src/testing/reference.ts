@@ -1,0 +1,327 @@
+// Plain XState, never crashed: what a session is held to.
+// It is driven by the session's durable records, one at a time and at their recorded times: an outside event is sent, a
+// child's result is handed over, the timer that is due first fires. Everything else (messages, raised events, which timer
+// that is, what it sets) it finds out by itself, and each macrostep gives one observation to compare a record with.
+// Its children do nothing, its custom actions do not run, and `Date` is another day while it decides: a machine that reads
+// more than its context and its event decides otherwise here.
+
+import {
+  type Actor,
+  type AnyActorLogic,
+  type AnyEventObject,
+  type AnyStateMachine,
+  createActor,
+  type InspectionEvent,
+} from 'xstate'
+import type { AnySessionKind } from '../define.js'
+import { PARENT } from '../record.js'
+
+// XState's snapshots, actors and microsteps, of which more is read here than their types tell.
+// biome-ignore lint/suspicious/noExplicitAny: see above
+type Loose = any
+
+/** Everything that can be seen of a machine at rest. */
+export interface Observation {
+  readonly value: unknown
+  readonly context: unknown
+  readonly status: string
+  readonly output: unknown
+  /** Its message: a session keeps an error as data. */
+  readonly error: string | undefined
+  readonly tags: readonly string[]
+  /** When the pending timers are due, in ms since the epoch, sorted. */
+  readonly deadlines: readonly number[]
+  /** History node -> ids of the states it remembers, sorted. */
+  readonly history: { readonly [node: string]: readonly string[] }
+  /** Ids of the active children, sorted. */
+  readonly children: readonly string[]
+  /** What it has sent to its parent and to its child sessions in this step. */
+  readonly sent: readonly unknown[]
+}
+
+/** What a test wants to know more of. */
+export interface ReferenceWatch {
+  /** A custom action would run now. */
+  readonly action?: (run: () => void) => void
+  readonly microstep?: (event: AnyEventObject, transition: { readonly description?: string }) => void
+}
+
+/** Plain XState itself goes wrong: there is nothing to compare with. */
+export class XStateFault extends Error {}
+
+/** Of two timers with one id plain XState can cancel one, or none once one has fired. */
+export class TimerFault extends XStateFault {}
+
+export class Reference {
+  /** What the machine has shown of itself, by name. */
+  readonly features: Set<string> = new Set()
+  readonly #clock = new ManualClock()
+  readonly #machine: AnyStateMachine
+  readonly #watch: ReferenceWatch
+  readonly #observations: Observation[] = []
+  #sent: unknown[] = []
+  #actor: Actor<AnyStateMachine> | undefined
+  #fault: XStateFault | undefined
+  /** What it is driven by just now, and how many macrosteps came of it. */
+  #cause: unknown
+  #macrosteps = 0
+
+  constructor(kind: AnySessionKind, watch: ReferenceWatch = {}) {
+    const machine: AnyStateMachine = kind.machine
+    const actors = Object.keys(machine.implementations.actors).map((src) => [src, this.#child(kind.children.has(src))])
+    this.#machine = this.#withoutActions(machine.provide({ actors: Object.fromEntries(actors) }))
+    this.#machine.options.maxIterations = machine.options.maxIterations
+    this.#watch = watch
+  }
+
+  /** The next observation that no record has been compared with. */
+  take(): Observation | undefined {
+    if (this.#fault) throw this.#fault
+    return this.#observations.shift()
+  }
+
+  get waiting(): number {
+    return this.#observations.length
+  }
+
+  begin(input: unknown, hasParent: boolean, atMs: number): void {
+    const clock = this.#clock as Loose
+    const inspect = (event: InspectionEvent): void => this.#notice(event)
+    const parent = hasParent
+      ? createActor(
+          this.#listener(() => PARENT),
+          { clock, inspect },
+        ).start()
+      : undefined
+    const actor: Loose = createActor(this.#machine, { clock, input, inspect, parent } as Loose)
+    this.#actor = actor
+    const observe = (): void => this.#observed()
+    this.#watchIds(actor.system)
+    actor.subscribe({ next: observe, error: observe })
+    this.#drive(atMs, undefined, () => actor.start())
+    // XState frees the systemId of a stopped child only in an actor that runs: such a machine cannot begin at all.
+    if (/already exists/.test(String(actor.getSnapshot().error))) throw new XStateFault('it cannot begin')
+  }
+
+  send(event: AnyEventObject, atMs: number): void {
+    this.#drive(atMs, event, () => this.#live.send(event))
+  }
+
+  /** Fires the timer that is due first, and gives when that was. */
+  fire(atMs: number): number | undefined {
+    const timer = this.#clock.take()
+    if (timer) this.#drive(atMs, undefined, timer.run)
+    return timer?.due
+  }
+
+  /** A child has ended. False when there is no such child. */
+  finish(id: string, event: AnyEventObject, atMs: number): boolean {
+    const child: Loose = this.#live.getSnapshot().children[id]
+    if (child?.getSnapshot().status !== 'active') return false
+    const type = event.type.startsWith('xstate.done.') ? DONE : FAILED
+    this.#drive(atMs, undefined, () => child.send({ ...event, type }))
+    child._send = () => {} // or XState would warn of whatever it is still sent
+    return true
+  }
+
+  stop(): void {
+    this.#live.stop()
+  }
+
+  can(event: AnyEventObject): boolean {
+    const snapshot = this.#live.getSnapshot()
+    return elsewhen(() => snapshot.status === 'active' && snapshot.can(event))
+  }
+
+  /** What an observer of the machine would see now. */
+  look(): Observation {
+    return this.#observe()
+  }
+
+  get #live(): Actor<AnyStateMachine> {
+    if (!this.#actor) throw new Error('the reference has not begun')
+    return this.#actor
+  }
+
+  #drive(atMs: number, cause: unknown, act: () => void): void {
+    this.#clock.nowMs = atMs
+    this.#cause = cause
+    this.#macrosteps = 0
+    elsewhen(act)
+  }
+
+  #observed(): void {
+    const { _nodes: nodes } = this.#live.getSnapshot() as Loose
+    if (!isLegal(nodes)) this.#fault ??= new XStateFault('it is in two states at once')
+    this.#macrosteps++
+    this.#observations.push(this.#observe())
+    this.#sent = []
+  }
+
+  #observe(): Observation {
+    const snapshot: Loose = this.#live.getSnapshot()
+    const { value, context, status, output, error, tags, historyValue, children } = snapshot
+    const history: Record<string, string[]> = {}
+    for (const [node, states] of Object.entries<{ id: string }[]>(historyValue)) {
+      history[node] = states.map(({ id }) => id).sort()
+    }
+    const active = Object.keys(children).filter((id) => children[id].getSnapshot().status === 'active')
+    const ended = status !== 'active'
+    return {
+      ...{ value, context, status, output, history, sent: this.#sent },
+      error: messageOf(error),
+      tags: [...tags].sort(),
+      deadlines: ended ? [] : this.#clock.deadlines,
+      children: ended ? [] : active.sort(),
+    }
+  }
+
+  /** A child that ends when it is told to, and how it is told. Only what child sessions are sent is looked at. */
+  #child(isSession: boolean): AnyActorLogic {
+    const listener = this.#listener((self) => (isSession ? self.id : undefined))
+    const transition = (snapshot: Loose, event: AnyEventObject, scope: Loose): Loose => {
+      if (event.type === DONE) return { ...snapshot, status: 'done', output: event.output }
+      if (event.type === FAILED) return { ...snapshot, status: 'error', error: event.error }
+      return listener.transition(snapshot, event, scope)
+    }
+    return { ...listener, transition }
+  }
+
+  /** An actor that takes down what it hears, under the name that `nameOf` gives it. */
+  #listener(nameOf: (self: { readonly id: string }) => string | undefined): AnyActorLogic {
+    return {
+      config: {},
+      getInitialSnapshot: () => ({ status: 'active', output: undefined, error: undefined }) as never,
+      transition: (snapshot: Loose, event: AnyEventObject, { self }: Loose) => {
+        const to = nameOf(self)
+        if (to !== undefined && !event.type.startsWith('xstate.')) this.#sent.push({ to, event })
+        return snapshot
+      },
+      getPersistedSnapshot: (snapshot: Loose) => snapshot,
+    } as AnyActorLogic
+  }
+
+  /** The machine, whose custom actions are counted and not run. */
+  #withoutActions(machine: AnyStateMachine): AnyStateMachine {
+    const { getInitialSnapshot, transition } = machine
+    const executing = (scope: Loose): Loose => ({ ...scope, actionExecutor: this.#executor(scope.actionExecutor) })
+    machine.getInitialSnapshot = (scope, input) => getInitialSnapshot.call(machine, executing(scope), input)
+    machine.transition = (snapshot, event, scope) => transition.call(machine, snapshot, event, executing(scope))
+    return machine
+  }
+
+  #executor(execute: (action: Loose) => void): (action: Loose) => void {
+    return (action) => {
+      if (action.type.startsWith('xstate.') || !action.exec) return execute(action)
+      this.features.add('custom action')
+      this.#watch.action?.(() => action.exec(action.info, action.params))
+    }
+  }
+
+  #watchIds(system: Loose): void {
+    const schedule = system.scheduler.schedule
+    system.scheduler.schedule = (source: Loose, target: Loose, event: Loose, delay: number, id?: string): void => {
+      if (`${source.sessionId}.${id}` in system._snapshot._scheduledEvents) {
+        this.#fault ??= new TimerFault(`two timers have one id, "${id}": plain XState can cancel only one of them`)
+      }
+      schedule(source, target, event, delay, id)
+    }
+  }
+
+  /** Which features of XState a microstep has used. */
+  #notice(inspected: InspectionEvent): void {
+    if (inspected.type !== '@xstate.microstep' || inspected.actorRef !== this.#actor) return
+    const { event, _transitions: transitions } = inspected as Loose
+    const remembered = (this.#live.getSnapshot() as Loose).historyValue ?? {}
+    this.#cause ??= event
+    const origin = event === this.#cause ? 'event' : this.#macrosteps === 0 ? 'raise' : 'sendTo self'
+    for (const transition of transitions) {
+      this.features.add(featureOf(transition.eventType ?? '', origin))
+      if (transition.guard) this.features.add('guard')
+      this.#watch.microstep?.(event, transition)
+      for (const node of transition.target ?? []) {
+        if (node.type === 'history' && remembered[node.id]) this.features.add(`${node.history} history`)
+      }
+    }
+  }
+}
+
+const DONE = 'holdfast.done'
+const FAILED = 'holdfast.failed'
+
+/** A clock that fires nothing by itself. */
+class ManualClock {
+  nowMs = 0
+  #order = 0
+  readonly #timers: { readonly id: number; readonly due: number; readonly run: () => void }[] = []
+
+  setTimeout(run: () => void, ms: number): number {
+    const id = ++this.#order
+    this.#timers.push({ id, due: this.nowMs + Math.max(ms, 0), run })
+    return id
+  }
+
+  clearTimeout(id: number): void {
+    const index = this.#timers.findIndex((timer) => timer.id === id)
+    if (index >= 0) this.#timers.splice(index, 1)
+  }
+
+  get deadlines(): number[] {
+    return this.#timers.map(({ due }) => due).sort((a, b) => a - b)
+  }
+
+  /** Takes out the timer that is due first; of two, the one set first. */
+  take(): { readonly due: number; readonly run: () => void } | undefined {
+    const [first] = this.#timers.toSorted((a, b) => a.due - b.due || a.id - b.id)
+    if (first) this.clearTimeout(first.id)
+    return first
+  }
+}
+
+/** Of a compound state exactly one child is active, of a parallel one all. */
+function isLegal(nodes: readonly Loose[]): boolean {
+  const active = new Set(nodes)
+  return nodes.every(({ type, states }) => {
+    const children = Object.values<Loose>(states).filter((child) => child.type !== 'history')
+    const count = children.filter((child) => active.has(child)).length
+    return type === 'compound' ? count === 1 : count === children.length
+  })
+}
+
+const BY_EVENT: { readonly [prefix: string]: string } = {
+  'xstate.after': 'after',
+  'xstate.done.state': 'nested final',
+  'xstate.done.actor': 'child done',
+  'xstate.error.actor': 'child failed',
+}
+
+function featureOf(eventType: string, origin: string): string {
+  if (eventType === '') return 'always'
+  const prefix = Object.keys(BY_EVENT).find((start) => eventType.startsWith(start))
+  return prefix ? (BY_EVENT[prefix] as string) : origin
+}
+
+export const messageOf = (error: unknown): string | undefined => {
+  if (error === undefined) return undefined
+  return typeof error === 'object' && error !== null ? (error as Error).message : String(error)
+}
+
+const ELSEWHEN_MS = 40_000_000_000
+
+/** Runs something as if the system's clock were more than a year ahead. */
+function elsewhen<T>(run: () => T): T {
+  const RealDate = Date
+  // biome-ignore lint/style/noRestrictedGlobals: what the machine reads is changed, and put back at once
+  const scope = globalThis as { Date: DateConstructor }
+  const now = (): number => RealDate.now() + ELSEWHEN_MS
+  scope.Date = new Proxy(RealDate, {
+    construct: (target, given, asked) => Reflect.construct(target, given.length > 0 ? given : [now()], asked),
+    apply: () => new RealDate(now()).toString(),
+    get: (target, key) => (key === 'now' ? now : Reflect.get(target, key)),
+  })
+  try {
+    return run()
+  } finally {
+    scope.Date = RealDate
+  }
+}

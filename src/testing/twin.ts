@@ -1,0 +1,388 @@
+// A session and its reference, side by side: the session lives through crashes, the reference does not.
+// After every operation the new durable records are held against the reference (see `comparison.ts`), then what the live
+// session shows and would accept; its child sessions are each held against a reference of their own. A crash loses events
+// that were not acknowledged: they are sent again, as a client would.
+
+import { isDeepStrictEqual } from 'node:util'
+import { actorOf } from '../actors.js'
+import type { AnySessionKind } from '../define.js'
+import { admitEvent } from '../door.js'
+import { isHoldfastError } from '../errors.js'
+import type { Session } from '../handle.js'
+import type { RecordedEvent, TransitionRecord } from '../record.js'
+import { createSeededChance } from './chance.js'
+import { turn, type VirtualClock } from './clock.js'
+import { Comparison, must, mustEqual, show } from './comparison.js'
+import { type CrashDisk, createCrashDisk, type DiskCall } from './disk.js'
+import { messageOf, type ReferenceWatch } from './reference.js'
+import { inFlight, messagesOn, openWorld, randomFates, START_MS, settle, type World } from './world.js'
+
+/** Where in an operation the crash comes: after so many points (one before and one after each call to the disk). */
+export interface CrashPlan {
+  readonly points: number
+  readonly downtimeMs: number
+}
+
+/** What happens: the next events are sent in one turn, or time passes (`timer`: up to the next deadline). */
+export type Operation = (
+  | { readonly do: 'send'; readonly count: number }
+  | { readonly do: 'wait'; readonly ms: number | 'timer' }
+) & { readonly crash?: CrashPlan }
+
+export interface Story {
+  readonly seed: number
+  readonly input?: unknown
+  readonly segmentBytes: number
+  readonly stallMs: number
+  /** A crash while the session is being created. */
+  readonly begin?: CrashPlan
+  readonly events: readonly RecordedEvent[]
+  /** Events that are left in the end are sent one by one. */
+  readonly operations: readonly Operation[]
+}
+
+export interface TwinOptions {
+  /** The steps, given the clock of a world and whether that world still counts. */
+  readonly steps?: (clock: VirtualClock, counts: () => boolean) => Record<string, unknown>
+  readonly watch?: ReferenceWatch & { readonly record?: (record: TransitionRecord) => void }
+}
+
+interface Sent {
+  readonly event: RecordedEvent
+  state: 'under way' | 'recorded' | 'refused' | 'lost'
+}
+
+const ID = 'checked'
+/** Who waits longer than this has the clock jump over all but the end. */
+const LONGEST_WAIT_MS = 120_000
+/** More turns than any answer takes. */
+const PATIENCE_TURNS = 10_000
+/** What a machine may come to by design; any other refusal is a finding. */
+const REFUSALS = ['NOT_ACCEPTED', 'DECISION_FAILED', 'SESSION_ENDED', 'INVALID_EVENT', 'SESSION_NOT_FOUND'] as const
+
+export class Twin {
+  crashes = 0
+  crashesInFlight = 0
+  records = 0
+  readonly features: Set<string> = new Set()
+  /** What has happened, a line each. */
+  readonly tale: string[] = []
+  readonly #kind: AnySessionKind
+  readonly #kinds: ReadonlyMap<string, AnySessionKind>
+  readonly #story: Story
+  readonly #options: TwinOptions
+  readonly #comparisons = new Map<string, Comparison>()
+  readonly #random: () => number
+  #world!: World
+  #lives = 0
+  #followed = -1
+  #pointsLeft: number | undefined
+  #crash: { readonly disk: CrashDisk; readonly nowMs: number } | undefined
+  #acknowledged = 0
+  readonly #sent: Sent[] = []
+
+  constructor(kind: AnySessionKind, story: Story, options: TwinOptions = {}) {
+    this.#kind = kind
+    this.#kinds = new Map(family(kind).map((one) => [one.kind, one]))
+    this.#story = story
+    this.#options = options
+    this.#random = createSeededChance(story.seed).random
+  }
+
+  /** The power has been cut, and the next life has not begun. */
+  get struck(): boolean {
+    return this.#crash !== undefined
+  }
+
+  /** Tells the whole story. Throws at the first difference. */
+  async live(): Promise<void> {
+    const { operations, begin, events, input } = this.#story
+    await this.#open(createCrashDisk(), START_MS)
+    this.tale.push(input === undefined ? 'create' : `create with ${show(input)}`)
+    await this.#during(begin, () => this.#create())
+    if (this.#world.runtime.sessions.count() === 0) await this.#during(undefined, () => this.#create())
+    this.#check()
+    const left = [...events]
+    for (const operation of operations) {
+      if (operation.do === 'wait') await this.#wait(operation.ms, operation.crash)
+      else await this.#send(left.splice(0, operation.count), operation.crash)
+    }
+    for (const event of left) await this.#send([event])
+    for (const { reference } of this.#comparisons.values()) {
+      for (const feature of reference.features) this.features.add(feature)
+    }
+  }
+
+  async #wait(wait: number | 'timer', crash: CrashPlan | undefined): Promise<void> {
+    const ms = wait === 'timer' ? this.#untilTimer() : wait
+    const until = this.#world.clock.now() + ms
+    this.tale.push(`wait ${ms} ms`)
+    await this.#during(crash, () => this.#advance(until))
+    await this.#advance(until)
+    this.#check()
+    this.#checkPunctual()
+  }
+
+  async #send(events: readonly RecordedEvent[], crash?: CrashPlan): Promise<void> {
+    if (events.length === 0) return
+    this.tale.push(`send ${events.map(show).join(', ')}`)
+    const sent = events.map((event): Sent => ({ event: this.#admitted(event), state: 'under way' }))
+    await this.#during(crash, () => this.#sendNow(sent))
+    if (crash) await this.#sendAgain(sent)
+    this.#check()
+    if (!crash && sent.length === 1) this.#checkRefusal(sent[0] as Sent)
+  }
+
+  /** As the kind's schema makes it; one that it refuses is sent as it is. */
+  #admitted(event: RecordedEvent): RecordedEvent {
+    try {
+      return admitEvent(this.#kind, event)
+    } catch {
+      return event
+    }
+  }
+
+  /** Does something and waits until it is durable; or crashes on the way, and recovers. */
+  async #during(crash: CrashPlan | undefined, act: () => Promise<unknown>): Promise<void> {
+    this.#pointsLeft = crash?.points
+    const acting = act()
+    this.#point()
+    await acting
+    await settle(this.#world)
+    if (!crash) return
+    this.#strike()
+    await this.#recover(crash)
+  }
+
+  /** A point of the plan is reached: the crash may be here. */
+  #point(phase?: 'before' | 'after', call?: DiskCall): void {
+    if (this.#pointsLeft === undefined) return
+    if (this.#pointsLeft === 0) this.#strike(call && `${phase} ${call.op} ${call.path}`)
+    else this.#pointsLeft--
+  }
+
+  /** The power is cut, unless it is already. What the world still does is not seen any more. */
+  #strike(where = 'at rest'): void {
+    this.#pointsLeft = undefined
+    if (this.#crash) return
+    const { disk, clock } = this.#world
+    this.crashes++
+    const busy = inFlight(this.#world)
+    if (busy) this.crashesInFlight++
+    this.tale.push(`crash ${where}${busy ? ', with work in flight' : ''}`)
+    this.#crash = { disk: disk.crash(randomFates(this.#random)), nowMs: clock.now() }
+  }
+
+  async #recover(plan: CrashPlan): Promise<void> {
+    const { disk, nowMs } = this.#crash as { disk: CrashDisk; nowMs: number }
+    // Plain XState takes its own messages at once; a session that was cut off before takes them when it is back.
+    const downtimeMs = plan.downtimeMs > 0 && (await messagesOn(disk, family(this.#kind))) > 0 ? 0 : plan.downtimeMs
+    this.tale.push(`open again after ${downtimeMs} ms`)
+    await this.#open(disk, nowMs + downtimeMs)
+    const entry = this.#world.runtime.sessions.list().sessions.find(({ id }) => id === ID)
+    must((entry?.seq ?? 0) >= this.#acknowledged, `the acknowledged transition ${this.#acknowledged} is lost`)
+    for (const { state, lastRecord } of this.#comparisons.values()) {
+      if (state?.timers.some(({ at }) => Date.parse(at) <= nowMs + downtimeMs)) this.features.add('overdue timer')
+      if (!state || !lastRecord) continue
+      mustEqual(this.#world.journal.read(state.position).at, lastRecord.at, 'the last record that was seen')
+    }
+    await settle(this.#world)
+  }
+
+  async #open(disk: CrashDisk, nowMs: number): Promise<void> {
+    const { segmentBytes, stallMs, seed } = this.#story
+    // No reserved space: the states that a cut may leave would only grow by zeros.
+    const journal = { segmentBytes, stallMs, reserveBytes: 0 }
+    const life = ++this.#lives
+    const counts = (): boolean => this.#lives === life && !this.#crash
+    this.#world = await openWorld({
+      ...{ disk, kinds: [this.#kind], nowMs, journal },
+      seed: seed + life,
+      steps: (clock) => this.#options.steps?.(clock, counts) ?? {},
+      onPoint: (phase, call) => this.#point(phase, call),
+    })
+    this.#crash = undefined
+  }
+
+  async #create(): Promise<void> {
+    await this.#world.runtime.create(this.#kind, this.#story.input, { id: ID })
+  }
+
+  /** All in one turn: they share a batch. */
+  async #sendNow(events: readonly Sent[]): Promise<void> {
+    const session = this.#session
+    this.#sent.push(...events)
+    let waiting = events.length
+    const sending = Promise.all(
+      events.map(async (sent) => {
+        try {
+          const { seq } = await session.send(sent.event)
+          if (!this.#crash) this.#acknowledged = Math.max(this.#acknowledged, seq)
+        } catch (error) {
+          if (!this.#crash) this.#refusal(sent, error)
+        } finally {
+          waiting--
+        }
+      }),
+    )
+    sending.catch(() => {}) // it is heard below
+    for (let turns = 0; waiting > 0; turns++) {
+      must(turns < PATIENCE_TURNS, `the session does not answer; what was logged: ${show(this.#world.complaints)}`)
+      await turn()
+    }
+    await sending
+  }
+
+  #refusal(sent: Sent, error: unknown): void {
+    if (!isHoldfastError(error, ...REFUSALS)) throw error
+    this.features.add(error.code === 'DECISION_FAILED' ? 'rolled back' : 'refused')
+    this.tale.push(`  refused: ${error.message}`)
+    sent.state = 'refused'
+  }
+
+  async #sendAgain(events: readonly Sent[]): Promise<void> {
+    this.#follow()
+    const lost = events.filter(({ state }) => state === 'under way')
+    if (lost.length === 0) return
+    for (const sent of lost) sent.state = 'lost'
+    this.features.add('sent again')
+    this.tale.push(`send again ${lost.map(({ event }) => show(event)).join(', ')}`)
+    await this.#during(undefined, () => this.#sendNow(lost.map(({ event }) => ({ event, state: 'under way' }))))
+  }
+
+  get #session(): Session {
+    return this.#world.runtime.session(ID)
+  }
+
+  async #advance(until: number): Promise<void> {
+    const { clock } = this.#world
+    if (until - clock.now() > LONGEST_WAIT_MS) clock.set(until - LONGEST_WAIT_MS / 2 - 1)
+    await clock.advance(Math.max(0, until - clock.now()))
+  }
+
+  /** How long until the next deadline of anybody, or attempt at a step. */
+  #untilTimer(): number {
+    const states = [...this.#comparisons.values()].flatMap(({ state }) => state ?? [])
+    const attempts = states.flatMap(({ children }) =>
+      Object.values(children).flatMap(({ notBefore }) => notBefore ?? []),
+    )
+    const times = [...states.flatMap(({ timers }) => timers.map(({ at }) => at)), ...attempts].map(Date.parse)
+    const now = this.#world.clock.now()
+    const next = Math.min(...times.filter((at) => at > now))
+    return Number.isFinite(next) ? next - now : 1
+  }
+
+  /** Holds the new records against the reference. */
+  #follow(): void {
+    for (const { record, position } of this.#world.journal.scan(Math.max(this.#followed, 0))) {
+      if (position <= this.#followed) continue
+      this.#followed = position
+      const comparison = this.#comparisonOf(record)
+      if (record.session === ID && this.#isOutside(record, comparison)) this.#match(record)
+      comparison.follow(record, position)
+      this.records++
+      this.#notice(record)
+    }
+  }
+
+  #comparisonOf({ session, kind = '' }: TransitionRecord): Comparison {
+    const found = this.#comparisons.get(session)
+    if (found) return found
+    const comparison = new Comparison(this.#kinds.get(kind) as AnySessionKind, this.#options.watch ?? {})
+    this.#comparisons.set(session, comparison)
+    return comparison
+  }
+
+  #isOutside(record: TransitionRecord, comparison: Comparison): boolean {
+    const { seq, taken, received, event } = record
+    if (seq === 1 || taken || received || /^(xstate|holdfast)\./.test(event.type)) return false
+    return comparison.fired(record) === undefined
+  }
+
+  /** Each record of an outside event is that of the next one that was sent. */
+  #match({ seq, event }: TransitionRecord): void {
+    const last = this.#sent.findLastIndex(({ state }) => state === 'recorded')
+    const next = this.#sent.findIndex(
+      (sent, index) => index > last && sent.state === 'under way' && isDeepStrictEqual(sent.event, event),
+    )
+    if (next >= 0) (this.#sent[next] as Sent).state = 'recorded'
+    else must(this.#hasLocals, `record ${seq}: nobody has sent ${show(event)}, or it is recorded twice`)
+  }
+
+  /** Promises, callbacks and observables say what they like. */
+  get #hasLocals(): boolean {
+    return Object.values(this.#kind.machine.implementations.actors).some((logic) => actorOf(logic) === 'local')
+  }
+
+  #check(): void {
+    this.#follow()
+    for (const [id, comparison] of this.#comparisons) this.#checkSession(id, comparison)
+    for (const event of this.#story.events) {
+      const { reference } = this.#comparisons.get(ID) as Comparison
+      const accepts = answer(() => this.#session.can(event))
+      mustEqual(
+        accepts,
+        answer(() => reference.can(event)),
+        `whether ${show(event)} would be accepted`,
+      )
+    }
+    mustEqual(this.#world.complaints, [], 'what was logged')
+  }
+
+  #checkSession(id: string, { reference, state }: Comparison): void {
+    must(reference.waiting === 0, 'plain XState took more messages to itself than the session')
+    const { value, context, status, output, error, tags, seq } = this.#world.runtime.session(id).snapshot()
+    const { deadlines: _, history: __, children: ___, sent: ____, ...xstate } = reference.look()
+    const session = { value, context, status, output, error: messageOf(error), tags: [...tags].sort() }
+    mustEqual(seq, state?.seq, 'the number of transitions')
+    mustEqual(session, xstate, `at rest after record ${seq}`)
+  }
+
+  /** After time has passed nothing that is due still waits. */
+  #checkPunctual(): void {
+    const now = this.#world.clock.now()
+    for (const { state } of this.#comparisons.values()) {
+      const late = state?.timers.filter(({ at }) => Date.parse(at) <= now) ?? []
+      mustEqual(late, [], 'timers that are late')
+    }
+  }
+
+  /** What the session refused is nothing to plain XState either. */
+  #checkRefusal({ state, event }: Sent): void {
+    const { reference } = this.#comparisons.get(ID) as Comparison
+    if (state !== 'refused' || this.#session.snapshot().status !== 'active') return
+    if (answer(() => reference.can(event)) !== false) return
+    const before = reference.look()
+    reference.send(event, this.#world.clock.now())
+    mustEqual(before, reference.take(), `${event.type} was refused`)
+  }
+
+  #notice(record: TransitionRecord): void {
+    const { status, output, attempt, order, value, session, patch } = record
+    this.#options.watch?.record?.(record)
+    if (session !== ID) this.features.add('child session')
+    if (patch) this.features.add('context')
+    if (status) this.features.add(status)
+    if (output !== undefined) this.features.add('output')
+    if (attempt) this.features.add('step tried again')
+    if (order) this.features.add('order of regions')
+    if (typeof value === 'object') this.features.add('hierarchy')
+    if (/,/.test(JSON.stringify(value))) this.features.add('parallel')
+    if (this.#comparisons.get(session)?.reference.look().tags.length) this.features.add('tags')
+  }
+}
+
+/** A guard may throw. */
+function answer(ask: () => boolean): boolean | string {
+  try {
+    return ask()
+  } catch (error) {
+    return String(error)
+  }
+}
+
+/** A kind and the kinds of its child sessions. */
+export const family = (kind: AnySessionKind): AnySessionKind[] => [
+  kind,
+  ...[...kind.children.values()].flatMap((child) => family(child.kind)),
+]
