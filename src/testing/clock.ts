@@ -23,8 +23,8 @@ interface Timer {
   readonly run: () => void
 }
 
-/** A clock that stands at `startMs` until it is moved. */
-export function createVirtualClock(startMs = 0): VirtualClock {
+/** A clock that stands at `startMs` until it is moved. `soon` takes as many turns as `turnsOf` says; default: one. */
+export function createVirtualClock(startMs = 0, turnsOf: () => number = () => 1): VirtualClock {
   let elapsedMs = 0
   let offsetMs = startMs
   let soon = 0
@@ -63,10 +63,13 @@ export function createVirtualClock(startMs = 0): VirtualClock {
     },
     soon(run) {
       soon++
-      atNextTurn(() => {
-        soon--
-        run()
-      })
+      const wait = (turns: number): void =>
+        atNextTurn(() => {
+          if (turns > 1) return wait(turns - 1)
+          soon--
+          run()
+        })
+      wait(turnsOf())
     },
     advance(ms) {
       const moved = moving.then(() => move(elapsedMs + ms))

@@ -33,7 +33,7 @@ export function must(holds: boolean, what: string): void {
   if (!holds) throw new Error(what)
 }
 
-const asJson = (value: unknown): unknown => (value === undefined ? undefined : JSON.parse(JSON.stringify(value)))
+export const asJson = (value: unknown): unknown => (value === undefined ? undefined : JSON.parse(JSON.stringify(value)))
 
 export const show = (value: unknown): string => (value === undefined ? 'nothing' : JSON.stringify(value))
 

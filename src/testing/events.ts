@@ -36,7 +36,7 @@ export function eventsOf<TMachine extends AnyMachine>(
 }
 
 /** The types of events that a machine takes from outside. */
-function eventTypes({ machine }: AnySessionKind): string[] {
+export function eventTypes({ machine }: AnySessionKind): string[] {
   const types: readonly string[] = machine.events
   return types.filter((type) => !type.startsWith('xstate.') && !type.includes('*')).sort()
 }

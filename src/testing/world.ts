@@ -27,10 +27,12 @@ export interface WorldOptions {
   readonly journal?: Parameters<typeof openFiles>[6]
   /** The steps, given the clock of this world. */
   readonly steps?: (clock: VirtualClock) => Record<string, unknown>
-  /** Called before and after every call to the disk. */
-  readonly onPoint?: (phase: 'before' | 'after', call: DiskCall) => void
+  /** Called before and after every call to the disk. Before it, it may throw or give a number: see `OnCall`. */
+  readonly onPoint?: (phase: 'before' | 'after', call: DiskCall) => unknown
+  /** How many turns of the event loop the next call of `soon` takes; default: one. */
+  readonly turnsOf?: () => number
   readonly wrapDisk?: (disk: Disk) => Disk
-  readonly wrapPool?: (pool: Pool) => Pool
+  readonly wrapPool?: (pool: Pool, clock: VirtualClock) => Pool
   /** Called for each record that the journal has taken, before anything else can happen. */
   readonly onAppend?: (appended: Appended) => void
 }
@@ -57,13 +59,18 @@ export interface World {
 
 export async function openWorld(options: WorldOptions): Promise<World> {
   const { disk, kinds, onPoint, wrapDisk = same, wrapPool = same } = options
-  const clock = createVirtualClock(options.nowMs ?? START_MS)
-  if (onPoint) disk.onCall = (_, call) => void onPoint('before', call)
-  const outer = wrapDisk(onPoint ? recordingDisk(disk, (call) => onPoint('after', call)) : disk)
+  const clock = createVirtualClock(options.nowMs ?? START_MS, options.turnsOf)
+  if (onPoint) {
+    disk.onCall = (_, call) => {
+      const cut = onPoint('before', call)
+      return typeof cut === 'number' ? cut : undefined
+    }
+  }
+  const outer = wrapDisk(onPoint ? recordingDisk(disk, (call) => void onPoint('after', call)) : disk)
   const complaints: string[] = []
   const logger = collector(complaints)
   const modules = options.steps?.(clock) ?? {}
-  const pool = wrapPool(createInlinePool({ clock, load: () => Promise.resolve(modules) }))
+  const pool = wrapPool(createInlinePool({ clock, load: () => Promise.resolve(modules) }), clock)
   const chance = createSeededChance(options.seed ?? 1)
   const { ports, damage } = await openFiles(outer, kinds, clock, chance, logger, () => pool, options.journal)
   const appended: Appended[] = []

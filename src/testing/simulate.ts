@@ -1,0 +1,401 @@
+// A simulation: the shipped runtime on a seeded clock, disk, scheduler, pool and source of chance, with faults drawn by the
+// seed, lived for hours of virtual time in milliseconds. The same seed is the same life to the last call to the disk, which
+// its hash shows. In the end its trace is held to invariants, by name. It never touches a real disk, clock or thread.
+
+import type { AnySessionKind } from '../define.js'
+import type { Disk } from '../disk.js'
+import { encodeError } from '../envelope.js'
+import { HoldfastError } from '../errors.js'
+import type { Outcome, Pool, StepFunction } from '../pool.js'
+import type { Runtime } from '../runtime.js'
+import { createSeededChance } from './chance.js'
+import { turn, type VirtualClock } from './clock.js'
+import { type CrashDisk, type CrashDiskOptions, createCrashDisk, type DiskCall, type OnCall } from './disk.js'
+import { eventTypes } from './events.js'
+import { FAULTS, type Fault, failing, fatesOfCrash } from './faults.js'
+import { INVARIANTS } from './invariants.js'
+import { type Invariant, type Trace, Tracer } from './trace.js'
+import { inFlight, openWorld, START_MS, type World } from './world.js'
+
+export interface SimulateOptions {
+  readonly kinds: readonly AnySessionKind[]
+  /** The same seed gives the same hash; default 1. */
+  readonly seed?: number
+  /** Virtual hours; default 1. */
+  readonly hours?: number
+  /** What may go wrong; default: everything. */
+  readonly faults?: readonly Fault[]
+  /** One thing that users do; called some hundred times an hour. Default: random sessions get random events. */
+  readonly workload?: (hand: Hand) => void | Promise<void>
+  /** The functions behind the machines' steps; each takes some time. */
+  readonly steps?: { readonly [name: string]: StepFunction }
+  /** More that must hold, beside what always must. */
+  readonly invariants?: { readonly [name: string]: Invariant }
+  /** A line that tells a seed again, for whoever has a command for it. */
+  readonly replay?: (seed: number) => string
+  /** Puts a disk between: to plant faults that invariants must find. */
+  readonly wrapDisk?: (disk: Disk) => Disk
+}
+
+/** What a workload acts through. What it does by other ways is not held to `nothing acknowledged is lost`. */
+export interface Hand {
+  readonly runtime: Runtime
+  /** In [0, 1), from the seed. */
+  readonly random: () => number
+  create(kind: AnySessionKind, input?: unknown, id?: string): void
+  send(id: string, event: { readonly type: string }): void
+}
+
+export interface SimulationReport {
+  readonly seed: number
+  /** Of everything that happened, in order. */
+  readonly hash: string
+  readonly lives: number
+  readonly records: number
+  readonly acknowledged: number
+  /** How often each fault came. */
+  readonly faults: { readonly [fault: string]: number }
+}
+
+const HOUR_MS = 3_600_000
+const TICK_MS = 30_000
+/** Who does not get on in so many turns waits for time to pass. */
+const TURNS = 30
+const SESSIONS = 4
+
+/** Lives one seed. Rejects with SIMULATION_FAILED: the invariant, what is wrong, and how to live it again. */
+export async function simulate(options: SimulateOptions): Promise<SimulationReport> {
+  const simulation = new Simulation(options)
+  const { seed = 1, replay = (n) => `await simulate({ ...options, seed: ${n} })` } = options
+  const fail = (name: string, what: string, cause?: unknown): HoldfastError => {
+    const message = `seed ${seed}: ${name}: ${what}\nlive it again: ${replay(seed)}`
+    return new HoldfastError('SIMULATION_FAILED', message, { cause, details: { seed, invariant: name } })
+  }
+  let trace: Trace
+  try {
+    trace = await simulation.run()
+  } catch (error) {
+    throw fail('the runtime works', (error as Error).message, error)
+  }
+  for (const [name, invariant] of Object.entries({ ...INVARIANTS, ...options.invariants })) {
+    const wrong = invariant(trace)
+    if (wrong !== undefined) throw fail(name, wrong)
+  }
+  return simulation.report(trace)
+}
+
+class Simulation {
+  readonly #options: SimulateOptions
+  readonly #faults: ReadonlySet<Fault>
+  readonly #random: () => number
+  readonly #tracer = new Tracer()
+  readonly #counts = new Map<string, number>()
+  #world!: World
+  #disk!: CrashDisk
+  #life = 0
+  #calm = false
+  /** The power is cut after so many calls to the disk. */
+  #cutIn: number | undefined
+  #struck: { readonly disk: CrashDisk; readonly nowMs: number } | undefined
+  #failing: OnCall | undefined
+  #slowCalls = 0
+  /** Position behind the last transition that the observer of all has seen. */
+  #observed = 0
+
+  constructor(options: SimulateOptions) {
+    this.#options = options
+    this.#faults = new Set(options.faults ?? FAULTS)
+    this.#random = createSeededChance(options.seed ?? 1).random
+  }
+
+  async run(): Promise<Trace> {
+    await this.#open(createCrashDisk(this.#diskOptions()), START_MS)
+    const ticks = Math.ceil(((this.#options.hours ?? 1) * HOUR_MS) / TICK_MS)
+    for (let tick = 0; tick < ticks; tick++) await this.#tick()
+    return this.#end()
+  }
+
+  report({ records }: Trace): SimulationReport {
+    const acknowledged = this.#tracer.entries.filter(({ what }) => what === 'acknowledged').length
+    const { seed = 1 } = this.#options
+    const faults = Object.fromEntries([...this.#counts].sort())
+    return { seed, hash: this.#tracer.digest(), lives: this.#life, records: records.length, acknowledged, faults }
+  }
+
+  async #tick(): Promise<void> {
+    this.#draw()
+    const acting = (this.#options.workload ?? this.#anything)(this.#hand(this.#life))
+    await this.#patiently(Promise.resolve(acting))
+    await this.#world.clock.advance(Math.floor(this.#random() * 2 * TICK_MS))
+    if (this.#cutIn !== undefined && this.#world.disk.pending.length > 0) this.#strike('at rest')
+    if (this.#struck) await this.#reopen(this.#struck.disk, this.#struck.nowMs)
+    else if (this.#world.runtime.health().status !== 'ok') await this.#restart()
+  }
+
+  /** No faults any more: everything that is due happens, and what is there is looked at. */
+  async #end(): Promise<Trace> {
+    this.#calm = true
+    this.#cutIn = undefined
+    this.#failing = undefined
+    await this.#restart()
+    for (let minutes = 0; minutes < 5; minutes++) await this.#world.clock.advance(60_000)
+    await this.#patiently(this.#world.runtime.close())
+    await this.#open(this.#world.disk.clone(this.#diskOptions()), this.#world.clock.now())
+    for (let turns = 0; turns < TURNS; turns++) await turn()
+    const { runtime, journal, clock } = this.#world
+    const { sessions } = runtime.sessions.list({}, { limit: 1000 })
+    const snapshots = sessions.map(({ id }) => runtime.session(id).snapshot())
+    const records = [...journal.scan(0)]
+    return { entries: this.#tracer.entries, records, snapshots, endMs: clock.now() - 60_000 }
+  }
+
+  // ---- faults
+
+  #has(fault: Fault, probability: number): boolean {
+    // Drawn in any case: a fault more or less leaves the rest of the life as it was, for as long as it can.
+    const draw = this.#random() < probability
+    return draw && !this.#calm && this.#faults.has(fault)
+  }
+
+  #count(fault: Fault, at = ''): void {
+    this.#counts.set(fault, (this.#counts.get(fault) ?? 0) + 1)
+    this.#tracer.note({ what: 'fault', fault, at })
+  }
+
+  /** What goes wrong in the next tick. */
+  #draw(): void {
+    const upTo = (most: number): number => Math.floor(this.#random() * most)
+    if (this.#has('crash', 0.1)) this.#cutIn = upTo(10)
+    if (this.#has('kill', 0.04)) this.#kill()
+    if (this.#has('EIO', 0.03)) this.#fail('EIO', upTo(4))
+    if (this.#has('ENOSPC', 0.03)) this.#fail('ENOSPC', upTo(4))
+    if (this.#has('slow disk', 0.2)) this.#slowCalls = 1 + upTo(4)
+    if (this.#has('clock jump', 0.15)) this.#jump()
+    if (this.#has('throwing observer', 0.2)) this.#throwing()
+    if (this.#has('slow observer', 0.2)) this.#slow()
+  }
+
+  /** The process dies: what it had written can be read, synced or not. */
+  #kill(): void {
+    if (this.#struck) return
+    this.#count('kill')
+    this.#struck = { disk: this.#world.disk.clone(this.#diskOptions()), nowMs: this.#world.clock.now() }
+  }
+
+  #fail(fault: 'EIO' | 'ENOSPC', afterCalls: number): void {
+    const fails = failing(fault, afterCalls, this.#random)
+    this.#failing = (index, call) => {
+      try {
+        const cut = fails(index, call)
+        if (cut !== undefined) this.#count(fault, `${call.op} ${call.path}, cut short`)
+        return cut
+      } catch (error) {
+        this.#count(fault, `${call.op} ${call.path}`)
+        throw error
+      }
+    }
+  }
+
+  #jump(): void {
+    this.#count('clock jump')
+    const { clock } = this.#world
+    clock.set(Math.max(START_MS, clock.now() + Math.floor((this.#random() - 0.4) * 1_200_000)))
+  }
+
+  #throwing(): void {
+    const life = this.#life
+    this.#world.runtime.transitions$().subscribe(() => {
+      if (this.#isNow(life)) this.#count('throwing observer')
+      throw new Error('a planted failure')
+    })
+  }
+
+  #slow(): void {
+    this.#count('slow observer')
+    const { runtime, clock } = this.#world
+    const life = this.#life
+    const observer = `slow observer ${this.#tracer.entries.length}`
+    const next = async ({ session, seq }: { session: string; seq: number }): Promise<void> => {
+      if (this.#isNow(life)) this.#tracer.note({ what: 'observed', observer, session, seq })
+      await new Promise<void>((resolve) => clock.setTimeout(resolve, 10_000))
+    }
+    // Whoever is too slow is cut off, and hears so.
+    runtime.transitions$({ queueLimit: 4 }).subscribe({ next: next as never, error: () => {} })
+  }
+
+  #strike(at: string): void {
+    this.#cutIn = undefined
+    if (this.#struck) return
+    this.#count('crash', at)
+    const disk = this.#disk
+    const fates = fatesOfCrash(disk.pending, this.#faults, this.#random)
+    // While a runtime opens, the clock of the one before stands still.
+    const nowMs = this.#world?.clock.now() ?? START_MS
+    this.#struck = { disk: disk.crash(fates, this.#diskOptions()), nowMs }
+  }
+
+  /** Every call to the disk of a life passes here. */
+  #point(life: number, phase: 'before' | 'after', call: DiskCall): number | undefined {
+    if (life !== this.#life || this.#struck) return undefined
+    this.#tracer.mark(`${phase} ${call.op} ${call.path}`)
+    if (this.#cutIn !== undefined && this.#cutIn-- === 0) this.#strike(`${phase} ${call.op} ${call.path}`)
+    return phase === 'before' ? this.#failing?.(0, call) : undefined
+  }
+
+  #diskOptions(): CrashDiskOptions {
+    return {
+      callsKept: 10,
+      settle: async () => {
+        if (this.#slowCalls <= 0) return
+        this.#slowCalls--
+        this.#count('slow disk')
+        const ms = Math.floor(this.#random() * 500)
+        await new Promise<void>((resolve) => this.#world.clock.setTimeout(resolve, ms))
+      },
+    }
+  }
+
+  #dying(inner: Pool, clock: VirtualClock, life: number): Pool {
+    const run: Pool['run'] = (task, listener) => {
+      if (!this.#isNow(life)) return inner.run(task, listener)
+      this.#tracer.note({ what: 'step', key: task.idempotencyKey, attempt: task.attempt })
+      const running = inner.run(task, listener)
+      if (!this.#has('worker death', 0.3)) return running
+      this.#count('worker death', task.idempotencyKey)
+      const error = encodeError(new HoldfastError('STEP_CRASHED', 'the worker has died'))
+      const died = new Promise<Outcome>((resolve) => {
+        clock.setTimeout(() => resolve({ kind: 'failed', error, retry: true }), Math.floor(this.#random() * 1000))
+      })
+      return { outcome: Promise.race([running.outcome, died]), cancel: (reason) => running.cancel(reason) }
+    }
+    return { run, stats: () => inner.stats(), close: () => inner.close() }
+  }
+
+  // ---- lives
+
+  /** Closes as a process does that ends in order; a runtime that failed is closed, too. */
+  async #restart(): Promise<void> {
+    const { runtime, disk, clock } = this.#world
+    this.#failing = undefined
+    await this.#patiently(runtime.close())
+    if (this.#struck) return this.#reopen(this.#struck.disk, this.#struck.nowMs)
+    await this.#reopen(disk.clone(this.#diskOptions()), clock.now())
+  }
+
+  /** Opening may be cut off as well, or fail; then it is tried again. */
+  async #reopen(disk: CrashDisk, nowMs: number): Promise<void> {
+    this.#failing = undefined
+    if (this.#has('crash', 0.2)) this.#cutIn = Math.floor(this.#random() * 30)
+    if (this.#has('EIO', 0.05)) this.#fail('EIO', Math.floor(this.#random() * 10))
+    try {
+      await this.#open(disk, nowMs + Math.floor(this.#random() * 60_000))
+    } catch (error) {
+      if (!this.#failing || this.#struck) throw error
+      return this.#reopen(disk.clone(this.#diskOptions()), nowMs)
+    }
+    this.#failing = undefined
+    if (this.#struck) await this.#reopen(this.#struck.disk, this.#struck.nowMs)
+  }
+
+  async #open(disk: CrashDisk, nowMs: number): Promise<void> {
+    const life = ++this.#life
+    const { kinds, seed = 1, wrapDisk } = this.#options
+    this.#disk = disk
+    this.#struck = undefined
+    // Time cannot pass before there is a world, so nothing may wait for it.
+    this.#slowCalls = 0
+    const { steps = {} } = this.#options
+    this.#world = await openWorld({
+      ...{ disk, kinds, nowMs, seed: seed + life, ...(wrapDisk && { wrapDisk }) },
+      journal: { stallMs: this.#random() < 0.5 ? -1 : 1, segmentBytes: 20_000, reserveBytes: 0 },
+      steps: (clock) => this.#slowSteps(steps, clock),
+      onPoint: (phase, call) => this.#point(life, phase, call),
+      turnsOf: () => (this.#calm ? 1 : 1 + Math.floor(this.#random() * 3)),
+      wrapPool: (pool, clock) => this.#dying(pool, clock, life),
+    })
+    if (this.#isNow(life)) this.#watch(life)
+  }
+
+  #watch(life: number): void {
+    const { runtime } = this.#world
+    const { sessions } = runtime.sessions.list({}, { limit: 1000 })
+    const known = Object.fromEntries(sessions.map(({ id, seq }) => [id, seq]))
+    this.#tracer.note({ what: 'opened', life, sessions: known })
+    runtime.transitions$({ from: this.#observed }).subscribe(({ session, seq, position }) => {
+      if (!this.#isNow(life)) return
+      this.#observed = position + 1
+      this.#tracer.note({ what: 'observed', observer: 'observer of all', session, seq })
+    })
+  }
+
+  #slowSteps(steps: { readonly [name: string]: StepFunction }, clock: VirtualClock): Record<string, StepFunction> {
+    const slow =
+      (given: StepFunction): StepFunction =>
+      async (input, context) => {
+        await new Promise<void>((resolve) => clock.setTimeout(resolve, Math.floor(this.#random() * 2000)))
+        return given(input, context)
+      }
+    return Object.fromEntries(Object.entries(steps).map(([name, given]) => [name, slow(given)]))
+  }
+
+  /** Whether what happens in a life still counts: it is the last, and the power is on. */
+  #isNow(life: number): boolean {
+    return life === this.#life && !this.#struck
+  }
+
+  /** Waits for something; when nothing more happens by itself, time passes. */
+  async #patiently<T>(acting: Promise<T>): Promise<void> {
+    let waiting = true
+    const done = (): void => {
+      waiting = false
+    }
+    acting.then(done, done)
+    for (let turns = 0; waiting; turns++) {
+      if (turns > 100 * TURNS) throw new Error('something does not end')
+      if (turns > TURNS) await this.#world.clock.advance(1000)
+      else await turn()
+    }
+    await acting
+    for (let turns = 0; turns < TURNS && inFlight(this.#world); turns++) await turn()
+  }
+
+  // ---- work
+
+  #hand(life: number): Hand {
+    const { runtime } = this.#world
+    const asked = async (session: string, type: string, answer: Promise<{ seq: number }>): Promise<void> => {
+      try {
+        const { seq } = await answer
+        if (this.#isNow(life)) this.#tracer.note({ what: 'acknowledged', session, seq, type })
+      } catch (error) {
+        const { code = String(error) } = error as { code?: string }
+        if (this.#isNow(life)) this.#tracer.note({ what: 'refused', session, type, code })
+      }
+    }
+    const created = async (kind: AnySessionKind, input: unknown, id: string | undefined): Promise<{ seq: number }> => {
+      await runtime.create(kind, input, { ...(id !== undefined && { id }) })
+      return { seq: 1 }
+    }
+    return {
+      runtime,
+      random: this.#random,
+      create: (kind, input, id) => void asked(id ?? '', 'xstate.init', created(kind, input, id)),
+      send: (id, event) => {
+        try {
+          void asked(id, event.type, runtime.session(id).send(event))
+        } catch {} // there is no such session any more
+      },
+    }
+  }
+
+  readonly #anything = ({ runtime, random, create, send }: Hand): void => {
+    const one = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T
+    const active = runtime.sessions.list({ status: 'active' }, { limit: 100 }).sessions
+    if (active.length < SESSIONS) create(one(this.#options.kinds), undefined, `s${this.#tracer.entries.length}`)
+    for (let left = Math.floor(random() * 4); left > 0 && active.length > 0; left--) {
+      const { id, kind } = one(active)
+      const types = this.#options.kinds.filter(({ kind: name }) => name === kind).flatMap(eventTypes)
+      if (types.length > 0) send(id, { type: one(types) })
+    }
+  }
+}

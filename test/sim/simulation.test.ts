@@ -1,0 +1,100 @@
+// R10: the shipped runtime under seeded faults of every kind, an hour of virtual time a seed; every invariant holds.
+// HOLDFAST_SEEDS sets how many seeds are lived, HOLDFAST_SEED the first; `npm run simulate` does both.
+
+import { expect, test } from 'vitest'
+import type { Disk, DiskFile } from '../../src/disk.js'
+import { isHoldfastError } from '../../src/errors.js'
+import { simulate } from '../../src/testing/simulate.js'
+import { busy } from './busy.js'
+
+const SEEDS = Number(process.env.HOLDFAST_SEEDS ?? 500)
+const FIRST = Number(process.env.HOLDFAST_SEED ?? 1)
+
+const replay = (seed: number): string => `npm run simulate -- --seed ${seed}`
+
+const live = (seed: number, more: Partial<Parameters<typeof simulate>[0]> = {}): ReturnType<typeof simulate> =>
+  simulate({
+    kinds: [busy],
+    seed,
+    steps: { shout: ({ text }: { text: string }) => text.toUpperCase() },
+    replay,
+    ...more,
+  })
+
+test(`in ${SEEDS} simulated hours with faults every invariant holds`, { timeout: 0 }, async () => {
+  const began = performance.now()
+  const totals = { lives: 0, records: 0, acknowledged: 0 }
+  const faults = new Map<string, number>()
+  for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
+    const report = await live(seed)
+    for (const name of ['lives', 'records', 'acknowledged'] as const) totals[name] += report[name]
+    for (const [fault, count] of Object.entries(report.faults)) faults.set(fault, (faults.get(fault) ?? 0) + count)
+  }
+  const all = [...faults.values()].reduce((sum, count) => sum + count, 0)
+  const seconds = ((performance.now() - began) / 1000).toFixed(1)
+  console.log(
+    `${SEEDS} seeds in ${seconds} s: ${JSON.stringify(totals)}, ${all} faults: ${JSON.stringify([...faults])}`,
+  )
+  if (SEEDS < 20) return
+  const kinds = ['EIO', 'ENOSPC', 'clock jump', 'crash', 'kill', 'slow disk', 'slow observer', 'throwing observer']
+  expect([...faults.keys()].sort()).toEqual([...kinds, 'worker death'])
+})
+
+test('the same seed is the same hour to the last call to the disk, and another is another', async () => {
+  const [one, again, other] = [await live(7), await live(7), await live(8)]
+  expect(again).toEqual(one)
+  expect(other.hash).not.toBe(one.hash)
+})
+
+/** A disk whose files say that they are synced, and are not. */
+const lying = (disk: Disk): Disk => {
+  const lie = (file: DiskFile): DiskFile => ({
+    ...{ path: file.path, size: () => file.size(), close: () => file.close() },
+    readSync: (into, position) => file.readSync(into, position),
+    writeSync: (bytes, position) => file.writeSync(bytes, position),
+    write: (bytes, position) => file.write(bytes, position),
+    syncSync: () => {},
+    sync: () => Promise.resolve(),
+  })
+  const openRead = (path: string): DiskFile | undefined => {
+    const file = disk.openRead(path)
+    return file && lie(file)
+  }
+  return {
+    ...{ location: disk.location, openRead, create: (path) => lie(disk.create(path)) },
+    list: (folder) => disk.list(folder),
+    makeFolder: (folder) => disk.makeFolder(folder),
+    rename: (from, to) => disk.rename(from, to),
+    remove: (path) => disk.remove(path),
+    syncFolder: (folder) => disk.syncFolder(folder),
+    lock: (path) => disk.lock(path),
+  }
+}
+
+const failureOf = async (more: Partial<Parameters<typeof simulate>[0]>): Promise<string> => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const failed = await live(seed, more).then(
+      () => undefined,
+      (error: unknown) => error,
+    )
+    if (isHoldfastError(failed, 'SIMULATION_FAILED')) return failed.message
+    if (failed) throw failed
+  }
+  return 'nothing was found'
+}
+
+test('syncs that are missing are found, and the failure names the command that lives it again', async () => {
+  const message = await failureOf({ wrapDisk: lying })
+  expect(message).toMatch(
+    /^seed \d+: (nothing acknowledged is lost|the runtime works): .*\nlive it again: npm run simulate -- --seed \d+$/,
+  )
+})
+
+test('an invariant of one’s own is held, too, and sees what happened', async () => {
+  const message = await failureOf({
+    invariants: {
+      'nobody counts to three': ({ snapshots }) => snapshots.find(({ context }) => context.count >= 3)?.id,
+    },
+  })
+  expect(message).toMatch(/^seed \d+: nobody counts to three: s\d+\n/)
+})
