@@ -40,6 +40,8 @@ export interface CheckReport {
   readonly crashes: number
   /** Crashes while a record was on its way to the disk. */
   readonly inFlight: number
+  /** Crashes beside these, while the runtime was being opened again. */
+  readonly openingsCut: number
   /** Runs left out, as plain XState itself goes wrong in them: why -> how many. */
   readonly skipped: { readonly [reason: string]: number }
   /** In how many runs each of XState's features, and each kind of misfortune, occurred. */
@@ -113,11 +115,11 @@ function stories<TMachine extends AnyMachine>(
   })
 }
 
-const crashes = (max: number): fc.Arbitrary<CrashPlan | undefined> =>
-  fc.option(fc.record({ points: fc.nat({ max }), downtimeMs: fc.constantFrom(0, 30, 700) }), {
-    nil: undefined,
-    freq: 2,
-  })
+const crashes = (max: number): fc.Arbitrary<CrashPlan | undefined> => {
+  const again = fc.option(fc.nat({ max: 40 }), { nil: undefined, freq: 4 })
+  const plan = fc.record({ points: fc.nat({ max }), downtimeMs: fc.constantFrom(0, 30, 700), again })
+  return fc.option(plan, { nil: undefined, freq: 2 })
+}
 
 function checkSteps(kind: SessionKind, { steps = {} }: Pick<CheckOptions, 'steps'>): void {
   const logics: unknown[] = family(kind).flatMap(({ machine }) => Object.values(machine.implementations.actors))
@@ -173,10 +175,12 @@ class Tally {
   #records = 0
   #crashes = 0
   #inFlight = 0
+  #openingsCut = 0
   readonly #features = new Map<string, number>()
   readonly #skipped = new Map<string, number>()
 
-  add({ records, crashes, crashesInFlight, features }: Twin): void {
+  add({ records, crashes, crashesInFlight, openingsCut, features }: Twin): void {
+    this.#openingsCut += openingsCut
     this.#runs++
     this.#records += records
     this.#crashes += crashes
@@ -191,6 +195,7 @@ class Tally {
   report(seed: number): CheckReport {
     return {
       ...{ runs: this.#runs, seed, records: this.#records, crashes: this.#crashes, inFlight: this.#inFlight },
+      openingsCut: this.#openingsCut,
       skipped: Object.fromEntries(this.#skipped),
       features: Object.fromEntries([...this.#features].sort(([, a], [, b]) => b - a)),
     }

@@ -49,7 +49,7 @@ export interface ReferenceWatch {
 /** Plain XState itself goes wrong: there is nothing to compare with. */
 export class XStateFault extends Error {}
 
-/** Of two timers with one id plain XState can cancel one, or none once one has fired. */
+/** A machine sets two timers with one id: plain XState can cancel one of them, or none once one has fired. */
 export class TimerFault extends XStateFault {}
 
 export class Reference {
@@ -222,7 +222,7 @@ export class Reference {
     const schedule = system.scheduler.schedule
     system.scheduler.schedule = (source: Loose, target: Loose, event: Loose, delay: number, id?: string): void => {
       if (`${source.sessionId}.${id}` in system._snapshot._scheduledEvents) {
-        this.#fault ??= new TimerFault(`two timers have one id, "${id}": plain XState can cancel only one of them`)
+        this.#fault ??= faultOf(id)
       }
       schedule(source, target, event, delay, id)
     }
@@ -248,6 +248,12 @@ export class Reference {
 
 const DONE = 'holdfast.done'
 const FAILED = 'holdfast.failed'
+
+/** Ids of the machine's own are its author's; those of `after` are XState's. */
+const faultOf = (id: string | undefined): XStateFault =>
+  id?.startsWith('xstate.')
+    ? new XStateFault('two timers of "after" have one id')
+    : new TimerFault(`two timers have one id, "${id}": plain XState can cancel only one of them`)
 
 /** A clock that fires nothing by itself. */
 class ManualClock {

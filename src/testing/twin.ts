@@ -21,6 +21,8 @@ import { inFlight, messagesOn, openWorld, randomFates, START_MS, settle, type Wo
 export interface CrashPlan {
   readonly points: number
   readonly downtimeMs: number
+  /** The opening after it is cut off as well, after so many points. */
+  readonly again?: number
 }
 
 /** What happens: the next events are sent in one turn, or time passes (`timer`: up to the next deadline). */
@@ -63,6 +65,8 @@ const REFUSALS = ['NOT_ACCEPTED', 'DECISION_FAILED', 'SESSION_ENDED', 'INVALID_E
 export class Twin {
   crashes = 0
   crashesInFlight = 0
+  /** Crashes while the runtime was being opened after another one. */
+  openingsCut = 0
   records = 0
   readonly features: Set<string> = new Set()
   /** What has happened, a line each. */
@@ -74,10 +78,13 @@ export class Twin {
   readonly #comparisons = new Map<string, Comparison>()
   readonly #random: () => number
   #world!: World
+  #disk!: CrashDisk
   #lives = 0
   #followed = -1
   #pointsLeft: number | undefined
   #crash: { readonly disk: CrashDisk; readonly nowMs: number } | undefined
+  /** What is left of an opening that was cut off. */
+  #cutShort: CrashDisk | undefined
   #acknowledged = 0
   readonly #sent: Sent[] = []
 
@@ -164,13 +171,16 @@ export class Twin {
   /** The power is cut, unless it is already. What the world still does is not seen any more. */
   #strike(where = 'at rest'): void {
     this.#pointsLeft = undefined
-    if (this.#crash) return
-    const { disk, clock } = this.#world
-    this.crashes++
-    const busy = inFlight(this.#world)
+    const opening = this.#world.disk !== this.#disk
+    if (this.#crash && !opening) return
+    const busy = !opening && inFlight(this.#world)
+    if (opening) this.openingsCut++
+    else this.crashes++
     if (busy) this.crashesInFlight++
-    this.tale.push(`crash ${where}${busy ? ', with work in flight' : ''}`)
-    this.#crash = { disk: disk.crash(randomFates(this.#random)), nowMs: clock.now() }
+    this.tale.push(`crash ${where}${opening ? ', while opening' : busy ? ', with work in flight' : ''}`)
+    const disk = this.#disk.crash(randomFates(this.#random))
+    if (opening) this.#cutShort = disk
+    else this.#crash = { disk, nowMs: this.#world.clock.now() }
   }
 
   async #recover(plan: CrashPlan): Promise<void> {
@@ -178,7 +188,12 @@ export class Twin {
     // Plain XState takes its own messages at once; a session that was cut off before takes them when it is back.
     const downtimeMs = plan.downtimeMs > 0 && (await messagesOn(disk, family(this.#kind))) > 0 ? 0 : plan.downtimeMs
     this.tale.push(`open again after ${downtimeMs} ms`)
+    this.#pointsLeft = plan.again
     await this.#open(disk, nowMs + downtimeMs)
+    this.#pointsLeft = undefined
+    const rest = this.#cutShort
+    this.#cutShort = undefined
+    if (rest) await this.#open(rest, nowMs + downtimeMs)
     const entry = this.#world.runtime.sessions.list().sessions.find(({ id }) => id === ID)
     must((entry?.seq ?? 0) >= this.#acknowledged, `the acknowledged transition ${this.#acknowledged} is lost`)
     for (const { state, lastRecord } of this.#comparisons.values()) {
@@ -194,14 +209,15 @@ export class Twin {
     // No reserved space: the states that a cut may leave would only grow by zeros.
     const journal = { segmentBytes, stallMs, reserveBytes: 0 }
     const life = ++this.#lives
+    this.#disk = disk
     const counts = (): boolean => this.#lives === life && !this.#crash
     this.#world = await openWorld({
       ...{ disk, kinds: [this.#kind], nowMs, journal },
       seed: seed + life,
       steps: (clock) => this.#options.steps?.(clock, counts) ?? {},
-      onPoint: (phase, call) => this.#point(phase, call),
+      onPoint: (phase, call) => this.#lives === life && this.#point(phase, call),
     })
-    this.#crash = undefined
+    if (!this.#cutShort) this.#crash = undefined
   }
 
   async #create(): Promise<void> {

@@ -22,7 +22,7 @@ const SHRINKS = process.env.HOLDFAST_SHRINK !== '0'
 const downtimeMs = fc.constantFrom(0, 0, 30, 700)
 /** While events are sent, at once or around a call to the disk; while time passes, some calls later. */
 const crashOf = (least: number, most: number): fc.Arbitrary<CrashPlan> =>
-  fc.record({ points: fc.integer({ min: least, max: most }), downtimeMs })
+  fc.record({ points: fc.integer({ min: least, max: most }), downtimeMs, again: sometimes(fc.nat({ max: 40 }), 1, 3) })
 
 const sent = fc.record({
   type: fc.nat({ max: 11 }),

@@ -64,6 +64,7 @@ test(`a sound machine is equal to plain XState in ${RUNS} lives, and the report 
   expect(report).toMatchObject({ runs: RUNS, seed: 1, skipped: {} })
   expect(report.crashes).toBeGreaterThan(RUNS)
   expect(report.inFlight).toBeGreaterThan(report.crashes / 4)
+  expect(report.openingsCut).toBeGreaterThan(RUNS / 4)
   const seen = ['event', 'always', 'raise', 'after', 'guard', 'parallel', 'tags', 'deep history', 'cancel', 'output']
   for (const feature of [...seen, 'overdue timer', 'sent again', 'refused']) {
     expect(report.features[feature] ?? 0, feature).toBeGreaterThan(RUNS / 50)
