@@ -9,8 +9,8 @@ import { join, posix } from 'node:path'
 const packages = {
   xstate: {
     values: [
-      'src/actors.ts',
       'src/define.ts',
+      'src/actors.ts',
       'src/durable.ts',
       'src/steps.ts',
       'src/machine-snapshot.ts',

@@ -116,7 +116,7 @@ export function messagesAfter(messages: SessionState['messages'], record: Transi
 }
 
 /** How many event ids a session remembers: the window in which sending an event again does nothing. */
-export const SEEN_EVENTS = 256
+const SEEN_EVENTS = 256
 
 /** The remembered events after a record. */
 export function seenAfter(

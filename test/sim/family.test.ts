@@ -7,7 +7,9 @@ import { assign, sendParent, sendTo, setup } from 'xstate'
 import { type AnySessionKind, defineSession } from '../../src/define.js'
 import { createSeededChance } from '../../src/testing/chance.js'
 import { type CrashDisk, createCrashDisk } from '../../src/testing/disk.js'
-import { inFlight, openWorld, randomFates, START_MS, settle, turn, type World } from '../../src/testing/world.js'
+import { inFlight, openWorld, randomFates, START_MS, settle, type World } from '../../src/testing/world.js'
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 const CHILDREN = ['a', 'b', 'c'] as const
 const ROUNDS = 4
@@ -216,9 +218,9 @@ test('a family of sessions comes to the same end through any power cuts', async 
       crashes += story.crashes
       under += story.inFlight
     }),
-    { numRuns: 300 },
+    { numRuns: 120 },
   )
   console.log(`family: ${crashes} power cuts, ${under} with records in flight`)
-  expect(crashes).toBeGreaterThan(900)
-  expect(under).toBeGreaterThan(300)
+  expect(crashes).toBeGreaterThan(360)
+  expect(under).toBeGreaterThan(120)
 }, 180_000)
