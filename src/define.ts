@@ -6,6 +6,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec'
 import type { AnyStateMachine, ContextFrom, EventFromLogic, InputFrom, OutputFrom, SnapshotFrom } from 'xstate'
 import { actorOf, childLogic, isMachine } from './actors.js'
 import { HoldfastError } from './errors.js'
+import { policyOf, type Supervision, type SupervisionPolicy } from './restart.js'
 import type { Attributes } from './state.js'
 
 /** Any XState machine. Most files name XState's types through this one; those of the engine seam and `steps.ts` name XState itself. */
@@ -40,6 +41,8 @@ export interface SessionDefinition<TMachine extends AnyStateMachine> {
   readonly index?: (state: IndexedState<TMachine>) => Attributes
   /** By the name of the actor: more about actors that are machines, and run as sessions of their own. */
   readonly children?: { readonly [actor: string]: ChildOptions }
+  /** What becomes of a session that crashes; its kinds of children share it unless they have kinds of their own. */
+  readonly supervision?: Supervision
 }
 
 /** How a child session is linked to its parent. */
@@ -66,6 +69,7 @@ export interface SessionKind<TMachine extends AnyStateMachine = AnyStateMachine>
   readonly events: StandardSchemaV1<unknown, KindEvent<TMachine>> | undefined
   readonly index: ((state: IndexedState<TMachine>) => Attributes) | undefined
   readonly children: ReadonlyMap<string, ChildKind>
+  readonly supervision: SupervisionPolicy
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: kinds of all machines in one list; a kind is contravariant in its machine
@@ -102,17 +106,39 @@ function build<TMachine extends AnyStateMachine>(definition: Built<TMachine>): S
   const { kind, version, machine, steps, input, events, index } = definition
   checkActors(kind, machine, steps !== undefined)
   const children = childrenOf(definition)
-  return { kind, version, machine: bounded(machine, children), steps, input, events, index, children }
+  const supervision = supervisionOf(definition)
+  return { kind, version, machine: bounded(machine, children), steps, input, events, index, children, supervision }
 }
 
-function childrenOf({ kind, version, machine, steps, children = {} }: Built<AnyStateMachine>): Map<string, ChildKind> {
+function supervisionOf({ kind, supervision }: Built<AnyStateMachine>): SupervisionPolicy {
+  try {
+    return policyOf(supervision)
+  } catch (error) {
+    throw invalid(kind, (error as Error).message)
+  }
+}
+
+function childrenOf({
+  kind,
+  version,
+  machine,
+  steps,
+  children = {},
+  supervision,
+}: Built<AnyStateMachine>): Map<string, ChildKind> {
   const kinds = new Map<string, ChildKind>()
   for (const [src, logic] of Object.entries(machine.implementations.actors)) {
     if (logic === childLogic)
       throw invalid(kind, 'its machine is that of a kind already; give the one it was made from')
     if (actorOf(logic) !== 'machine') continue
     const options = children[src] ?? {}
-    const own = { kind: `${kind}.${src}`, version, machine: logic as AnyStateMachine, steps }
+    const own = {
+      kind: `${kind}.${src}`,
+      version,
+      machine: logic as AnyStateMachine,
+      steps,
+      ...(supervision && { supervision }),
+    }
     kinds.set(src, { kind: options.kind ?? build(own), onParentEnd: options.onParentEnd ?? 'cancel' })
   }
   const unknown = Object.keys(children).find((src) => !kinds.has(src))

@@ -8,6 +8,7 @@ import type { Attributes, SessionStatus, StateValue } from './state.js'
 import type { StepUpdate } from './step-runner.js'
 import type { Stream } from './stream.js'
 import type { Transition } from './transition.js'
+import type { DeadLetter } from './trouble.js'
 
 /** What can be seen of a session: durable, frozen. */
 export interface SessionSnapshot<TMachine extends AnyMachine = AnyMachine> {
@@ -88,6 +89,10 @@ export interface SessionVerbs {
   emitted(id: string, options: TransitionsOptions): Stream<RecordedEvent>
   entry(id: string): SessionEntry
   cancel(id: string, options: CancelOptions): Promise<void>
+  release(id: string, options: CallOptions): Promise<void>
+  deadLetters(id: string): readonly DeadLetter[]
+  resend(id: string, letter: number, options: CallOptions): Promise<Transition>
+  discard(id: string, letter: number, options: CallOptions): Promise<void>
   delete(id: string, options: CallOptions): Promise<void>
 }
 
@@ -172,6 +177,29 @@ export class Session<TMachine extends AnyMachine = AnyMachine> {
    */
   cancel(options: CancelOptions = {}): Promise<void> {
     return this.#verbs.cancel(this.id, options)
+  }
+
+  /** Lets it run again after it was quarantined; resolves when that is durable. One that is not goes on as it is. */
+  release(options: CallOptions = {}): Promise<void> {
+    return this.#verbs.release(this.id, options)
+  }
+
+  /** Events that were set aside because it crashed on them again and again, oldest first. */
+  deadLetters(): readonly DeadLetter[] {
+    return this.#verbs.deadLetters(this.id)
+  }
+
+  /**
+   * Has it decide a dead letter after all, by its `id`; resolves as `send` does, and the letter is gone. Rejects with
+   * DEAD_LETTER_NOT_FOUND, NOT_ACCEPTED or DECISION_FAILED, and the letter stays.
+   */
+  resend(letter: number, options: CallOptions = {}): Promise<SessionTransition<TMachine>> {
+    return this.#verbs.resend(this.id, letter, options) as Promise<SessionTransition<TMachine>>
+  }
+
+  /** Removes a dead letter for good; resolves when that is durable. Rejects with DEAD_LETTER_NOT_FOUND. */
+  discard(letter: number, options: CallOptions = {}): Promise<void> {
+    return this.#verbs.discard(this.id, letter, options)
   }
 
   /** Stops it and removes it for good; resolves when that is durable. */

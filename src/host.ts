@@ -39,10 +39,14 @@ export interface SessionHost {
   emitted(session: string, event: RecordedEvent): void
   /** Something went wrong that nobody waits for; the session is as it was. */
   report(session: LiveSession, error: unknown): void
-  /** Effects threw after they were recorded: the supervisor decides what becomes of the session. */
+  /** It has crashed, and decides nothing more: the supervisor decides what becomes of it, and has it recorded. */
   crashed(session: LiveSession, errors: readonly unknown[]): void
   /** The session cannot go on until somebody mends the cause and opens the runtime again. */
   park(session: LiveSession, error: unknown): void
+  /** Its quarantine is durable. */
+  quarantined(session: LiveSession): void
+  /** Its release is durable. */
+  released(session: LiveSession): void
   /** The journal has failed: nothing more can be recorded. */
   halted(error: Error): void
   ended(session: LiveSession): void

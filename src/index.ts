@@ -24,13 +24,15 @@ export { type OpenOptions, openReader, openRuntime, type ReadOptions } from './o
 export { applyPatch, type Patch } from './patch.js'
 export type { StepContext } from './pool.js'
 export { Reader, type Unreadable } from './reader.js'
-export type { SessionEntry, SessionFilter, SessionPage, SessionStats } from './registry.js'
+export type { Quarantined, SessionEntry, SessionFilter, SessionPage, SessionStats } from './registry.js'
+export type { Supervision } from './restart.js'
 export {
   createRuntime,
   type Health,
   type Ports,
   Runtime,
   type RuntimeOptions,
+  type SessionLetter,
   type Sessions,
 } from './runtime.js'
 export type { Attributes, SessionState, SessionStatus, StateValue } from './state.js'
@@ -38,4 +40,5 @@ export type { StepUpdate } from './step-runner.js'
 export { type StepLogic, type StepOptions, step } from './steps.js'
 export type { Stream } from './stream.js'
 export type { Transition } from './transition.js'
+export type { DeadLetter, Quarantine } from './trouble.js'
 export type { ReadonlyAtom } from './watched.js'

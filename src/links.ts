@@ -59,7 +59,7 @@ export class Links
 
   async cancelChild(id: string, reason: string): Promise<void> {
     try {
-      const child = this.#host.supervisor.activate(id)
+      const child = this.#host.supervisor.reach(id)
       await child.cancel(reason)
       await child.gone()
     } catch {

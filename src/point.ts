@@ -5,6 +5,7 @@ import { historyOf, type MachineSnapshot, orderOf } from './machine-snapshot.js'
 import { NOWHERE, type Position, type TransitionRecord } from './record.js'
 import { childrenAfter, linksAfter, messagesAfter, NO_LINKS, seenAfter, timersAfter } from './rehydrate.js'
 import type { Attributes, CreationKey, Links, Parent, Seen, SessionState, SessionStatus, StateValue } from './state.js'
+import { NO_TROUBLE, type Trouble, troubleAfter } from './trouble.js'
 
 export interface Point {
   readonly seq: number
@@ -21,6 +22,7 @@ export interface Point {
   readonly attributes: Attributes
   readonly links: Links
   readonly seen: readonly Seen[]
+  readonly trouble: Trouble
   /** The machine's own snapshot; undefined for a session that could not be restored. */
   readonly snapshot: MachineSnapshot | undefined
   /** As stored, for a session whose machine snapshot does not tell it. */
@@ -43,6 +45,7 @@ export const NOTHING: Point = {
   attributes: {},
   links: NO_LINKS,
   seen: [],
+  trouble: NO_TROUBLE,
   snapshot: undefined,
   history: undefined,
 }
@@ -60,9 +63,9 @@ export interface Identity {
 /** The point that a stored state stands for. */
 export function pointOf(state: SessionState, snapshot: MachineSnapshot | undefined): Point {
   const { seq, position, updatedAt, status, value, context, children, timers, messages, attributes, history } = state
-  const { output, error, links = NO_LINKS, seen = [] } = state
+  const { output, error, links = NO_LINKS, seen = [], trouble = NO_TROUBLE } = state
   const common = { seq, position, at: updatedAt, status, value, context, output, error }
-  return { ...common, children, timers, messages, attributes, links, seen, snapshot, history }
+  return { ...common, children, timers, messages, attributes, links, seen, trouble, snapshot, history }
 }
 
 /** The point after a record, in the same terms as the fold of `rehydrate.ts`. */
@@ -88,6 +91,7 @@ export function pointAfter(
     attributes: record.attributes ?? before.attributes,
     links: linksAfter(before.links, record, before.children),
     seen: record.sendId === undefined ? before.seen : seenAfter(before.seen, record, position),
+    trouble: troubleAfter(before.trouble, record),
     snapshot,
     history: before.history,
   }
@@ -108,6 +112,7 @@ export function stateOf(identity: Identity, point: Point): SessionState {
     ...(order && { order }),
     ...(links !== NO_LINKS && { links }),
     ...(seen.length > 0 && { seen }),
+    ...(point.trouble !== NO_TROUBLE && { trouble: point.trouble }),
     ...(parent && { parent }),
     ...(created && { created }),
   }

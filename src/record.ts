@@ -3,6 +3,7 @@
 
 import type { Patch } from './patch.js'
 import type { Attributes, CreationKey, Parent, SessionStatus, StateValue } from './state.js'
+import type { TroubleChange } from './trouble.js'
 
 /** A place in the journal; later records have larger ones. `-1` is before everything. */
 export type Position = number
@@ -110,6 +111,8 @@ export interface TransitionRecord {
   readonly delivered?: readonly string[]
   /** The event is a message of another session. */
   readonly received?: ReceivedMessage
+  /** A crash, a dead letter, quarantine or release. */
+  readonly trouble?: TroubleChange
   /** Indexed attributes, when they changed. */
   readonly attributes?: Attributes
   /** First record only. */

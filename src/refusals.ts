@@ -31,6 +31,16 @@ export const sessionEnded = (id: string, status: SessionStatus): HoldfastError =
     },
   )
 
+/** `reason` is why it was quarantined. */
+export const sessionQuarantined = (id: string, reason: string): HoldfastError =>
+  new HoldfastError(
+    'SESSION_QUARANTINED',
+    `session ${id} is quarantined (${reason}); mend the cause, then release it`,
+    {
+      details: { id, reason },
+    },
+  )
+
 /** `outcome` is what holds after it. */
 export const decisionFailed = (cause: unknown, outcome = 'the session is as it was'): HoldfastError =>
   new HoldfastError(

@@ -9,6 +9,7 @@ import { admitOptions } from './options.js'
 import { NOWHERE, type Position, type TransitionRecord } from './record.js'
 import { ambiguousId } from './refusals.js'
 import type { Attributes, CreationKey, IndexEntry, Parent, SessionStatus, StateValue, Work } from './state.js'
+import type { Quarantine } from './trouble.js'
 import { type ReadonlyAtom, Watched, WatchedById } from './watched.js'
 
 /** One session, as listed. */
@@ -23,6 +24,10 @@ export interface SessionEntry {
   readonly attributes: Attributes
   /** Whose child it is. */
   readonly parent?: Parent
+  /** Why it runs no more until it is released. */
+  readonly quarantine?: Quarantine
+  /** How many dead letters it has, if any. */
+  readonly deadLetters?: number
   readonly createdAt: string
   readonly updatedAt: string
 }
@@ -32,8 +37,18 @@ export interface SessionFilter {
   readonly status?: SessionStatus
   /** The id of the session whose children are asked for. */
   readonly parent?: string
+  /** Only those that are quarantined. */
+  readonly quarantined?: true
+  /** Only those that have dead letters. */
+  readonly deadLetters?: true
   /** Indexed attributes, all of which must be equal. */
   readonly where?: Attributes
+}
+
+/** A session that crashed too often. */
+export interface Quarantined extends Quarantine {
+  readonly id: string
+  readonly kind: string
 }
 
 export interface SessionPage {
@@ -65,7 +80,7 @@ interface Todo {
   outbox: Map<string, string> | undefined
 }
 
-const FILTER = { kind: true, status: true, parent: true, where: true } as const
+const FILTER = { kind: true, status: true, parent: true, quarantined: true, deadLetters: true, where: true } as const
 const LARGEST_PAGE = 1000
 /** How many candidates an ambiguous id is told with. */
 const NAMED_IDS = 5
@@ -122,6 +137,7 @@ export class Registry {
     entry.value = record.value
     if (record.status) this.#setStatus(entry, record.status)
     if (record.attributes) this.#setAttributes(entry, record.attributes)
+    if (record.trouble || record.status) this.#setTrouble(entry, record)
     if (changesWork(record)) entry.todo = todoAfter(entry.todo, record)
     this.#watched.moved(entry.id)
     if (!follows) throw gap(record, expected)
@@ -217,8 +233,18 @@ export class Registry {
   }
 
   /** Sessions that have something to do by themselves. */
-  *withWork(): Generator<{ readonly id: string; readonly work: Work }> {
-    for (const { id, todo } of this.#entries.values()) if (todo) yield { id, work: workOf(todo) }
+  *withWork(): Generator<{ readonly id: string; readonly work: Work; readonly quarantine?: Quarantine }> {
+    for (const { id, todo, quarantine } of this.#entries.values())
+      if (todo) yield { id, work: workOf(todo), ...(quarantine && { quarantine }) }
+  }
+
+  *withLetters(): Generator<Known> {
+    yield* this.#matching({ deadLetters: true }, NOWHERE)
+  }
+
+  *quarantined(): Generator<Quarantined> {
+    for (const { id, kind, quarantine } of this.#matching({ quarantined: true }, NOWHERE))
+      if (quarantine) yield { id, kind, ...quarantine }
   }
 
   /** The smallest group that the filter names, narrowed by the others. */
@@ -259,6 +285,16 @@ export class Registry {
     for (const name of attributeGroups(entry.attributes)) this.#leave(name, entry)
     entry.attributes = attributes
     for (const name of attributeGroups(attributes)) this.#join(name, entry)
+  }
+
+  #setTrouble(entry: Entry, { trouble, at, status }: TransitionRecord): void {
+    for (const name of troubleGroups(entry)) this.#leave(name, entry)
+    if (trouble?.kind === 'quarantine') entry.quarantine = { reason: trouble.reason, at }
+    if (trouble?.kind === 'release' || status) delete entry.quarantine
+    if (trouble?.kind === 'letter') entry.deadLetters = (entry.deadLetters ?? 0) + 1
+    if (trouble?.kind === 'settled' && entry.deadLetters !== undefined && --entry.deadLetters === 0)
+      delete entry.deadLetters
+    for (const name of troubleGroups(entry)) this.#join(name, entry)
   }
 
   #join(name: string, entry: Entry): void {
@@ -360,7 +396,8 @@ function stored({ todo, ...known }: Entry): IndexEntry {
 
 const shown = (entry: Entry): SessionEntry => {
   const { id, kind, version, seq, position, status, value, attributes, parent, createdAt, updatedAt } = entry
-  const of = parent && { parent }
+  const { quarantine, deadLetters } = entry
+  const of = { ...(parent && { parent }), ...(quarantine && { quarantine }), ...(deadLetters && { deadLetters }) }
   return { id, kind, version, seq, position, status, value, attributes, ...of, createdAt, updatedAt }
 }
 
@@ -370,14 +407,25 @@ const groupName = (name: string, value: unknown): string => `${name}=${JSON.stri
 const attributeGroups = (attributes: Attributes): string[] =>
   Object.entries(attributes).map(([name, value]) => groupName(`.${name}`, value))
 
+const QUARANTINED = 'quarantined'
+const DEAD_LETTERS = 'deadLetters'
+
+const troubleGroups = ({ quarantine, deadLetters }: Entry): string[] => [
+  ...(quarantine ? [QUARANTINED] : []),
+  ...(deadLetters === undefined ? [] : [DEAD_LETTERS]),
+]
+
 const groupsOf = (entry: Entry): string[] => [
   groupName('kind', entry.kind),
   groupName('status', entry.status),
   ...(entry.parent ? [groupName('parent', entry.parent.session)] : []),
+  ...troubleGroups(entry),
   ...attributeGroups(entry.attributes),
 ]
 
-const groupNames = ({ kind, status, parent, where = {} }: SessionFilter): string[] => [
+const groupNames = ({ kind, status, parent, quarantined, deadLetters, where = {} }: SessionFilter): string[] => [
+  ...(quarantined ? [QUARANTINED] : []),
+  ...(deadLetters ? [DEAD_LETTERS] : []),
   ...(kind === undefined ? [] : [groupName('kind', kind)]),
   ...(status === undefined ? [] : [groupName('status', status)]),
   ...(parent === undefined ? [] : [groupName('parent', parent)]),

@@ -5,6 +5,7 @@ import { freezeJson } from './json.js'
 import { applyInPlace } from './patch.js'
 import type { Position, TransitionRecord } from './record.js'
 import type { Child, Links, Seen, SessionState, Timer } from './state.js'
+import { NO_TROUBLE, troubleAfter } from './trouble.js'
 
 /** A state that a fold owns. */
 export type Folding = { -readonly [K in keyof SessionState]: SessionState[K] }
@@ -53,6 +54,7 @@ function apply(state: Folding, record: TransitionRecord): void {
   if (record.order) setOrder(state, record.order)
   if (record.attributes) state.attributes = record.attributes
   setLinks(state, record)
+  setTrouble(state, record)
   state.children = childrenAfter(state.children, record)
   state.timers = timersAfter(state.timers, record)
   state.messages = messagesAfter(state.messages, record)
@@ -70,6 +72,12 @@ function setLinks(state: Folding, record: TransitionRecord): void {
   else state.links = links
 }
 
+function setTrouble(state: Folding, record: TransitionRecord): void {
+  const trouble = troubleAfter(state.trouble ?? NO_TROUBLE, record)
+  if (trouble === NO_TROUBLE) delete state.trouble
+  else state.trouble = trouble
+}
+
 function setOrder(state: Folding, order: readonly string[]): void {
   if (order.length > 0) state.order = order
   else delete state.order
@@ -81,7 +89,8 @@ export function childrenAfter(children: SessionState['children'], record: Transi
   if (!started && !stopped && !finished && !attempt && !status) return children
   const after: Record<string, Child> = { ...children }
   if (finished && after[finished]) {
-    const failed = record.event.type.startsWith('xstate.error.')
+    const { type } = record.trouble?.kind === 'letter' ? record.trouble.letter.event : record.event
+    const failed = type.startsWith('xstate.error.')
     after[finished] = { ...(after[finished] as Child), status: failed ? 'error' : 'done' }
   }
   for (const id of stopped ?? []) delete after[id]

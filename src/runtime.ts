@@ -26,7 +26,14 @@ import type { Pool } from './pool.js'
 import type { Position, TransitionRecord } from './record.js'
 import { recover } from './recover.js'
 import { closed, sessionNotFound } from './refusals.js'
-import { Registry, type SessionEntry, type SessionFilter, type SessionPage, type SessionStats } from './registry.js'
+import {
+  type Quarantined,
+  Registry,
+  type SessionEntry,
+  type SessionFilter,
+  type SessionPage,
+  type SessionStats,
+} from './registry.js'
 import type { LiveSession } from './session.js'
 import type { Snapshots } from './snapshots.js'
 import type { IndexEntry } from './state.js'
@@ -34,6 +41,7 @@ import { replayThenLive, type Source, type Stream, type StreamHost } from './str
 import { type Parked, Supervisor } from './supervisor.js'
 import { Timers } from './timers.js'
 import { type Transition, transitionOf } from './transition.js'
+import type { DeadLetter } from './trouble.js'
 import { Verbs } from './verbs.js'
 import type { ReadonlyAtom } from './watched.js'
 
@@ -77,9 +85,17 @@ export interface Health {
   readonly sessions: SessionStats
   readonly live: number
   readonly parked: readonly Parked[]
+  /** Sessions that crashed too often, and wait to be released. */
+  readonly quarantined: readonly Quarantined[]
   readonly damage: readonly Damage[]
   readonly journal: JournalStats
   readonly pool: ReturnType<Pool['stats']>
+}
+
+/** A dead letter, and whose it is. */
+export interface SessionLetter extends DeadLetter {
+  readonly session: string
+  readonly kind: string
 }
 
 type CreateArguments<TMachine extends AnyMachine> =
@@ -201,6 +217,14 @@ export class Runtime implements AsyncDisposable {
     return replayThenLive(source, options, this.#streamHost)
   }
 
+  /** The dead letters of all sessions, in the order of the sessions' creation. */
+  deadLetters(): readonly SessionLetter[] {
+    const letters: SessionLetter[] = []
+    for (const { id, kind } of this.#registry.withLetters())
+      for (const letter of this.#verbs.deadLetters(id)) letters.push({ session: id, kind, ...letter })
+    return letters
+  }
+
   health(): Health {
     return {
       status: this.#failure ? 'read-only' : 'ok',
@@ -208,6 +232,7 @@ export class Runtime implements AsyncDisposable {
       sessions: this.#registry.stats.get(),
       live: this.#supervisor.liveCount,
       parked: this.#supervisor.parked,
+      quarantined: [...this.#registry.quarantined()],
       damage: this.#damage,
       journal: this.#ports.journal.stats(),
       pool: this.#ports.pool.stats(),
@@ -304,6 +329,8 @@ export class Runtime implements AsyncDisposable {
         this.#logger.error({ session: session.id, err }, 'an event from within could not be taken'),
       crashed: (session, errors) => this.#supervisor.crashed(session, errors),
       park: (session, error) => void this.#supervisor.park(session.identity, error),
+      quarantined: (session) => this.#supervisor.quarantined(session),
+      released: (session) => this.#supervisor.released(session),
       halted: (error) => this.#halt(error),
       ended: (session) => this.#ended(session),
       startChild: (child) => this.#links.startChild(child),

@@ -15,11 +15,13 @@ import type { MachineSnapshot } from './machine-snapshot.js'
 import { type Identity, NOTHING, type Point, pointAfter, pointOf, stateOf } from './point.js'
 import type { StepEnd } from './pool.js'
 import type { Progress, RecordedEvent, TransitionRecord } from './record.js'
-import { decisionFailed, sessionEnded } from './refusals.js'
+import { decisionFailed, sessionEnded, sessionQuarantined } from './refusals.js'
+import type { SupervisionPolicy } from './restart.js'
 import type { Child, IndexEntry, Outgoing, Parent, SessionState } from './state.js'
 import type { StepRun } from './step-runner.js'
 import { backoff } from './steps.js'
 import { type Transition, transitionOf } from './transition.js'
+import { type DeadLetter, LETTERS_LIMIT, suspectKey, type TroubleChange } from './trouble.js'
 import { isoTime, receiverOf, recordOf, type Writable } from './write.js'
 
 /** What happens to a session. Only `send` can be refused. */
@@ -55,6 +57,9 @@ type Delivery =
     }
   | { readonly kind: 'arrived' }
   | { readonly kind: 'cancel'; readonly reason: string; readonly sender: Sender | undefined }
+  | { readonly kind: 'release'; readonly sender: Sender }
+  | { readonly kind: 'resend'; readonly letter: number; readonly sender: Sender }
+  | { readonly kind: 'discard'; readonly letter: number; readonly sender: Sender }
   | { readonly kind: 'delete'; readonly sender: Sender }
 
 export class LiveSession implements EngineHost, Committer, EffectsOwner {
@@ -70,12 +75,15 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
   /** What waits while the session may not decide: during a restart, or while it is deciding. */
   #mailbox: Delivery[] = []
   #paused = false
+  #stopped = false
   #draining = false
   #over: HoldfastError | undefined
   readonly #effects: SessionEffects | undefined
   #bytesSinceSnapshot = 0
   /** Keys of messages that have arrived, and are not yet recorded as such. */
   #arrived: string[] = []
+  /** What it has just crashed on, until the supervisor has decided what becomes of it. */
+  #crash: Crash | undefined
 
   private constructor(host: SessionHost, kind: AnySessionKind | undefined, identity: Identity, point: Point) {
     this.#host = host
@@ -154,6 +162,26 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     return this.#durable
   }
 
+  /** How its kind is supervised; undefined for a parked session. */
+  get supervision(): SupervisionPolicy | undefined {
+    return this.#kind?.supervision
+  }
+
+  /** When it crashed, as far as that counted at the last crash. */
+  get crashes(): readonly number[] {
+    return this.#decided.trouble.crashes
+  }
+
+  /** It has ended, or will when what it has decided is durable; or it has been stopped. */
+  get over(): boolean {
+    return this.#over !== undefined || this.#stopped
+  }
+
+  /** It runs no more until it is released. */
+  get quarantined(): boolean {
+    return this.#decided.trouble.quarantine !== undefined
+  }
+
   /** Nothing of it is on its way to the disk. */
   get quiet(): boolean {
     return this.#inFlight === 0
@@ -187,6 +215,20 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
   /** Cancels it: it ends as `stopped`, and what it runs is stopped. Rejects with SESSION_ENDED. */
   cancel(reason: string): Promise<Transition> {
     return new Promise((resolve, reject) => this.#deliver({ kind: 'cancel', reason, sender: { resolve, reject } }))
+  }
+
+  /** Lets a quarantined session run again. */
+  release(): Promise<Transition> {
+    return new Promise((resolve, reject) => this.#deliver({ kind: 'release', sender: { resolve, reject } }))
+  }
+
+  /** Decides a dead letter after all. Rejects as `send` does; then it stays. */
+  resend(letter: number): Promise<Transition> {
+    return new Promise((resolve, reject) => this.#deliver({ kind: 'resend', letter, sender: { resolve, reject } }))
+  }
+
+  discard(letter: number): Promise<Transition> {
+    return new Promise((resolve, reject) => this.#deliver({ kind: 'discard', letter, sender: { resolve, reject } }))
   }
 
   /** Resolves when nothing of what it has stopped runs any more. */
@@ -238,9 +280,94 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     for (const message of this.#host.outbox(session)) if (message.to === this.id) this.receive(session, message)
   }
 
-  /** Decides nothing until `restart`; what comes meanwhile waits. */
-  pause(): void {
-    this.#paused = true
+  // What the supervisor has decided on a crash, recorded.
+
+  /** It ends, as in plain XState. */
+  fail(error: unknown): void {
+    const { event, complete, cause } = this.#takeCrash() ?? { event: CRASHED, complete: addNothing, cause: error }
+    this.#noting(() => {
+      this.#end(isHoldfastError(cause, 'RECORD_TOO_LARGE') ? { type: event.type } : event, cause, complete)
+    })
+    this.#paused = false
+    this.#drain()
+  }
+
+  /**
+   * It is restarted: what it has crashed on is taken again then, or is a dead letter from here on if that was too often.
+   * False, and nothing is recorded, when it has too many dead letters already.
+   */
+  noteRestart(error: unknown, crashes: readonly number[], afterMs: number): boolean {
+    const { suspects, letters } = this.#decided.trouble
+    const key = this.#crash && suspectOf(this.#crash.delivery)
+    const count = key === undefined ? 0 : (suspects[key] ?? 0) + 1
+    const poison = count >= (this.supervision?.attempts ?? Number.POSITIVE_INFINITY)
+    if (poison && letters.length >= LETTERS_LIMIT) return false
+    const crash = this.#takeCrash()
+    if (crash && poison) {
+      this.#noting(() => this.#setAside(crash, crashes, count))
+      return true
+    }
+    // A message to itself is still the first that it takes.
+    if (crash && crash.delivery.kind !== 'message') this.#mailbox.unshift(crash.delivery)
+    const event = { type: 'holdfast.restart', reason: messageOf(error), count: crashes.length, afterMs }
+    this.#noteTrouble(event, { kind: 'crash', crashes, ...(key !== undefined && { suspect: { key, count } }) })
+    return true
+  }
+
+  /** It runs no more once this is durable. What it has crashed on waits where it is durable. */
+  quarantine(crashes: readonly number[], reason: string): void {
+    this.#takeCrash()
+    this.#noteTrouble(
+      { type: 'holdfast.quarantine', reason, count: crashes.length },
+      { kind: 'quarantine', crashes, reason },
+    )
+  }
+
+  #takeCrash(): Crash | undefined {
+    const crash = this.#crash
+    this.#crash = undefined
+    return crash
+  }
+
+  #setAside({ delivery, event, complete, cause }: Crash, crashes: readonly number[], attempts: number): void {
+    const note = (shown: Pick<DeadLetter, 'event' | 'cut'>): void => {
+      const record = this.#bare({ type: 'holdfast.dead-letter', reason: messageOf(cause) })
+      complete(record)
+      const { seq: id, at } = record
+      const letter: DeadLetter = { id, ...this.#originOf(delivery), ...shown, error: encodeError(cause), attempts, at }
+      record.trouble = { kind: 'letter', crashes, letter }
+      this.#append(record, this.#decided.snapshot, NO_EFFECTS, undefined)
+    }
+    try {
+      note({ event })
+    } catch (error) {
+      if (!isHoldfastError(error, 'RECORD_TOO_LARGE')) throw error
+      note({ event: { type: event.type }, cut: true })
+    }
+  }
+
+  #originOf(delivery: Delivery): Pick<DeadLetter, 'from' | 'child' | 'incarnation'> {
+    const child = childOf(delivery)
+    if (child === undefined) return { from: delivery.kind as 'message' | 'timer' | 'linked' | 'local' }
+    return { from: 'child', child, incarnation: this.#decided.children[child]?.incarnation ?? 0 }
+  }
+
+  #noteTrouble(event: RecordedEvent, trouble: TroubleChange, sender?: Sender): void {
+    this.#noting(() => {
+      const record = this.#bare(event)
+      record.trouble = trouble
+      this.#append(record, this.#decided.snapshot, NO_EFFECTS, sender)
+    })
+  }
+
+  /** Nobody hears what recording throws: it ends the session, or the runtime. */
+  #noting(note: () => void): void {
+    try {
+      note()
+    } catch (error) {
+      if (isStorage(error)) this.#fail(error)
+      else this.#giveUp(error)
+    }
   }
 
   /** Builds the actor anew from the last durable point, then takes what has waited. Steps and timers go on as they are. */
@@ -254,6 +381,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
   /** Stops everything it runs and decides nothing more, without a record: the runtime closes, or cannot record. */
   stop(reason: Error): void {
     this.#paused = true
+    this.#stopped = true
     this.#effects?.stop(reason.message)
     for (const delivery of this.#mailbox.splice(0)) if ('sender' in delivery) delivery.sender?.reject(reason)
   }
@@ -307,7 +435,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     if (this.#draining) return
     this.#draining = true
     while (!this.#paused && !this.#over) {
-      const message = this.#decided.messages[0]
+      const message = this.quarantined ? undefined : this.#decided.messages[0]
       if (message) this.#take({ kind: 'message', event: message })
       else if (this.#mailbox.length > 0) this.#take(this.#mailbox.shift() as Delivery)
       else break
@@ -323,9 +451,17 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
       this.#handle(delivery)
     } catch (error) {
       if ('sender' in delivery) this.#refuse(delivery.sender, error)
+      else if (error instanceof Crash) this.#crashed(error, delivery)
       else if (isStorage(error)) this.#fail(error)
       else this.#giveUp(error)
     }
+  }
+
+  #crashed(crash: Crash, delivery: Delivery): void {
+    crash.delivery = delivery
+    this.#crash = crash
+    this.#paused = true
+    this.#host.crashed(this, [crash.cause])
   }
 
   /** What happened inside cannot be recorded as it is, and nobody is there to refuse it to: this session ends, no other. */
@@ -343,6 +479,12 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
       if (delivery.kind === 'delete' && this.#over.code !== 'SESSION_DELETED') this.#delete(delivery.sender)
       else if (delivery.kind === 'linked') this.#host.arrived(delivery.from, delivery.key)
       else if ('sender' in delivery) this.#refuse(delivery.sender, this.#over)
+      return
+    }
+    const { quarantine } = this.#decided.trouble
+    if (quarantine && !isForQuarantined(delivery)) {
+      // What nobody waits for is durable where it comes from, and comes again.
+      if ('sender' in delivery) this.#refuse(delivery.sender, sessionQuarantined(this.id, quarantine.reason))
       return
     }
     switch (delivery.kind) {
@@ -370,12 +512,20 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
         return this.#noteArrived()
       case 'cancel':
         return this.#cancel(delivery.reason, delivery.sender)
+      case 'release':
+        return this.#noteTrouble({ type: 'holdfast.release' }, { kind: 'release' }, delivery.sender)
+      case 'resend':
+        return this.#resend(this.#letter(delivery.letter), delivery)
+      case 'discard': {
+        const { id } = this.#letter(delivery.letter)
+        return this.#noteTrouble({ type: 'holdfast.discard', id }, { kind: 'settled', letter: id }, delivery.sender)
+      }
       case 'delete':
         return this.#delete(delivery.sender)
     }
   }
 
-  /** Has the machine decide and records it. An event from outside may be refused; any other that throws ends the session. */
+  /** Has the machine decide and records it. An event from outside may be refused; any other that throws is a crash. */
   #decide(
     event: RecordedEvent,
     from: { readonly sender: Sender | undefined } | undefined,
@@ -386,6 +536,8 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     try {
       const decision = engine.decide(event, from !== undefined)
       try {
+        if (!from && decision.after.status === 'error' && this.supervision?.restart === 'permanent')
+          throw decision.after.error
         this.#record(event, decision, from?.sender, complete, fired)
       } catch (error) {
         engine.undo(decision)
@@ -393,8 +545,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
       }
     } catch (error) {
       if (from || isStorage(error)) throw error
-      // Plain XState ends in error when a transition throws, and nobody is there to be told otherwise.
-      this.#end(isHoldfastError(error, 'RECORD_TOO_LARGE') ? { type: event.type } : event, error, complete)
+      throw new Crash(event, complete, error)
     }
   }
 
@@ -467,6 +618,24 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     }
     if (this.#last) this.#last.after(tell)
     else tell()
+  }
+
+  #letter(id: number): DeadLetter {
+    const letter = this.#decided.trouble.letters.find((candidate) => candidate.id === id)
+    if (letter) return letter
+    throw new HoldfastError(
+      'DEAD_LETTER_NOT_FOUND',
+      `session ${this.id} has no dead letter ${id}; list them with deadLetters`,
+    )
+  }
+
+  #resend({ id, event, cut, child, incarnation }: DeadLetter, from: { readonly sender: Sender }): void {
+    if (cut) throw new HoldfastError('NOT_ACCEPTED', `dead letter ${id} was too large to be kept whole; discard it`)
+    if (child !== undefined && this.#decided.children[child]?.incarnation !== incarnation)
+      throw new HoldfastError('NOT_ACCEPTED', `dead letter ${id} is of a "${child}" that is gone; discard it`)
+    this.#decide(event, from, (record) => {
+      record.trouble = { kind: 'settled', letter: id }
+    })
   }
 
   #isLinked(session: string): boolean {
@@ -607,6 +776,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     this.#bytesSinceSnapshot += bytes
     if (--this.#inFlight === 0) this.#last = undefined
     this.#host.advanced(record, point.position)
+    if (record.trouble?.kind === 'release') this.#host.released(this)
     const errors = effects.actions.length > 0 ? this.#run(effects.actions) : undefined
     this.#effects?.perform(record, point, before)
     if (record.sent) this.#transmit(record)
@@ -615,7 +785,15 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     sender?.resolve(commit.transition())
     this.#host.broadcast(this, commit)
     if (record.deleted || point.status !== 'active') this.#finish()
-    if (errors) this.#host.crashed(this, errors)
+    if (record.trouble?.kind === 'quarantine') this.#host.quarantined(this)
+    if (record.trouble?.kind === 'release') this.begin()
+    if (errors) this.#stumble(errors)
+  }
+
+  /** Its effects threw, now or some time after they were recorded. */
+  #stumble(errors: readonly unknown[]): void {
+    if (!this.#over) this.#paused = true
+    this.#host.crashed(this, errors)
   }
 
   /** Runs every action, whatever the others do; gives what they threw, if anything. */
@@ -625,7 +803,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
       try {
         const result = action()
         // One that is asynchronous fails later, and no less.
-        if (result instanceof Promise) result.catch((error) => this.#host.crashed(this, [error]))
+        if (result instanceof Promise) result.catch((error) => this.#stumble([error]))
       } catch (error) {
         errors ??= []
         errors.push(error)
@@ -730,6 +908,43 @@ const takeMessage: Complete = (record) => {
 }
 
 const isMissing = ({ code }: ErrorEnvelope): boolean => code === 'STEP_NOT_FOUND' || code === 'STEP_MODULE_FAILED'
+
+/** The decision on an event that nobody waits for has thrown. */
+class Crash {
+  readonly event: RecordedEvent
+  /** Marks the event as taken, in a record. */
+  readonly complete: Complete
+  readonly cause: unknown
+  declare delivery: Delivery
+
+  constructor(event: RecordedEvent, complete: Complete, cause: unknown) {
+    this.event = event
+    this.complete = complete
+    this.cause = cause
+  }
+}
+
+const CRASHED: RecordedEvent = { type: 'holdfast.crashed' }
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+const isForQuarantined = ({ kind }: Delivery): boolean => ['release', 'discard', 'cancel', 'delete'].includes(kind)
+
+/** The child whose end a delivery is. */
+function childOf(delivery: Delivery): string | undefined {
+  if (delivery.kind === 'result') return delivery.run.id
+  if (delivery.kind === 'child-ended') return delivery.child
+  return delivery.kind === 'local' && isResult(delivery.event) ? delivery.actor.id : undefined
+}
+
+/** What an event is known by when it comes again. */
+function suspectOf(delivery: Delivery): string {
+  const child = childOf(delivery)
+  if (child !== undefined) return suspectKey.child(child)
+  if (delivery.kind === 'timer') return suspectKey.timer(delivery.key)
+  if (delivery.kind === 'linked') return suspectKey.linked(delivery.from)
+  return delivery.kind === 'local' ? suspectKey.local(delivery.event.type) : suspectKey.message
+}
 
 const isStorage = (error: unknown): boolean => isHoldfastError(error, 'JOURNAL_FAILED', 'RUNTIME_CLOSED')
 

@@ -2,6 +2,7 @@
 // All of it is JSON. Times are ISO 8601 strings; positions are places in the journal.
 
 import type { Position } from './record.js'
+import type { Quarantine, Trouble } from './trouble.js'
 
 /** An XState state value: a state's name, or an object of regions. */
 export type StateValue = string | { readonly [region: string]: StateValue }
@@ -99,6 +100,8 @@ export interface SessionState {
   readonly links?: Links
   /** The last events that came with an id, oldest first; absent when there are none. */
   readonly seen?: readonly Seen[]
+  /** Absent when there is none. */
+  readonly trouble?: Trouble
   readonly parent?: Parent
   /** The caller's idempotency key of `create`, and a digest of the input that came with it. */
   readonly created?: CreationKey
@@ -131,6 +134,10 @@ export interface IndexEntry {
   readonly parent?: Parent
   /** What it still has to do by itself; absent when nothing. */
   readonly work?: Work
+  /** Why it runs no more until somebody releases it. */
+  readonly quarantine?: Quarantine
+  /** How many dead letters it has; absent when none. */
+  readonly deadLetters?: number
 }
 
 /** Why a session must be started without anybody asking: its steps, its timers, its messages to itself. */

@@ -8,9 +8,9 @@ import { HoldfastError, isHoldfastError } from './errors.js'
 import { loadState } from './history.js'
 import type { SessionHost } from './host.js'
 import type { Logger } from './logger.js'
-import { sessionEnded, sessionNotFound, unknownKind } from './refusals.js'
+import { sessionEnded, sessionNotFound, sessionQuarantined, unknownKind } from './refusals.js'
 import type { Registry } from './registry.js'
-import { decideRestart } from './restart.js'
+import { decideRestart, type SupervisionPolicy } from './restart.js'
 import { LiveSession } from './session.js'
 import type { Snapshots } from './snapshots.js'
 import type { IndexEntry } from './state.js'
@@ -42,7 +42,8 @@ export class Supervisor {
   readonly #parked: Map<string, Parked> = new Map()
   /** Parked sessions that are being deleted. */
   readonly #tombstones: Map<string, LiveSession> = new Map()
-  readonly #crashes: Map<string, readonly number[]> = new Map()
+  /** Quarantined sessions that somebody has asked something: restored, but not running. */
+  readonly #held: Map<string, LiveSession> = new Map()
   readonly #restarts: Map<string, Cancel> = new Map()
   /** When a session that sleeps must be started: one alarm each, for its next timer. */
   readonly #alarms: Map<string, Cancel> = new Map()
@@ -71,7 +72,8 @@ export class Supervisor {
    */
   start(): void {
     const now = this.#host.session.clock.now()
-    for (const { id, work } of [...this.#host.registry.withWork()]) {
+    for (const { id, work, quarantine } of [...this.#host.registry.withWork()]) {
+      if (quarantine) continue
       const due = Object.values(work.timers).reduce(
         (next, at) => Math.min(next, Date.parse(at)),
         Number.POSITIVE_INFINITY,
@@ -91,14 +93,26 @@ export class Supervisor {
     return this.#live.get(id) ?? this.#ended.get(id)
   }
 
-  /** The session, restored if it must be. Throws SESSION_NOT_FOUND, or why it is parked. */
+  /** The session, restored if it must be. Throws SESSION_NOT_FOUND, SESSION_QUARANTINED, or why it is parked. */
   activate(id: string): LiveSession {
+    return this.#find(id, ({ quarantine }) => {
+      if (quarantine) throw sessionQuarantined(id, quarantine.reason)
+    })
+  }
+
+  /** As `activate`, also for a session that is quarantined: it takes its release, cancel and deletion. */
+  reach(id: string): LiveSession {
+    return this.#held.get(id) ?? this.#find(id, () => {})
+  }
+
+  #find(id: string, check: (entry: IndexEntry) => void): LiveSession {
     const session = this.peek(id)
     if (session) return session
     const entry = this.#host.registry.get(id)
     if (!entry) throw sessionNotFound(id)
     const parked = this.#parked.get(id)
     if (parked) throw parked.reason
+    check(entry)
     try {
       return this.#restore(entry)
     } catch (error) {
@@ -113,7 +127,8 @@ export class Supervisor {
   glance(id: string): LiveSession | undefined {
     const session = this.peek(id)
     const entry = this.#host.registry.get(id)
-    if (session || this.#stopped || !entry || this.#parked.has(id) || !this.#host.kinds.has(entry.kind)) return session
+    if (session || this.#stopped || !entry || entry.quarantine) return session
+    if (this.#parked.has(id) || !this.#host.kinds.has(entry.kind)) return undefined
     try {
       return this.#restore(entry)
     } catch {
@@ -128,9 +143,10 @@ export class Supervisor {
     return tombstone
   }
 
-  /** Why a session is parked, if it is. */
+  /** Why a session cannot run, if it is parked or quarantined. */
   reasonParked(id: string): HoldfastError | undefined {
-    return this.#parked.get(id)?.reason
+    const { quarantine } = this.#host.registry.get(id) ?? {}
+    return this.#parked.get(id)?.reason ?? (quarantine && sessionQuarantined(id, quarantine.reason))
   }
 
   /** Gives up a session until somebody mends the cause. */
@@ -151,26 +167,46 @@ export class Supervisor {
     return reason
   }
 
-  /** A session's effects threw. It is restarted from its last durable point, later each time. */
+  /** A session has crashed: it ends, is restarted from its last durable point, or is quarantined, as its kind has it. */
   crashed(session: LiveSession, errors: readonly unknown[]): void {
-    const { id } = session
+    const { id, supervision } = session
     for (const err of errors) this.#host.logger.error({ session: id, err }, `an effect of session ${id} threw`)
-    if (!this.#live.has(id) || this.#restarts.has(id)) return
-    const { clock, timers } = this.#host.session
-    const { afterMs, crashes } = decideRestart(this.#crashes.get(id) ?? [], clock.now())
-    this.#crashes.set(id, crashes)
-    session.pause()
+    if (!supervision || session.over || session.quarantined || this.#restarts.has(id) || this.#stopped) return
+    const { clock, chance, timers } = this.#host.session
+    const now = clock.now()
+    const decision = decideRestart(supervision, session.crashes, now, chance.random())
+    const [error] = errors
+    if (decision.kind === 'end') return session.fail(error)
+    const { crashes } = decision
+    if (decision.kind === 'quarantine') return session.quarantine(crashes, tooMany(crashes, supervision, error))
+    const { afterMs } = decision
+    if (!session.noteRestart(error, crashes, afterMs))
+      return session.quarantine(crashes, 'it has too many dead letters')
     this.#restarts.set(
       id,
-      timers.arm(clock.now() + afterMs, () => void this.#restart(session)),
+      timers.arm(now + afterMs, () => void this.#restart(session)),
     )
+  }
+
+  /** The quarantine of a session is durable: it stops here, and others go on. */
+  quarantined(session: LiveSession): void {
+    const reason = this.reasonParked(session.id) as HoldfastError
+    this.#live.delete(session.id)
+    session.stop(reason)
+    this.#host.logger.error({ session: session.id, err: reason }, reason.message)
+  }
+
+  /** Its release is durable: it goes on. */
+  released(session: LiveSession): void {
+    this.#held.delete(session.id)
+    this.#live.set(session.id, session)
   }
 
   /** A session has ended or was deleted. */
   ended(session: LiveSession): void {
     const { id } = session
     // One of the same id may have begun since.
-    if ((this.peek(id) ?? this.#tombstones.get(id)) !== session) return
+    if ((this.peek(id) ?? this.#held.get(id) ?? this.#tombstones.get(id)) !== session) return
     this.#forget(id)
     if (this.#host.registry.get(id)) this.#keep(session)
   }
@@ -185,7 +221,7 @@ export class Supervisor {
   stop(reason: Error): void {
     this.#stopped = true
     for (const cancel of [...this.#restarts.values(), ...this.#alarms.values()]) cancel()
-    for (const session of this.#live.values()) session.stop(reason)
+    for (const session of [...this.#live.values(), ...this.#held.values()]) session.stop(reason)
   }
 
   #forget(id: string): void {
@@ -193,9 +229,7 @@ export class Supervisor {
     this.#ended.delete(id)
     this.#tombstones.delete(id)
     this.#parked.delete(id)
-    this.#alarms.get(id)?.()
-    this.#alarms.delete(id)
-    this.#crashes.delete(id)
+    this.#held.delete(id)
     for (const waiting of [this.#restarts, this.#alarms]) {
       waiting.get(id)?.()
       waiting.delete(id)
@@ -207,7 +241,7 @@ export class Supervisor {
       // What was decided before the crash is on its way; the restart goes on from behind it.
       if (!session.quiet) await this.#host.session.journal.flush()
       this.#restarts.delete(session.id)
-      if (this.#live.has(session.id) && !this.#stopped) session.restart()
+      if (this.#live.has(session.id) && !session.quarantined && !this.#stopped) session.restart()
     } catch (error) {
       this.#restarts.delete(session.id)
       if (!this.#stopped) this.park(session.identity, error)
@@ -251,6 +285,10 @@ export class Supervisor {
       this.#keep(session)
       return session
     }
+    if (session.quarantined) {
+      this.#held.set(entry.id, session)
+      return session
+    }
     this.#live.set(entry.id, session)
     session.begin()
     return session
@@ -261,6 +299,9 @@ const codeOf = (cause: unknown): string | undefined => {
   const { code } = (cause ?? {}) as { code?: unknown }
   return typeof code === 'string' ? code : undefined
 }
+
+const tooMany = (crashes: readonly number[], { periodMs }: SupervisionPolicy, last: unknown): string =>
+  `${crashes.length} crashes in ${periodMs} ms; the last: ${last instanceof Error ? last.message : String(last)}`
 
 const otherVersion = (kind: AnySessionKind, entry: IndexEntry): HoldfastError =>
   new HoldfastError(

@@ -33,6 +33,7 @@ import type { StepUpdate } from './step-runner.js'
 import { liveOnly, replayThenLive, type Source, type Stream, type StreamHost } from './stream.js'
 import type { Supervisor } from './supervisor.js'
 import { type Transition, transitionOf } from './transition.js'
+import type { DeadLetter } from './trouble.js'
 
 export interface VerbsHost {
   readonly kinds: ReadonlyMap<string, AnySessionKind>
@@ -81,7 +82,7 @@ export class Verbs implements SessionVerbs {
   async cancel(id: string, { reason = 'cancelled', signal }: CancelOptions): Promise<void> {
     this.#host.assertWritable()
     refuseAborted(signal)
-    const session = this.#host.supervisor.activate(id)
+    const session = this.#host.supervisor.reach(id)
     await abortable(session.cancel(copyJson(reason, 'reason')), signal)
     await abortable(session.gone(), signal)
   }
@@ -92,6 +93,34 @@ export class Verbs implements SessionVerbs {
     await abortable(this.#deletable(this.#entry(id)).delete(), signal)
   }
 
+  async release(id: string, { signal }: CallOptions): Promise<void> {
+    this.#host.assertWritable()
+    refuseAborted(signal)
+    if (this.#entry(id).quarantine) await abortable(this.#host.supervisor.reach(id).release(), signal)
+  }
+
+  deadLetters(id: string): readonly DeadLetter[] {
+    this.#host.assertOpen()
+    const entry = this.#entry(id)
+    return entry.deadLetters === undefined ? [] : this.#point(entry).trouble.letters
+  }
+
+  resend(id: string, letter: number, { signal }: CallOptions): Promise<Transition> {
+    try {
+      this.#host.assertWritable()
+      refuseAborted(signal)
+      return abortable(this.#host.supervisor.activate(id).resend(letter), signal)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  async discard(id: string, letter: number, { signal }: CallOptions): Promise<void> {
+    this.#host.assertWritable()
+    refuseAborted(signal)
+    await abortable(this.#host.supervisor.reach(id).discard(letter), signal)
+  }
+
   entry(id: string): SessionEntry {
     this.#host.assertOpen()
     return this.#entry(id)
@@ -100,7 +129,7 @@ export class Verbs implements SessionVerbs {
   snapshot(id: string): SessionSnapshot {
     this.#host.assertOpen()
     const entry = this.#entry(id)
-    const point = this.#host.supervisor.glance(id)?.durable ?? this.#storedPoint(entry)
+    const point = this.#point(entry)
     // One that has ended has no machine running any more, and its tags all the same.
     const tags = point.snapshot?.tags ?? tagsOf(this.#host.kinds.get(entry.kind)?.machine, point.value)
     return shown(entry, point, [...tags] as string[])
@@ -109,7 +138,8 @@ export class Verbs implements SessionVerbs {
   can(id: string, event: unknown): boolean {
     this.#host.assertOpen()
     const entry = this.#entry(id)
-    const snapshot = entry.status === 'active' ? this.#host.supervisor.glance(id)?.durable.snapshot : undefined
+    const runs = entry.status === 'active' && !entry.quarantine
+    const snapshot = runs ? this.#host.supervisor.glance(id)?.durable.snapshot : undefined
     if (!snapshot) return false
     const admitted = admitEvent(this.#host.kinds.get(entry.kind), event)
     try {
@@ -173,10 +203,14 @@ export class Verbs implements SessionVerbs {
     throw sessionNotFound(id)
   }
 
+  #point(entry: IndexEntry): Point {
+    return this.#host.supervisor.glance(entry.id)?.durable ?? this.#storedPoint(entry)
+  }
+
   /** A parked session can be deleted too. */
   #deletable(entry: IndexEntry): LiveSession {
     try {
-      return this.#host.supervisor.activate(entry.id)
+      return this.#host.supervisor.reach(entry.id)
     } catch (error) {
       if (!isHoldfastError(error, 'SESSION_PARKED')) throw error
       return this.#host.supervisor.tombstone(entry, error)

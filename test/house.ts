@@ -1,5 +1,7 @@
 // A runtime on a disk in memory, to be closed and opened again: the shipped code on other ports.
-import type { AnySessionKind, Runtime } from 'holdfast'
+import type { AnySessionKind, Runtime, RuntimeOptions } from 'holdfast'
+import type { Chance } from '../src/chance.js'
+import type { Clock } from '../src/clock.js'
 import type { Disk } from '../src/disk.js'
 import { createInlinePool } from '../src/inline/pool.js'
 import type { Logger } from '../src/logger.js'
@@ -16,20 +18,27 @@ export interface House {
   open(): Promise<Runtime>
 }
 
+/** Time and chance of one's own, and options of the runtime. */
+export interface Surroundings extends Omit<RuntimeOptions, 'kinds' | 'logger'> {
+  readonly clock?: Clock
+  readonly chance?: Chance
+}
+
 /** `steps` are the exports of the kinds' step module; a `logger` of one's own hears what `log` would hold. */
 export function house(
   kinds: readonly AnySessionKind[],
   steps: Record<string, StepFunction> = {},
   disk: Disk = createMemoryDisk(),
   own?: Logger,
+  { clock = systemClock, chance = systemChance, ...options }: Surroundings = {},
 ): House {
   const log: string[] = []
   const note = (_: object, message: string): void => void log.push(message)
   const logger: Logger = own ?? { info: () => {}, warn: note, error: note }
   const open = async (): Promise<Runtime> => {
     const pool = (): ReturnType<typeof createInlinePool> =>
-      createInlinePool({ clock: systemClock, load: async () => steps as Record<string, unknown> })
-    return startOn(await openFiles(disk, kinds, systemClock, systemChance, logger, pool), { kinds, logger })
+      createInlinePool({ clock, load: async () => steps as Record<string, unknown> })
+    return startOn(await openFiles(disk, kinds, clock, chance, logger, pool), { kinds, logger, ...options })
   }
   return { disk, log, open }
 }

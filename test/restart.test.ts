@@ -1,68 +1,90 @@
-// Restarts: a first crash restarts soon, each further one within a minute twice as late, and a quiet minute starts over.
+// Restarts: a first crash restarts soon, each further one within the period twice as late, and a quiet period starts over.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { decideRestart } from '../src/restart.js'
+import { decideRestart, policyOf, type RestartDecision, type Supervision } from '../src/restart.js'
 
-const MINUTE_MS = 60_000
-
-/** The pauses that crashes at these times lead to. */
-function pauses(times: readonly number[]): number[] {
+/** What crashes at these times lead to, with no jitter. */
+function decisions(supervision: Supervision, times: readonly number[]): RestartDecision[] {
+  const policy = policyOf(supervision)
   let crashes: readonly number[] = []
   return times.map((now) => {
-    const decision = decideRestart(crashes, now)
-    crashes = decision.crashes
-    return decision.afterMs
+    const decision = decideRestart(policy, crashes, now, 1)
+    if (decision.kind !== 'end') crashes = decision.crashes
+    return decision
   })
 }
 
-test('the first crash restarts after 10 ms', () => {
-  expect(decideRestart([], 5000)).toEqual({ afterMs: 10, crashes: [5000] })
+const short = (decision: RestartDecision): number | string =>
+  decision.kind === 'restart' ? decision.afterMs : decision.kind
+
+test('the first crash restarts within 10 ms, and at half of that at the earliest', () => {
+  const policy = policyOf()
+  expect(decideRestart(policy, [], 5000, 0)).toEqual({ kind: 'restart', afterMs: 5, crashes: [5000] })
+  expect(decideRestart(policy, [], 5000, 0.5)).toEqual({ kind: 'restart', afterMs: 8, crashes: [5000] })
+  expect(decideRestart(policy, [], 5000, 1)).toEqual({ kind: 'restart', afterMs: 10, crashes: [5000] })
 })
 
-test('each further crash within a minute waits twice as long, up to half a minute', () => {
-  const times = Array.from({ length: 14 }, (_, index) => index)
+test('each further crash waits twice as long, up to the longest pause; one past the intensity is quarantine', () => {
+  const times = Array.from({ length: 15 }, (_, index) => index)
   const doubled = [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10_240, 20_480]
-  expect(pauses(times)).toEqual([...doubled, 30_000, 30_000])
+  expect(decisions({ intensity: 14 }, times).map(short)).toEqual([...doubled, 30_000, 30_000, 'quarantine'])
+  expect(decisions({}, times.slice(0, 11)).map(short)).toEqual([...doubled.slice(0, 10), 'quarantine'])
+  expect(decisions({ intensity: 0 }, [7])).toEqual([{ kind: 'quarantine', crashes: [7] }])
 })
 
-test('a crash a minute ago or more no longer counts', () => {
-  expect(decideRestart([0, 1], MINUTE_MS)).toEqual({ afterMs: 20, crashes: [1, MINUTE_MS] })
-  expect(decideRestart([0, 1], MINUTE_MS + 1)).toEqual({ afterMs: 10, crashes: [MINUTE_MS + 1] })
+test('a crash a period ago or more no longer counts', () => {
+  const [, , third] = decisions({ periodMs: 1000, intensity: 2 }, [0, 1, 1000])
+  expect(third).toEqual({ kind: 'restart', afterMs: 20, crashes: [1, 1000] })
+  expect(decisions({ periodMs: 1000, intensity: 2 }, [0, 1, 999]).map(short)).toEqual([10, 20, 'quarantine'])
 })
 
 test('crashes that the clock puts into the future, because it was set back, do not count', () => {
-  expect(decideRestart([5000, 6000], 1000)).toEqual({ afterMs: 10, crashes: [1000] })
+  expect(decideRestart(policyOf(), [5000, 6000], 1000, 1)).toEqual({ kind: 'restart', afterMs: 10, crashes: [1000] })
 })
 
-test('a session that always crashes is never given up, never restarted at once, and remembered in bounded space', () => {
-  let crashes: readonly number[] = []
-  let longest = 0
-  let shortest = Number.POSITIVE_INFINITY
-  for (let now = 0; now < 100_000; now++) {
-    const decision = decideRestart(crashes, now)
-    crashes = decision.crashes
-    longest = Math.max(longest, crashes.length)
-    shortest = Math.min(shortest, decision.afterMs)
-  }
-  expect(decideRestart(crashes, 100_000).afterMs).toBe(30_000)
-  expect(shortest).toBe(10)
-  expect(longest).toBe(17)
+test('a temporary session ends with its first crash', () => {
+  expect(decisions({ restart: 'temporary' }, [1, 2])).toEqual([{ kind: 'end' }, { kind: 'end' }])
 })
 
-test('the decision depends on nothing but how many crashes lie within the last minute', () => {
-  const times = fc.array(fc.nat(3 * MINUTE_MS), { maxLength: 40 }).map((all) => all.sort((a, b) => a - b))
+test('a permanent and a transient session are restarted alike', () => {
+  const times = [0, 1, 2, 70_000]
+  expect(decisions({ restart: 'permanent' }, times)).toEqual(decisions({ restart: 'transient' }, times))
+})
+
+test('the decision follows from how many crashes lie within the period, exactly', () => {
+  const times = fc.array(fc.nat(3000), { minLength: 1, maxLength: 40 }).map((all) => all.sort((a, b) => a - b))
+  const supervision = fc.record({
+    intensity: fc.nat(6),
+    periodMs: fc.nat(1500),
+    backoffMs: fc.nat(50),
+    maxBackoffMs: fc.nat(400),
+  })
   fc.assert(
-    fc.property(times, (all) => {
-      const now = all.at(-1) ?? 0
-      const recent = all.slice(0, -1).filter((at) => at > now - MINUTE_MS)
-      expect(pauses(all).at(-1) ?? 10).toBe(Math.min(10 * 2 ** recent.length, 30_000))
+    fc.property(times, supervision, (all, policy) => {
+      for (const [index, decision] of decisions(policy, all).entries()) {
+        const now = all[index] as number
+        const earlier = all.slice(0, index).filter((at) => at > now - policy.periodMs).length
+        const pause = Math.min(policy.backoffMs * 2 ** earlier, policy.maxBackoffMs)
+        expect(short(decision)).toBe(earlier >= policy.intensity ? 'quarantine' : Math.round(pause))
+      }
     }),
   )
 })
 
 test('deciding changes nothing that it was given', () => {
   const earlier = Object.freeze([1, 2, 3])
-  expect(decideRestart(earlier, 4).crashes).toEqual([1, 2, 3, 4])
+  expect(decideRestart(policyOf(), earlier, 4, 1)).toMatchObject({ crashes: [1, 2, 3, 4] })
   expect(earlier).toEqual([1, 2, 3])
+})
+
+test.each([
+  [{ restart: 'sometimes' }, 'supervision.restart'],
+  [{ intensity: -1 }, 'supervision.intensity'],
+  [{ intensity: 1.5 }, 'supervision.intensity'],
+  [{ attempts: 0 }, 'supervision.attempts'],
+  [{ periodMs: Number.NaN }, 'supervision.periodMs'],
+  [{ maxBackoffMs: Number.POSITIVE_INFINITY }, 'supervision.maxBackoffMs'],
+])('%o makes no sense', (supervision, named) => {
+  expect(() => policyOf(supervision as Supervision)).toThrow(named)
 })

@@ -89,8 +89,8 @@ export class Twin {
   readonly #sent: Sent[] = []
 
   constructor(kind: AnySessionKind, story: Story, options: TwinOptions = {}) {
-    this.#kind = kind
-    this.#kinds = new Map(family(kind).map((one) => [one.kind, one]))
+    this.#kind = withoutRestarts(kind)
+    this.#kinds = new Map(family(this.#kind).map((one) => [one.kind, one]))
     this.#story = story
     this.#options = options
     this.#random = createSeededChance(story.seed).random
@@ -402,3 +402,16 @@ export const family = (kind: AnySessionKind): AnySessionKind[] => [
   kind,
   ...[...kind.children.values()].flatMap((child) => family(child.kind)),
 ]
+
+/** Plain XState ends when a decision throws, and so does this: with restarts there would be nothing to compare. */
+function withoutRestarts(kind: AnySessionKind, made: Map<AnySessionKind, AnySessionKind> = new Map()): AnySessionKind {
+  const known = made.get(kind)
+  if (known) return known
+  const supervision = { ...kind.supervision, restart: 'temporary' } as const
+  const children = [...kind.children].map(
+    ([src, child]) => [src, { ...child, kind: withoutRestarts(child.kind, made) }] as const,
+  )
+  const ending = { ...kind, supervision, children: new Map(children) }
+  made.set(kind, ending)
+  return ending
+}
