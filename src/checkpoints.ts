@@ -12,6 +12,8 @@ import type { Snapshots } from './snapshots.js'
 const SNAPSHOT_BYTES = 256 * 1024
 /** The same on closing, when nothing waits for it. Smaller sessions need no file of their own. */
 const SNAPSHOT_BYTES_ON_CLOSE = 2 * 1024
+/** The same when a session becomes passive: it is restored from its records, which must not take long. */
+const SNAPSHOT_BYTES_ON_LEAVING = 8 * 1024
 /** Journal bytes worth a new index, which shortens what an opening after a crash must scan; more if the index is larger. */
 const INDEX_BYTES = 8 * 1024 * 1024
 const CONCURRENT_WRITES = 4
@@ -25,6 +27,8 @@ export class Checkpoints {
   readonly #writing: Set<Promise<void>> = new Set()
   /** Size of a session's last snapshot, where it is larger than the least that pays. */
   readonly #sizes: WeakMap<LiveSession, number> = new WeakMap()
+  /** Those that are to be let go, and wait for their snapshot. */
+  readonly #settling: Map<LiveSession, { readonly written: Promise<void>; readonly resolve: () => void }> = new Map()
   /** Whose last snapshot could not be written. */
   readonly #failed: WeakSet<LiveSession> = new WeakSet()
   /** Up to where the index is written, and where it was tried last. */
@@ -50,6 +54,20 @@ export class Checkpoints {
     if (session.bytesSinceSnapshot < (this.#sizes.get(session) ?? 0)) return
     this.#queue.add(session)
     this.#next()
+  }
+
+  /** Before a session is let go: resolves when its snapshot, if that pays, is written; undefined when it need not wait. */
+  settle(session: LiveSession): Promise<void> | undefined {
+    const waiting = this.#settling.get(session)
+    if (waiting || session.bytesSinceSnapshot < SNAPSHOT_BYTES_ON_LEAVING) return waiting?.written
+    let resolve = (): void => {}
+    const written = new Promise<void>((done) => {
+      resolve = done
+    })
+    this.#settling.set(session, { written, resolve })
+    this.#queue.add(session)
+    this.#next()
+    return written
   }
 
   /** Called once the events of a turn are delivered: only then do registry and journal agree. */
@@ -78,6 +96,8 @@ export class Checkpoints {
       this.#queue.delete(session)
       const writing: Promise<void> = this.#write(session).finally(() => {
         this.#writing.delete(writing)
+        this.#settling.get(session)?.resolve()
+        this.#settling.delete(session)
         this.#next()
       })
       this.#writing.add(writing)

@@ -77,6 +77,11 @@ export class SessionEffects {
     for (const id of Object.keys(point.children)) if (this.#owner.local(id)) this.start(id, point)
   }
 
+  /** Nothing but timers and child sessions goes on: a step or a local actor would be lost with the session. */
+  get idle(): boolean {
+    return !this.#locals?.size && !this.#leaving?.size && this.#steps?.idle !== false
+  }
+
   /** Stops everything but child sessions, without a word to the owner. */
   stop(reason: string): void {
     for (const cancel of this.#timers?.values() ?? []) cancel()

@@ -43,6 +43,8 @@ export interface SessionHost {
   crashed(session: LiveSession, errors: readonly unknown[]): void
   /** The session cannot go on until somebody mends the cause and opens the runtime again. */
   park(session: LiveSession, error: unknown): void
+  /** The session that is live in the place of one that was let go. Throws as activating it does. */
+  successor(id: string): LiveSession
   /** Its quarantine is durable. */
   quarantined(session: LiveSession): void
   /** Its release is durable. */

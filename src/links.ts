@@ -85,7 +85,17 @@ export class Links
   }
 
   arrived(from: string, key: string): void {
-    this.#host.supervisor.peek(from)?.arrived(key)
+    const { supervisor, registry } = this.#host
+    const live = supervisor.peek(from)
+    if (live) return live.arrived(key)
+    // One that is passive has it recorded too, or it would tell again for ever.
+    const entry = registry.get(from)
+    if (entry?.status !== 'active' || registry.work(from)?.outbox?.[key] === undefined) return
+    try {
+      supervisor.activate(from).arrived(key)
+    } catch {
+      // It cannot run now: it tells again when it does, and the receiver knows what it has taken.
+    }
   }
 
   outbox(id: string): readonly Outgoing[] {

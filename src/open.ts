@@ -28,6 +28,7 @@ import { consoleLogger, guarded, type Logger } from './logger.js'
 import { createMemoryJournal } from './memory/journal.js'
 import { createMemorySnapshots } from './memory/snapshots.js'
 import { admitKinds, admitOptions } from './options.js'
+import type { PassivationLimits } from './passivation.js'
 import { createPiscinaPool } from './piscina/pool.js'
 import type { Pool } from './pool.js'
 import type { Reader } from './reader.js'
@@ -35,7 +36,7 @@ import { createRuntime, type Ports, type Runtime, type RuntimeOptions } from './
 import { systemChance } from './system/chance.js'
 import { systemClock } from './system/clock.js'
 
-export interface OpenOptions {
+export interface OpenOptions extends PassivationLimits {
   readonly kinds: readonly AnySessionKind[]
   /** The data directory, created if absent; default `.holdfast`. */
   readonly dir?: string
@@ -63,6 +64,8 @@ const OPEN_OPTIONS = {
   workers: true,
   logger: true,
   mailboxLimit: true,
+  liveLimit: true,
+  idleMs: true,
 } as const
 
 /**
@@ -72,8 +75,13 @@ const OPEN_OPTIONS = {
 export async function openRuntime(options: OpenOptions): Promise<Runtime> {
   admitOptions('options of openRuntime', options, OPEN_OPTIONS)
   admitKinds(options?.kinds)
-  const { kinds, logger = consoleLogger, mailboxLimit } = options
-  const common = { kinds, logger, ...(mailboxLimit !== undefined && { mailboxLimit }) }
+  const { kinds, logger = consoleLogger, mailboxLimit, liveLimit, idleMs } = options
+  const common = {
+    ...{ kinds, logger },
+    ...(mailboxLimit !== undefined && { mailboxLimit }),
+    ...(liveLimit !== undefined && { liveLimit }),
+    ...(idleMs !== undefined && { idleMs }),
+  }
   const clock = systemClock
   const chance = systemChance
   if (options.storage === 'memory') {

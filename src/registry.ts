@@ -316,8 +316,12 @@ export class Registry {
   }
 }
 
+/** One for all that have none: most sessions are passive, and each is only as large as its entry. */
+const NO_ATTRIBUTES: Attributes = Object.freeze({})
+
 function entryOf(record: TransitionRecord, position: Position): Entry {
-  const { session: id, seq, at, value, kind = '', version = 1, attributes = {}, created, parent } = record
+  const { session: id, seq, at, value, kind = '', version = 1, created, parent } = record
+  const attributes = record.attributes ?? NO_ATTRIBUTES
   const status = record.status ?? 'active'
   const times = { createdAt: at, updatedAt: at }
   const todo = changesWork(record) ? todoAfter(undefined, record) : undefined

@@ -22,6 +22,7 @@ import { consoleLogger, guarded, type Logger } from './logger.js'
 import { Milestones } from './milestones.js'
 import { requireWhole } from './numbers.js'
 import { admitKinds, admitOptions } from './options.js'
+import type { PassivationLimits } from './passivation.js'
 import type { Pool } from './pool.js'
 import type { Position, TransitionRecord } from './record.js'
 import { recover } from './recover.js'
@@ -56,7 +57,7 @@ export interface Ports {
   readonly release?: () => void
 }
 
-export interface RuntimeOptions {
+export interface RuntimeOptions extends PassivationLimits {
   readonly kinds: readonly AnySessionKind[]
   readonly logger?: Logger
   /** Transitions of one session that may wait for the disk; default 10,000. */
@@ -148,7 +149,8 @@ export class Runtime implements AsyncDisposable {
     const { snapshots } = ports
     const [registry, kinds, logger] = [this.#registry, this.#kinds, this.#logger]
     this.#supervisor = new Supervisor({
-      ...{ session: this.#sessionHost, snapshots, registry, kinds, logger },
+      ...{ session: this.#sessionHost, snapshots, registry, kinds, logger, limits: options },
+      settle: (session) => this.#checkpoints.settle(session),
       parked: (id, reason) => this.#feeds.end(id, reason),
     })
     const session = this.#sessionHost
@@ -320,6 +322,7 @@ export class Runtime implements AsyncDisposable {
       advanced: (record, position) => this.#advance(record, position),
       broadcast: (session, commit) => {
         this.#feeds.publish(session.id, commit)
+        this.#supervisor.used(session)
         this.#checkpoints.consider(session)
         this.#considerIndex()
       },
@@ -329,6 +332,7 @@ export class Runtime implements AsyncDisposable {
         this.#logger.error({ session: session.id, err }, 'an event from within could not be taken'),
       crashed: (session, errors) => this.#supervisor.crashed(session, errors),
       park: (session, error) => void this.#supervisor.park(session.identity, error),
+      successor: (id) => this.#supervisor.activate(id),
       quarantined: (session) => this.#supervisor.quarantined(session),
       released: (session) => this.#supervisor.released(session),
       halted: (error) => this.#halt(error),

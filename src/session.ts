@@ -76,6 +76,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
   #mailbox: Delivery[] = []
   #paused = false
   #stopped = false
+  #left = false
   #draining = false
   #over: HoldfastError | undefined
   readonly #effects: SessionEffects | undefined
@@ -172,9 +173,9 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     return this.#decided.trouble.crashes
   }
 
-  /** It has ended, or will when what it has decided is durable; or it has been stopped. */
+  /** It has ended, or will when what it has decided is durable; or it has been stopped or let go. */
   get over(): boolean {
-    return this.#over !== undefined || this.#stopped
+    return this.#over !== undefined || this.#stopped || this.#left
   }
 
   /** It runs no more until it is released. */
@@ -185,6 +186,19 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
   /** Nothing of it is on its way to the disk. */
   get quiet(): boolean {
     return this.#inFlight === 0
+  }
+
+  /** Nothing of it is under way: it can be let go, and restored later as it is now. */
+  get idle(): boolean {
+    if (this.#paused || this.#draining || this.#over || this.#inFlight > 0 || this.#mailbox.length > 0) return false
+    return this.#arrived.length === 0 && this.#decided.messages.length === 0 && this.#effects?.idle !== false
+  }
+
+  /** It is passive from here on: what still comes this way goes to whoever is restored in its place. */
+  leave(): void {
+    this.#left = true
+    this.#effects?.stop('passive')
+    this.#engine = undefined
   }
 
   /** Bytes of records since the last snapshot. */
@@ -417,6 +431,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
   }
 
   #deliver(delivery: Delivery): void {
+    if (this.#left) return this.#forward(delivery)
     if (this.#mailbox.length + this.#inFlight >= this.#host.mailboxLimit && 'sender' in delivery) {
       return this.#refuse(delivery.sender, mailboxFull(this.id, this.#host.mailboxLimit))
     }
@@ -428,6 +443,14 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     this.#take(delivery)
     this.#draining = false
     if (this.#decided.messages.length > 0 || this.#mailbox.length > 0) this.#drain()
+  }
+
+  #forward(delivery: Delivery): void {
+    try {
+      this.#host.successor(this.id).#deliver(delivery)
+    } catch (error) {
+      if ('sender' in delivery) this.#refuse(delivery.sender, error)
+    }
   }
 
   /** Messages to itself go before anything from outside, as in plain XState. */
@@ -792,6 +815,13 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
 
   /** Its effects threw, now or some time after they were recorded. */
   #stumble(errors: readonly unknown[]): void {
+    if (this.#left) {
+      try {
+        return this.#host.successor(this.id).#stumble(errors)
+      } catch {
+        // None can be live in its place: it is told, and that is all.
+      }
+    }
     if (!this.#over) this.#paused = true
     this.#host.crashed(this, errors)
   }

@@ -90,6 +90,11 @@ export class StepRunner {
     this.#ending.add(ending)
   }
 
+  /** Nothing runs, waits to run, or is still ending. */
+  get idle(): boolean {
+    return this.#active.size === 0 && this.#ending.size === 0
+  }
+
   /** Resolves when every step that was stopped has ended. Never rejects. */
   async gone(): Promise<void> {
     await Promise.all(this.#ending)

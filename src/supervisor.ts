@@ -8,12 +8,13 @@ import { HoldfastError, isHoldfastError } from './errors.js'
 import { loadState } from './history.js'
 import type { SessionHost } from './host.js'
 import type { Logger } from './logger.js'
+import { Passivation, type PassivationLimits } from './passivation.js'
 import { sessionEnded, sessionNotFound, sessionQuarantined, unknownKind } from './refusals.js'
 import type { Registry } from './registry.js'
 import { decideRestart, type SupervisionPolicy } from './restart.js'
 import { LiveSession } from './session.js'
 import type { Snapshots } from './snapshots.js'
-import type { IndexEntry } from './state.js'
+import type { IndexEntry, Work } from './state.js'
 
 export interface SupervisorHost {
   readonly session: SessionHost
@@ -21,6 +22,9 @@ export interface SupervisorHost {
   readonly registry: Registry
   readonly kinds: ReadonlyMap<string, AnySessionKind>
   readonly logger: Logger
+  readonly limits: PassivationLimits
+  /** Resolves when a session that is to be let go has its snapshot; undefined when it needs none. */
+  settle(session: LiveSession): Promise<void> | undefined
   /** A session can no longer run: whoever waits for it is told why. */
   parked(id: string, reason: HoldfastError): void
 }
@@ -48,10 +52,15 @@ export class Supervisor {
   /** When a session that sleeps must be started: one alarm each, for its next timer. */
   readonly #alarms: Map<string, Cancel> = new Map()
 
-  #stopped = false
+  readonly #passivation: Passivation<LiveSession>
+
+  /** Why nothing is restored any more: it would go on with what it was at. */
+  #stopped: Error | undefined
 
   constructor(host: SupervisorHost) {
     this.#host = host
+    const passivate = (session: LiveSession): boolean => this.#passivate(session)
+    this.#passivation = new Passivation({ clock: host.session.clock, passivate }, host.limits)
   }
 
   get live(): Iterable<LiveSession> {
@@ -74,18 +83,15 @@ export class Supervisor {
     const now = this.#host.session.clock.now()
     for (const { id, work, quarantine } of [...this.#host.registry.withWork()]) {
       if (quarantine) continue
-      const due = Object.values(work.timers).reduce(
-        (next, at) => Math.min(next, Date.parse(at)),
-        Number.POSITIVE_INFINITY,
-      )
+      const due = nextOf(work.timers)
       if (work.steps.length > 0 || work.messages > 0 || due <= now) this.wake(id)
-      else if (due !== Number.POSITIVE_INFINITY) this.#sleepUntil(id, due)
+      else this.#sleepUntil(id, due)
     }
   }
 
   /** Takes in a session that was just created. */
   adopt(session: LiveSession): void {
-    this.#live.set(session.id, session)
+    this.#enter(session)
   }
 
   /** The session in memory, if it is: live, or ended a short while ago. */
@@ -105,9 +111,18 @@ export class Supervisor {
     return this.#held.get(id) ?? this.#find(id, () => {})
   }
 
+  /** Something happens to a live session. */
+  used(session: LiveSession): void {
+    if (this.#live.has(session.id)) this.#passivation.used(session)
+  }
+
   #find(id: string, check: (entry: IndexEntry) => void): LiveSession {
     const session = this.peek(id)
-    if (session) return session
+    if (session) {
+      this.used(session)
+      return session
+    }
+    if (this.#stopped) throw this.#stopped
     const entry = this.#host.registry.get(id)
     if (!entry) throw sessionNotFound(id)
     const parked = this.#parked.get(id)
@@ -160,8 +175,9 @@ export class Supervisor {
           details: { id, kind, reason: codeOf(cause) ?? 'CANNOT_RESTORE' },
         })
     this.#parked.set(id, { id, kind, reason })
-    this.#live.get(id)?.stop(reason)
-    this.#live.delete(id)
+    const session = this.#live.get(id)
+    session?.stop(reason)
+    if (session) this.#leave(session)
     this.#host.logger.error({ session: id, err: reason }, reason.message)
     this.#host.parked(id, reason)
     return reason
@@ -191,7 +207,7 @@ export class Supervisor {
   /** The quarantine of a session is durable: it stops here, and others go on. */
   quarantined(session: LiveSession): void {
     const reason = this.reasonParked(session.id) as HoldfastError
-    this.#live.delete(session.id)
+    this.#leave(session)
     session.stop(reason)
     this.#host.logger.error({ session: session.id, err: reason }, reason.message)
   }
@@ -199,7 +215,7 @@ export class Supervisor {
   /** Its release is durable: it goes on. */
   released(session: LiveSession): void {
     this.#held.delete(session.id)
-    this.#live.set(session.id, session)
+    this.#enter(session)
   }
 
   /** A session has ended or was deleted. */
@@ -219,13 +235,41 @@ export class Supervisor {
 
   /** Stops everything; nothing is recorded, so all of it goes on when the runtime is opened again. */
   stop(reason: Error): void {
-    this.#stopped = true
+    this.#stopped = reason
+    this.#passivation.stop()
     for (const cancel of [...this.#restarts.values(), ...this.#alarms.values()]) cancel()
     for (const session of [...this.#live.values(), ...this.#held.values()]) session.stop(reason)
   }
 
+  #enter(session: LiveSession): void {
+    this.#live.set(session.id, session)
+    this.#passivation.used(session)
+  }
+
+  #leave(session: LiveSession): void {
+    this.#live.delete(session.id)
+    this.#passivation.forget(session)
+  }
+
+  /** Lets a session go that has nothing under way; the next call, message or timer restores it. */
+  #passivate(session: LiveSession): boolean {
+    const { id } = session
+    if (!session.idle || this.#live.get(id) !== session || this.#stopped) return false
+    const settling = this.#host.settle(session)
+    if (settling) {
+      const { seq } = session.durable
+      void settling.then(() => session.durable.seq === seq && this.#passivate(session))
+      return false
+    }
+    this.#leave(session)
+    session.leave()
+    this.#sleepUntil(id, nextOf(this.#host.registry.work(id)?.timers ?? {}))
+    return true
+  }
+
   #forget(id: string): void {
-    this.#live.delete(id)
+    const session = this.#live.get(id)
+    if (session) this.#leave(session)
     this.#ended.delete(id)
     this.#tombstones.delete(id)
     this.#parked.delete(id)
@@ -259,6 +303,7 @@ export class Supervisor {
   }
 
   #sleepUntil(id: string, at: number): void {
+    if (at === Number.POSITIVE_INFINITY) return
     this.#alarms.set(
       id,
       this.#host.session.timers.arm(at, () => this.wake(id)),
@@ -289,11 +334,15 @@ export class Supervisor {
       this.#held.set(entry.id, session)
       return session
     }
-    this.#live.set(entry.id, session)
+    this.#enter(session)
     session.begin()
     return session
   }
 }
+
+/** When the next of these timers is due; infinity when there is none. */
+const nextOf = (timers: Work['timers']): number =>
+  Object.values(timers).reduce((next, at) => Math.min(next, Date.parse(at)), Number.POSITIVE_INFINITY)
 
 const codeOf = (cause: unknown): string | undefined => {
   const { code } = (cause ?? {}) as { code?: unknown }

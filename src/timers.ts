@@ -12,7 +12,8 @@ interface Deadline {
   readonly at: number
   /** Order of arming, for deadlines of the same time. */
   readonly order: number
-  readonly due: () => void
+  /** Forgotten when it is cancelled: it may hold a whole session, and the deadline stays for a while. */
+  due: () => void
   cancelled: boolean
 }
 
@@ -55,6 +56,7 @@ export class Timers {
   #cancel(deadline: Deadline): void {
     if (deadline.cancelled) return
     deadline.cancelled = true
+    deadline.due = NOTHING
     // Cancelled deadlines stay in the heap until they surface, but never outnumber the live ones.
     if (++this.#cancelled > 64 && this.#cancelled > this.#heap.length / 2) this.#compact()
   }
@@ -97,6 +99,8 @@ export class Timers {
     }
   }
 }
+
+const NOTHING = (): void => {}
 
 const before = (a: Deadline, b: Deadline): boolean => a.at < b.at || (a.at === b.at && a.order < b.order)
 
