@@ -87,8 +87,11 @@ export function createDispatch({ clock, seats, queueLimit }: DispatchOptions): P
   const seated = new Set<Job>()
   const idle = [...seats]
   let closing: Promise<void> | undefined
+  /** Closed with time to drain: its users still live, and what they start is not a failure of theirs. */
+  let draining = false
 
   function run(task: Task, listener: TaskListener): RunningTask {
+    if (draining) return refused(CANCELLED)
     if (closing) return refused(notRun('POOL_CLOSED', task, 'the pool is closed'))
     if (waiting.size >= queueLimit + seats.length - seated.size)
       return refused(notRun('POOL_FULL', task, `${queueLimit} steps wait already`))
@@ -208,11 +211,23 @@ export function createDispatch({ clock, seats, queueLimit }: DispatchOptions): P
   const deadlineOf = ({ runTimeoutMs }: Task): number | undefined =>
     runTimeoutMs === undefined ? undefined : clock.now() + runTimeoutMs
 
-  async function shutDown(): Promise<void> {
+  async function shutDown(drainMs: number): Promise<void> {
+    if (drainMs > 0) await drain(drainMs)
     const jobs = [...waiting, ...seated]
     for (const job of jobs) stop(job, CANCELLED, 'the pool is closing')
     await Promise.all(jobs.map((job) => job.outcome))
     await Promise.all(seats.map((seat) => seat.close()))
+  }
+
+  async function drain(drainMs: number): Promise<void> {
+    draining = true
+    for (const job of [...waiting]) stop(job, CANCELLED, 'the pool is closing')
+    let disarm: Cancel = () => {}
+    const deadline = new Promise<void>((resolve) => {
+      disarm = clock.setTimeout(resolve, drainMs)
+    })
+    await Promise.race([deadline, Promise.all([...seated].map((job) => job.outcome))])
+    disarm()
   }
 
   return {
@@ -222,7 +237,7 @@ export function createDispatch({ clock, seats, queueLimit }: DispatchOptions): P
       queued: waiting.size,
       workers: seats.filter((seat) => seat.standing() === 'up').length,
     }),
-    close: () => (closing ??= shutDown()),
+    close: (drainMs = 0) => (closing ??= shutDown(drainMs)),
   }
 }
 

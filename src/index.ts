@@ -27,6 +27,7 @@ export { Reader, type Unreadable } from './reader.js'
 export type { Quarantined, SessionEntry, SessionFilter, SessionPage, SessionStats } from './registry.js'
 export type { Supervision } from './restart.js'
 export {
+  type CloseOptions,
   createRuntime,
   type Health,
   type Ports,

@@ -51,8 +51,11 @@ export interface Pool {
   run(task: Task, listener: TaskListener): RunningTask
   /** How many tasks run and wait. */
   stats(): { running: number; queued: number; workers: number }
-  /** Cancels what still runs, waits for its end (at most the grace of each), frees the workers. Idempotent. */
-  close(): Promise<void>
+  /**
+   * Starts nothing more: what waits, or comes meanwhile, is cancelled. What runs has `drainMs` (default 0) to end by itself;
+   * then it is cancelled, and its end waited for (at most the grace of each). Frees the workers. Idempotent.
+   */
+  close(drainMs?: number): Promise<void>
 }
 
 /** What a step function gets beside its input. */

@@ -20,7 +20,7 @@ import type { Damage, Journal, JournalStats } from './journal.js'
 import { Links } from './links.js'
 import { consoleLogger, guarded, type Logger } from './logger.js'
 import { Milestones } from './milestones.js'
-import { requireWhole } from './numbers.js'
+import { requireMs, requireWhole } from './numbers.js'
 import { admitKinds, admitOptions } from './options.js'
 import type { PassivationLimits } from './passivation.js'
 import type { Pool } from './pool.js'
@@ -103,6 +103,11 @@ type CreateArguments<TMachine extends AnyMachine> =
   undefined extends KindInput<TMachine>
     ? [input?: KindInput<TMachine>, options?: CreateOptions]
     : [input: KindInput<TMachine>, options?: CreateOptions]
+
+export interface CloseOptions {
+  /** How long running steps have to finish; default 0: they are cancelled at once. */
+  readonly drainMs?: number
+}
 
 /** Bytes on their way to the disk beyond which sends are refused with OVERLOADED. */
 const PENDING_BYTES = 256 * 1024 * 1024
@@ -241,18 +246,30 @@ export class Runtime implements AsyncDisposable {
     }
   }
 
-  /** Cancels running steps (they run again after the next opening), makes everything durable, frees the directory. */
-  close(): Promise<void> {
-    this.#closing ??= this.#close()
-    return this.#closing
+  /**
+   * Refuses new work from here on. Steps that run have `drainMs` to finish and be recorded; those that do not are cancelled,
+   * with their grace, and run again after the next opening. Then makes everything durable and frees the directory.
+   * Rejects with INVALID_ARGUMENT when `drainMs` makes no sense; then nothing is closed.
+   */
+  async close(options: CloseOptions = {}): Promise<void> {
+    admitOptions('options of close', options, { drainMs: true })
+    const { drainMs = 0 } = options
+    requireMs('drainMs', drainMs)
+    this.#closing ??= this.#close(drainMs)
+    await this.#closing
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
 
-  async #close(): Promise<void> {
+  async #close(drainMs: number): Promise<void> {
     const { journal, pool } = this.#ports
+    if (drainMs > 0 && !this.#failure) {
+      await pool.close(drainMs)
+      // A failure of the journal shows in what follows.
+      await journal.flush().catch(() => {})
+    }
     this.#supervisor.stop(closed('runtime'))
     this.#timers.stop()
     try {
