@@ -10,6 +10,7 @@ import { admitId, admitInput, admitKey } from './door.js'
 import { HoldfastError } from './errors.js'
 import type { CallOptions } from './handle.js'
 import type { SessionHost } from './host.js'
+import { withinRoom } from './json.js'
 import { decisionFailed, unknownKind } from './refusals.js'
 import type { Registry } from './registry.js'
 import { LiveSession } from './session.js'
@@ -52,7 +53,7 @@ export class Creation {
   async create(kind: AnySessionKind, input: unknown, options: CreateOptions): Promise<string> {
     const { kinds, chance } = this.#host
     if (kinds.get(kind.kind) !== kind) throw unknownKind(kind.kind, kinds)
-    const admitted = admitInput(kind, input)
+    const admitted = withinRoom(this.#host.session.changeLimit, () => admitInput(kind, input))
     const created = options.idempotencyKey === undefined ? undefined : creationKey(options.idempotencyKey, admitted)
     if (created) {
       const name = keyName(kind, created.key)

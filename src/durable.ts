@@ -114,7 +114,7 @@ export class Engine {
     const engine = new Engine(machine, self, host)
     const after = machine.getInitialSnapshot(engine.#scope, input)
     // A machine cannot begin in error: XState turns what its first transition threw into a snapshot.
-    if (after.status === 'error') throw after.error
+    if (after.status === 'error') throw endlessOr(after.error)
     return { engine, decision: engine.#decided(undefined, after) }
   }
 
@@ -186,7 +186,8 @@ export class Engine {
 
   /** One decision of several; gives what it sends to the session itself. */
   #part(event: RecordedEvent, refusable: boolean, parts: Decision[]): readonly RecordedEvent[] {
-    if (parts.length === MOST_DECISIONS) throw new Error(`one batch led to more than ${MOST_DECISIONS} decisions`)
+    if (parts.length === MOST_DECISIONS)
+      throw new HoldfastError('DECISION_ENDLESS', `one batch led to more than ${MOST_DECISIONS} decisions`)
     const part = this.decide(event, refusable)
     parts.push(part)
     return part.after.status === 'active' ? part.messages : NONE
@@ -250,7 +251,7 @@ export class Engine {
     try {
       return this.#machine.transition(snapshot, event as Loose, this.#scope)
     } catch (error) {
-      if (!isMutationError(error)) throw error
+      if (!isMutationError(error)) throw endlessOr(error)
       // The frozen part does not know its path, so the decision, which is pure, is made once more and watched.
       this.#restoreSystemIds(snapshot)
       this.#collected = undefined
@@ -361,6 +362,18 @@ const NOBODY: Loose = { getInitialSnapshot: () => ALIVE, transition: (snapshot: 
 const NONE: readonly never[] = []
 
 const ignore = (): void => {}
+
+/** XState tells an endless loop, such as of `always`, by the beginning of a message only. */
+const endlessOr = (error: unknown): unknown =>
+  error instanceof Error && error.message.startsWith('Infinite loop detected')
+    ? new HoldfastError(
+        'DECISION_ENDLESS',
+        'the machine went on and on without coming to rest; the session is as it was',
+        {
+          cause: error,
+        },
+      )
+    : error
 
 function notAccepted(snapshot: AnyMachineSnapshot, event: RecordedEvent): HoldfastError {
   const accepts = acceptedEvents(snapshot)

@@ -31,6 +31,8 @@ export interface SessionHost {
   readonly timers: Timers
   /** How many transitions of one session may wait for the disk, and events for a restart. */
   readonly mailboxLimit: number
+  /** Characters of JSON that one event, or what it changes, may have. */
+  readonly changeLimit: number
   /** Hears of each durable transition, in order, before anybody outside does. */
   advanced(record: TransitionRecord, position: Position): void
   /** Shows a durable transition to observers; it is made only if there is one. */

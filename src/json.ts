@@ -17,6 +17,45 @@ const MAX_DEPTH = 500
 /** Beyond so many items the named properties of an array are looked for only when all of it is new: it costs a key each. */
 const CHEAP_ITEMS = 64
 
+/** What the walks below may still take in, in characters of JSON, roughly. They are synchronous, so there is one for all. */
+let room = Number.POSITIVE_INFINITY
+
+/** Does `work`, whose walks give up with RECORD_TOO_LARGE as soon as they have seen more JSON than `characters`. */
+export function withinRoom<T>(characters: number, work: () => T): T {
+  const before = room
+  room = characters
+  try {
+    return work()
+  } catch (error) {
+    throw room < 0 && error === TOO_LARGE ? tooLarge(characters) : error
+  } finally {
+    room = before
+  }
+}
+
+const TOO_LARGE: unique symbol = Symbol('too large')
+
+/** A number, a word or a bracket takes about this much. */
+const SMALL = 6
+
+function take(value: unknown): void {
+  room -= typeof value === 'string' ? value.length + 3 : SMALL
+  if (room < 0) throw TOO_LARGE
+}
+
+/** Before they are looked at one by one: a million of them takes seconds. */
+function takeKeys(keys: readonly string[]): void {
+  for (const key of keys) room -= key.length + 3
+  if (room < 0) throw TOO_LARGE
+}
+
+const tooLarge = (limit: number): HoldfastError =>
+  new HoldfastError(
+    'RECORD_TOO_LARGE',
+    `what came or changed is larger than ${limit} characters of JSON; keep large data outside and its address in the context`,
+    { details: { limit } },
+  )
+
 /** Checks that `value` is JSON and freezes it in place, all the way down. Throws NOT_JSON naming the path. */
 export function sealJson<T>(value: T, name: string, path: JsonPath = []): T {
   if (!seal(value, path.length)) refuse(value, name, path)
@@ -58,6 +97,7 @@ export function formatPath(name: string, path: JsonPath): string {
 // The two walks below run for every event and every change, so they keep no path; `firstFault` finds it when needed.
 
 function seal(value: unknown, depth: number): boolean {
+  take(value)
   if (typeof value !== 'object' || value === null) return isScalar(value)
   if (depth > MAX_DEPTH) return false
   if (Array.isArray(value)) {
@@ -65,6 +105,7 @@ function seal(value: unknown, depth: number): boolean {
     for (let index = 0; index < value.length; index++) if (!seal(value[index], depth + 1)) return false
   } else {
     const keys = Object.keys(value)
+    takeKeys(keys)
     if (!isPlain(value, keys)) return false
     for (const key of keys) {
       const item: unknown = (value as Record<string, unknown>)[key]
@@ -78,6 +119,7 @@ function seal(value: unknown, depth: number): boolean {
 const REFUSED: unique symbol = Symbol('refused')
 
 function copy(value: unknown, depth: number): unknown {
+  take(value)
   if (typeof value !== 'object' || value === null) return isScalar(value) ? value : REFUSED
   if (depth > MAX_DEPTH) return REFUSED
   if (Array.isArray(value)) {
@@ -91,6 +133,7 @@ function copy(value: unknown, depth: number): unknown {
     return Object.freeze(items)
   }
   const keys = Object.keys(value)
+  takeKeys(keys)
   if (!isPlain(value, keys)) return REFUSED
   const fields: Record<string, unknown> = {}
   for (const key of keys) {

@@ -49,6 +49,8 @@ export interface OpenOptions extends PassivationLimits {
   readonly logger?: Logger
   /** Transitions of one session that may wait for the disk; default 10,000. */
   readonly mailboxLimit?: number
+  /** Characters of JSON that one event, or what it changes, may have; default 16 Mi. Larger: RECORD_TOO_LARGE. */
+  readonly changeLimit?: number
 }
 
 export interface ReadOptions {
@@ -64,6 +66,7 @@ const OPEN_OPTIONS = {
   workers: true,
   logger: true,
   mailboxLimit: true,
+  changeLimit: true,
   liveLimit: true,
   idleMs: true,
 } as const
@@ -75,10 +78,11 @@ const OPEN_OPTIONS = {
 export async function openRuntime(options: OpenOptions): Promise<Runtime> {
   admitOptions('options of openRuntime', options, OPEN_OPTIONS)
   admitKinds(options?.kinds)
-  const { kinds, logger = consoleLogger, mailboxLimit, liveLimit, idleMs } = options
+  const { kinds, logger = consoleLogger, mailboxLimit, changeLimit, liveLimit, idleMs } = options
   const common = {
     ...{ kinds, logger },
     ...(mailboxLimit !== undefined && { mailboxLimit }),
+    ...(changeLimit !== undefined && { changeLimit }),
     ...(liveLimit !== undefined && { liveLimit }),
     ...(idleMs !== undefined && { idleMs }),
   }

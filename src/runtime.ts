@@ -62,6 +62,8 @@ export interface RuntimeOptions extends PassivationLimits {
   readonly logger?: Logger
   /** Transitions of one session that may wait for the disk; default 10,000. */
   readonly mailboxLimit?: number
+  /** Characters of JSON that one event, or what it changes, may have; default 16 Mi. Larger: RECORD_TOO_LARGE. */
+  readonly changeLimit?: number
   /** What opening the journal found damaged, for `health`. */
   readonly damage?: readonly Damage[]
 }
@@ -112,6 +114,8 @@ export interface CloseOptions {
 /** Bytes on their way to the disk beyond which sends are refused with OVERLOADED. */
 const PENDING_BYTES = 256 * 1024 * 1024
 
+const CHANGE_LIMIT = 16 * 1024 * 1024
+
 /** Opens a runtime on ports of one's own. Throws INVALID_KIND when two kinds have the same name, or INVALID_ARGUMENT. */
 export async function createRuntime(ports: Ports, options: RuntimeOptions): Promise<Runtime> {
   return new Runtime(ports, options)
@@ -140,13 +144,14 @@ export class Runtime implements AsyncDisposable {
   #closed = false
 
   constructor(ports: Ports, options: RuntimeOptions) {
-    const { mailboxLimit = 10_000 } = options
+    const { mailboxLimit = 10_000, changeLimit = CHANGE_LIMIT } = options
     requireWhole('mailboxLimit', mailboxLimit, 1)
+    requireWhole('changeLimit', changeLimit, 1)
     this.#ports = ports
     this.#kinds = byName(options.kinds)
     this.#logger = guarded(options.logger ?? consoleLogger)
     this.#timers = new Timers(ports.clock)
-    this.#sessionHost = this.#makeSessionHost(mailboxLimit)
+    this.#sessionHost = this.#makeSessionHost(mailboxLimit, changeLimit)
     this.#streamHost = {
       clock: ports.clock,
       onObserverError: (err) => this.#logger.error({ err }, 'an observer failed'),
@@ -332,10 +337,10 @@ export class Runtime implements AsyncDisposable {
     }
   }
 
-  #makeSessionHost(mailboxLimit: number): SessionHost {
+  #makeSessionHost(mailboxLimit: number, changeLimit: number): SessionHost {
     const { journal, clock, chance, pool } = this.#ports
     return {
-      ...{ journal, clock, chance, pool, timers: this.#timers, mailboxLimit },
+      ...{ journal, clock, chance, pool, timers: this.#timers, mailboxLimit, changeLimit },
       advanced: (record, position) => this.#advance(record, position),
       broadcast: (session, commit) => {
         this.#feeds.publish(session.id, commit)

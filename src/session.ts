@@ -10,7 +10,7 @@ import { type EffectsOwner, SessionEffects } from './effects.js'
 import { decodeError, type ErrorEnvelope, encodeError } from './envelope.js'
 import { HoldfastError, isHoldfastError } from './errors.js'
 import type { SessionHost } from './host.js'
-import { copyJson, freezeJson } from './json.js'
+import { copyJson, freezeJson, withinRoom } from './json.js'
 import type { MachineSnapshot } from './machine-snapshot.js'
 import { type Identity, NOTHING, type Point, pointAfter, pointOf, stateOf } from './point.js'
 import type { StepEnd } from './pool.js'
@@ -748,16 +748,8 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     const kind = this.#kind as AnySessionKind
     const { chance, clock } = this.#host
     const now = clock.now()
-    const record = recordOf({
-      identity: this.#identity,
-      kind,
-      event,
-      before: this.#decided,
-      decision,
-      fired,
-      now,
-      chance,
-    })
+    const decided = { identity: this.#identity, kind, event, before: this.#decided, decision, fired, now, chance }
+    const record = withinRoom(this.#host.changeLimit, () => recordOf(decided))
     complete(record)
     const { after, actions, emitted } = decision
     // The decision itself holds the snapshot before; only what is still to be done is kept until the disk answers.

@@ -19,7 +19,7 @@ import type {
 } from './handle.js'
 import { loadState, recordsFrom } from './history.js'
 import type { SessionHost } from './host.js'
-import { copyJson } from './json.js'
+import { copyJson, withinRoom } from './json.js'
 import { matches, tagsOf } from './machine-snapshot.js'
 import type { Milestones } from './milestones.js'
 import { type Point, pointOf } from './point.js'
@@ -64,7 +64,7 @@ export class Verbs implements SessionVerbs {
       this.#host.assertWritable()
       refuseAborted(signal)
       const session = this.#host.supervisor.activate(id)
-      const admitted = admitEvent(this.#host.kinds.get(session.identity.kind), event)
+      const admitted = this.#admit(session.identity.kind, event)
       return abortable(session.send(admitted, eventId === undefined ? undefined : admitKey(eventId)), signal)
     } catch (error) {
       return Promise.reject(error)
@@ -75,7 +75,8 @@ export class Verbs implements SessionVerbs {
     this.#host.assertWritable()
     refuseAborted(signal)
     const session = this.#host.supervisor.activate(id)
-    const admitted = admitEvents(this.#host.kinds.get(session.identity.kind), events)
+    const { kinds, session: host } = this.#host
+    const admitted = withinRoom(host.changeLimit, () => admitEvents(kinds.get(session.identity.kind), events))
     return abortable(session.sendBatch(admitted, eventId === undefined ? undefined : admitKey(eventId)), signal)
   }
 
@@ -141,7 +142,7 @@ export class Verbs implements SessionVerbs {
     const runs = entry.status === 'active' && !entry.quarantine
     const snapshot = runs ? this.#host.supervisor.glance(id)?.durable.snapshot : undefined
     if (!snapshot) return false
-    const admitted = admitEvent(this.#host.kinds.get(entry.kind), event)
+    const admitted = this.#admit(entry.kind, event)
     try {
       return snapshot.can(admitted)
     } catch (error) {
@@ -195,6 +196,11 @@ export class Verbs implements SessionVerbs {
       ended()
       return () => {}
     }
+  }
+
+  #admit(kind: string, event: unknown): RecordedEvent {
+    const { kinds, session } = this.#host
+    return withinRoom(session.changeLimit, () => admitEvent(kinds.get(kind), event))
   }
 
   #entry(id: string): IndexEntry {
