@@ -366,13 +366,9 @@ const ignore = (): void => {}
 /** XState tells an endless loop, such as of `always`, by the beginning of a message only. */
 const endlessOr = (error: unknown): unknown =>
   error instanceof Error && error.message.startsWith('Infinite loop detected')
-    ? new HoldfastError(
-        'DECISION_ENDLESS',
-        'the machine went on and on without coming to rest; the session is as it was',
-        {
-          cause: error,
-        },
-      )
+    ? new HoldfastError('DECISION_ENDLESS', `the machine never comes to rest (${error.message}); nothing has changed`, {
+        cause: error,
+      })
     : error
 
 function notAccepted(snapshot: AnyMachineSnapshot, event: RecordedEvent): HoldfastError {

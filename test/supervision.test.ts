@@ -340,3 +340,46 @@ test('an event from outside that throws is refused to its sender, is no crash an
   expect(session.snapshot().seq).toBe(1)
   expect(runtime.health().quarantined).toEqual([])
 })
+
+test('a message of a linked session that crashes its receiver is a dead letter there, and has arrived', async () => {
+  const receiver = setup({
+    types: { context: {} as { count: number }, events: {} as { type: 'poison' } | { type: 'fine' } },
+  }).createMachine({
+    context: { count: 0 },
+    on: {
+      fine: { actions: assign({ count: ({ context }) => context.count + 1 }) },
+      poison: {
+        actions: assign({
+          count: ({ context }) => {
+            if (bug.decision) throw new Error('a decision crashed')
+            return context.count + 10
+          },
+        }),
+      },
+    },
+  })
+  const sender = setup({ types: { events: {} as { type: 'poison' | 'fine' } }, actors: { receiver } }).createMachine({
+    invoke: { id: 'child', src: 'receiver' },
+    on: { '*': { actions: sendTo('child', ({ event }) => ({ type: event.type })) } },
+  })
+  const kind = defineSession({ kind: 'sender', version: 1, machine: sender })
+  const place = placeOf(kind as never)
+  let runtime = await place.home.open()
+  const session = await runtime.create(kind)
+  await place.clock.advance(0)
+  bug.decision = true
+  await session.send({ type: 'poison' })
+  await session.send({ type: 'fine' })
+  await place.clock.advance(1000)
+  const id = runtime.sessions.list({ parent: session.id }).sessions[0]?.id ?? ''
+  expect(runtime.session(id).deadLetters()).toMatchObject([{ from: 'linked', event: { type: 'poison' }, attempts: 3 }])
+  expect(runtime.session(id).snapshot().context).toEqual({ count: 1 })
+  bug.decision = false
+  runtime = await again(runtime, place)
+  await place.clock.advance(1000)
+  expect(runtime.session(id).snapshot().context).toEqual({ count: 1 })
+  const [letter] = runtime.session(id).deadLetters()
+  await runtime.session(id).resend(letter?.id ?? 0)
+  expect(runtime.session(id).snapshot().context).toEqual({ count: 11 })
+  await runtime.close()
+})
