@@ -23,9 +23,11 @@ export type { Logger } from './logger.js'
 export { type OpenOptions, openReader, openRuntime, type ReadOptions } from './open.js'
 export { applyPatch, type Patch } from './patch.js'
 export type { StepContext } from './pool.js'
+export type { Pruned, PruneFilter, PruneOptions } from './prune.js'
 export { Reader, type Unreadable } from './reader.js'
 export type { Quarantined, SessionEntry, SessionFilter, SessionPage, SessionStats } from './registry.js'
 export type { Supervision } from './restart.js'
+export type { RetentionRules } from './retention.js'
 export {
   type CloseOptions,
   createRuntime,

@@ -32,6 +32,7 @@ import type { PassivationLimits } from './passivation.js'
 import { createPiscinaPool } from './piscina/pool.js'
 import type { Pool } from './pool.js'
 import type { Reader } from './reader.js'
+import type { RetentionRules } from './retention.js'
 import { createRuntime, type Ports, type Runtime, type RuntimeOptions } from './runtime.js'
 import { systemChance } from './system/chance.js'
 import { systemClock } from './system/clock.js'
@@ -51,6 +52,8 @@ export interface OpenOptions extends PassivationLimits {
   readonly mailboxLimit?: number
   /** Characters of JSON that one event, or what it changes, may have; default 16 Mi. Larger: RECORD_TOO_LARGE. */
   readonly changeLimit?: number
+  /** How long sessions that have ended are kept, by kind; those of a kind that is not named here stay. */
+  readonly retention?: RetentionRules
 }
 
 export interface ReadOptions {
@@ -69,6 +72,7 @@ const OPEN_OPTIONS = {
   changeLimit: true,
   liveLimit: true,
   idleMs: true,
+  retention: true,
 } as const
 
 /**
@@ -78,13 +82,14 @@ const OPEN_OPTIONS = {
 export async function openRuntime(options: OpenOptions): Promise<Runtime> {
   admitOptions('options of openRuntime', options, OPEN_OPTIONS)
   admitKinds(options?.kinds)
-  const { kinds, logger = consoleLogger, mailboxLimit, changeLimit, liveLimit, idleMs } = options
+  const { kinds, logger = consoleLogger, mailboxLimit, changeLimit, liveLimit, idleMs, retention } = options
   const common = {
     ...{ kinds, logger },
     ...(mailboxLimit !== undefined && { mailboxLimit }),
     ...(changeLimit !== undefined && { changeLimit }),
     ...(liveLimit !== undefined && { liveLimit }),
     ...(idleMs !== undefined && { idleMs }),
+    ...(retention && { retention }),
   }
   const clock = systemClock
   const chance = systemChance

@@ -7,6 +7,7 @@ import { admitId } from './door.js'
 import { type HoldfastError, isHoldfastError } from './errors.js'
 import { loadState, recordsFrom } from './history.js'
 import type { Damage, ReadableJournal } from './journal.js'
+import { choosePrunable, type Pruned, type PruneFilter } from './prune.js'
 import { sessionNotFound } from './refusals.js'
 import { Registry, type SessionEntry, type SessionFilter, type SessionPage, type SessionStats } from './registry.js'
 import type { Snapshots } from './snapshots.js'
@@ -15,7 +16,7 @@ import { type Transition, transitionOf } from './transition.js'
 
 /** Where a reader reads. */
 export interface ReaderPorts {
-  readonly snapshots: Pick<Snapshots, 'read' | 'readIndex'>
+  readonly snapshots: Pick<Snapshots, 'read' | 'readIndex' | 'size'>
   /** The journal as it is now; `onDamage` hears of what does not fit, and of what a scan cannot read. */
   openJournal(onDamage: (damage: Damage) => void): ReadableJournal & { close(): void }
 }
@@ -73,6 +74,16 @@ export class Reader {
     for (const placed of recordsFrom(this.#view.journal, entry, from)) {
       if (placed) yield transitionOf(placed.record, placed.position)
     }
+  }
+
+  /** What `prune` would remove at this time: nothing is. Rejects with INVALID_ARGUMENT. */
+  prunable(filter: PruneFilter, now: number): Promise<Pruned> {
+    const { registry, journal, unreadable } = this.#view
+    return choosePrunable(filter, {
+      ...{ registry, journal, snapshots: this.#ports.snapshots, now },
+      unreadable: (id) => unreadable.has(id),
+      pause: async () => {},
+    })
   }
 
   /** Sessions that cannot be read whole. Those whose damage lies far back are found only when they are read. */

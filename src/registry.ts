@@ -221,6 +221,11 @@ export class Registry {
     return copies([...this.#entries.values()])
   }
 
+  /** The entries that match, as they are now, in the order of creation. */
+  *select(filter: SessionFilter): Generator<Known> {
+    yield* this.#matching(filter, NOWHERE)
+  }
+
   /** Active sessions that are children of others. */
   *children(): Generator<Known> {
     for (const entry of this.#entries.values()) if (entry.parent && entry.status === 'active') yield entry
@@ -398,7 +403,8 @@ function stored({ todo, ...known }: Entry): IndexEntry {
   return todo ? { ...known, work: workOf(todo) } : known
 }
 
-const shown = (entry: Entry): SessionEntry => {
+/** An entry as it is listed. */
+export const shown = (entry: Known): SessionEntry => {
   const { id, kind, version, seq, position, status, value, attributes, parent, createdAt, updatedAt } = entry
   const { quarantine, deadLetters } = entry
   const of = { ...(parent && { parent }), ...(quarantine && { quarantine }), ...(deadLetters && { deadLetters }) }

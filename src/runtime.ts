@@ -11,7 +11,7 @@ import type { Clock } from './clock.js'
 import { CREATE_OPTIONS, type CreateOptions, Creation } from './creation.js'
 import type { AnyMachine, AnySessionKind, KindInput, SessionKind } from './define.js'
 import { admitId } from './door.js'
-import { HoldfastError } from './errors.js'
+import { HoldfastError, isHoldfastError } from './errors.js'
 import { Feeds } from './feeds.js'
 import { Session, type TransitionsOptions } from './handle.js'
 import { wholeFrom } from './history.js'
@@ -24,6 +24,7 @@ import { requireMs, requireWhole } from './numbers.js'
 import { admitKinds, admitOptions } from './options.js'
 import type { PassivationLimits } from './passivation.js'
 import type { Pool } from './pool.js'
+import { choosePrunable, PRUNE_OPTIONS, type Pruned, type PruneOptions } from './prune.js'
 import type { Position, TransitionRecord } from './record.js'
 import { recover } from './recover.js'
 import { closed, sessionNotFound } from './refusals.js'
@@ -35,6 +36,7 @@ import {
   type SessionPage,
   type SessionStats,
 } from './registry.js'
+import { Retention, type RetentionRules } from './retention.js'
 import type { LiveSession } from './session.js'
 import type { Snapshots } from './snapshots.js'
 import type { IndexEntry } from './state.js'
@@ -64,6 +66,8 @@ export interface RuntimeOptions extends PassivationLimits {
   readonly mailboxLimit?: number
   /** Characters of JSON that one event, or what it changes, may have; default 16 Mi. Larger: RECORD_TOO_LARGE. */
   readonly changeLimit?: number
+  /** How long sessions that have ended are kept, by kind; those of a kind that is not named here stay. */
+  readonly retention?: RetentionRules
   /** What opening the journal found damaged, for `health`. */
   readonly damage?: readonly Damage[]
 }
@@ -115,6 +119,7 @@ export interface CloseOptions {
 const PENDING_BYTES = 256 * 1024 * 1024
 
 const CHANGE_LIMIT = 16 * 1024 * 1024
+const PRUNED_TOGETHER = 128
 
 /** Opens a runtime on ports of one's own. Throws INVALID_KIND when two kinds have the same name, or INVALID_ARGUMENT. */
 export async function createRuntime(ports: Ports, options: RuntimeOptions): Promise<Runtime> {
@@ -138,6 +143,7 @@ export class Runtime implements AsyncDisposable {
   readonly #verbs: Verbs
   readonly #creation: Creation
   readonly #links: Links
+  readonly #retention: Retention
   #failure: HoldfastError | undefined
   #closing: Promise<void> | undefined
   /** Nothing can be read any more. */
@@ -179,8 +185,14 @@ export class Runtime implements AsyncDisposable {
     )
     if (recovered.lost) this.#checkpoints.keepIndex()
     this.sessions = this.#makeSessions()
+    this.#retention = new Retention(options.retention ?? {}, {
+      clock: ports.clock,
+      prune: (prune) => this.prune(prune),
+      report: (err) => this.#logger.warn({ err }, 'sessions could not be pruned; it is tried again later'),
+    })
     this.#supervisor.start()
     this.#links.recover()
+    this.#retention.start()
   }
 
   /**
@@ -252,6 +264,46 @@ export class Runtime implements AsyncDisposable {
   }
 
   /**
+   * Removes sessions that ended long enough ago, as `delete` does, and tells which and what they took on the disk; with
+   * `dryRun`, only tells. Left out: a session that others still wait for, or that cannot be read.
+   * Rejects with INVALID_ARGUMENT (also for `status: 'active'`), READ_ONLY or ABORTED.
+   *
+   * ```ts
+   * const { sessions, bytes } = await runtime.prune({ olderThanMs: 30 * 86_400_000, kind: 'review', dryRun: true })
+   * ```
+   */
+  async prune(options: PruneOptions): Promise<Pruned> {
+    this.#assertOpen()
+    admitOptions('options of prune', options, PRUNE_OPTIONS)
+    const { dryRun = false, signal, ...filter } = options
+    refuseAborted(signal)
+    const { journal, snapshots, clock } = this.#ports
+    const chosen = await choosePrunable(filter, {
+      ...{ registry: this.#registry, journal, snapshots, now: clock.now() },
+      unreadable: (id) => this.#supervisor.reasonParked(id) !== undefined,
+      pause: () => new Promise((resolve) => clock.soon(resolve)),
+    })
+    if (!dryRun) await this.#remove(chosen.sessions, signal)
+    return chosen
+  }
+
+  /** So many at a time that they share their syncs, and leave room for others. */
+  async #remove(sessions: readonly SessionEntry[], signal: AbortSignal | undefined): Promise<void> {
+    for (let first = 0; first < sessions.length; first += PRUNED_TOGETHER) {
+      const page = sessions.slice(first, first + PRUNED_TOGETHER)
+      const options = signal ? { signal } : {}
+      await Promise.all(
+        page.map(({ id }) =>
+          this.#verbs.delete(id, options).catch((error: unknown) => {
+            // Somebody else has removed it meanwhile.
+            if (!isHoldfastError(error, 'SESSION_NOT_FOUND', 'SESSION_DELETED')) throw error
+          }),
+        ),
+      )
+    }
+  }
+
+  /**
    * Refuses new work from here on. Steps that run have `drainMs` to finish and be recorded; those that do not are cancelled,
    * with their grace, and run again after the next opening. Then makes everything durable and frees the directory.
    * Rejects with INVALID_ARGUMENT when `drainMs` makes no sense; then nothing is closed.
@@ -270,6 +322,7 @@ export class Runtime implements AsyncDisposable {
 
   async #close(drainMs: number): Promise<void> {
     const { journal, pool } = this.#ports
+    this.#retention.stop()
     if (drainMs > 0 && !this.#failure) {
       await pool.close(drainMs)
       // A failure of the journal shows in what follows.

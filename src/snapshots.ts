@@ -14,6 +14,8 @@ export interface Snapshots {
   /** The last snapshot of a session, or undefined when there is none. A damaged one is moved to quarantine and counts as
    * none; `onDamage` hears of it. Throws FORMAT_NEWER when a newer Holdfast wrote it, DISK_FAILED when it cannot be read. */
   read(id: string): SessionState | undefined
+  /** How many bytes a session's snapshot takes; 0 when there is none. Throws DISK_FAILED. */
+  size(id: string): number
   /** Removes a session's snapshot durably, if there is one; a write of it that is under way is undone. Throws DISK_FAILED. */
   remove(id: string): void
   /**

@@ -3,9 +3,11 @@
 
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import type { SessionStatus } from '../state.js'
 import { EXIT_CODES, usage } from './failure.js'
 import { type Channel, type Format, Output, watchChannels } from './output.js'
 import type { Environment } from './style.js'
+import { durationOf } from './values.js'
 
 export interface World {
   readonly out: Channel
@@ -61,6 +63,7 @@ function programOf({ out, err }: World, choose: Choose): Command {
   addPlan(program, choose)
   addLs(program, choose)
   addShow(program, choose)
+  addPrune(program, choose)
   return program
 }
 
@@ -83,9 +86,7 @@ function addLs(program: Command, choose: Choose): void {
     .description('list the sessions in flight, in the order of their creation')
     .option('--kind <kind>', 'only sessions of this kind')
     .addOption(
-      new Option('--status <status>', 'only sessions of this status, also those that are over').choices([
-        ...['active', 'done', 'error', 'stopped'],
-      ]),
+      new Option('--status <status>', 'only sessions of this status, also those that are over').choices(STATUSES),
     )
     .option('--state <state>', 'only sessions in this state of their machine, also those that are over')
     .option('--all', 'also sessions that are over')
@@ -106,7 +107,26 @@ function addShow(program: Command, choose: Choose): void {
     )
 }
 
+function addPrune(program: Command, choose: Choose): void {
+  command(program, 'prune')
+    .description('remove sessions that ended long ago, for good')
+    .addOption(
+      new Option('--older-than <age>', 'how long ago they ended: 90s, 45m, 12h, 30d, 8w')
+        .argParser(duration)
+        .makeOptionMandatory(),
+    )
+    .option('--kind <kind>', 'only sessions of this kind')
+    .addOption(new Option('--status <status>', 'only sessions of this status').choices(STATUSES))
+    .option('--state <state>', 'only sessions that ended in this state, as approved or review.rejected')
+    .option('--dry-run', 'only tell which, and how many bytes they take')
+    .action(({ output, ...options }) =>
+      choose({ output, dir: options.dir, run: async (out) => (await import('./prune.js')).prune(options, out) }),
+    )
+}
+
+const STATUSES: readonly SessionStatus[] = ['active', 'done', 'error', 'stopped']
 const DEFAULT_DIR = '.holdfast'
+const COMMANDS: readonly string[] = ['plan', 'ls', 'show', 'prune']
 const FORMATS: readonly Format[] = ['text', 'json', 'jsonl']
 
 /** What every command takes. */
@@ -127,13 +147,19 @@ const wholeNumber =
     throw new InvalidArgumentError(`It is a whole number from ${least} to ${most}.`)
   }
 
+function duration(text: string): number {
+  const ms = durationOf(text)
+  if (ms !== undefined) return ms
+  throw new InvalidArgumentError('It is a whole number with a unit: 90s, 45m, 12h, 30d, 8w.')
+}
+
 /** Help and version are no errors; everything else that Commander throws is a wrong usage. */
 function misused(error: CommanderError, args: readonly string[], { out, err, env }: World): number {
   if (error.exitCode === 0) return 0
   if (error.code === 'commander.help') return 2 // no command was given, and the help has been printed
   const message = error.message.replace(/^error: /, '').replace(/\.$/, '')
   const name = args.find((arg) => !arg.startsWith('-'))
-  const known = name !== undefined && ['plan', 'ls', 'show'].includes(name)
+  const known = name !== undefined && COMMANDS.includes(name)
   const output = new Output(formatOf(args, env), DEFAULT_DIR, out, err, env)
   return output.fail(usage(message, `holdfast ${known ? `${name} ` : ''}--help shows what it takes`))
 }

@@ -54,6 +54,19 @@ export class DurableFiles {
     }
   }
 
+  /** The length of a file; 0 when there is none. Throws DISK_FAILED. */
+  size(path: string): number {
+    return translating(path, () => {
+      const file = this.#disk.openRead(path)
+      if (!file) return 0
+      try {
+        return file.size()
+      } finally {
+        file.close()
+      }
+    })
+  }
+
   /** Removes a file durably, and undoes the writes of it that are still under way. Throws DISK_FAILED. */
   remove(path: string): void {
     const lane = this.#lanes.get(path)

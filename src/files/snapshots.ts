@@ -54,6 +54,10 @@ class FileSnapshots implements Snapshots {
     return this.#read(pathOf(id), (bytes, path) => decodeState(bytes, path, id))
   }
 
+  size(id: string): number {
+    return this.#files.size(pathOf(id))
+  }
+
   remove(id: string): void {
     this.#files.remove(pathOf(id))
   }

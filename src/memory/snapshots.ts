@@ -14,6 +14,7 @@ export function createMemorySnapshots(): Snapshots {
       return text.length
     },
     read: (id) => parsed<SessionState>(states.get(id)),
+    size: (id) => states.get(id)?.length ?? 0,
     remove: (id) => {
       states.delete(id)
     },

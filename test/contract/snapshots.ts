@@ -75,6 +75,12 @@ export function snapshotsContract(name: string, open: () => SnapshotsUnderTest):
       expect(snapshots.read('b')).toBeUndefined()
     })
 
+    test('its size is what a snapshot takes, and nothing for one that is not there', async () => {
+      const written = await snapshots.write(stateOf('a', 1))
+      expect(snapshots.size('a')).toBe(written)
+      expect(snapshots.size('b')).toBe(0)
+    })
+
     test('ids that look alike are different sessions', async () => {
       const ids = ['a', 'aa', 'a_', 'a-', '0', '00', 'constructor', 'x'.repeat(64)]
       for (const [seq, id] of ids.entries()) await snapshots.write(stateOf(id, seq))

@@ -1,0 +1,65 @@
+// `holdfast prune`: removes sessions that ended long ago, or with --dry-run tells which and what they take. The dry run
+// reads beside the owner; to remove them, the directory must be nobody else's.
+
+import { openRuntime } from '../open.js'
+import type { Pruned, PruneFilter } from '../prune.js'
+import type { SessionStatus } from '../state.js'
+import { systemClock } from '../system/clock.js'
+import { readDirectory } from './directory.js'
+import { listenForInterrupts } from './interrupt.js'
+import { logTo } from './log.js'
+import type { Output } from './output.js'
+import { printable } from './style.js'
+import { table } from './table.js'
+import { bytesText, stateText, timeText } from './values.js'
+
+export interface PruneCommand {
+  readonly dir: string
+  /** Milliseconds. */
+  readonly olderThan: number
+  readonly kind?: string
+  readonly status?: SessionStatus
+  readonly state?: string
+  readonly dryRun?: boolean
+}
+
+export async function prune(command: PruneCommand, output: Output): Promise<number> {
+  const { dir, olderThan, kind, status, state, dryRun = false } = command
+  const filter: PruneFilter = {
+    olderThanMs: olderThan,
+    ...(kind !== undefined && { kind }),
+    ...(status !== undefined && { status }),
+    ...(state !== undefined && { state }),
+  }
+  // Looked at first in any case: a directory that is not there is not made.
+  const found = await look(dir, filter, output)
+  const pruned = dryRun || found.sessions.length === 0 ? found : await remove(dir, filter, output)
+  const { sessions, bytes } = pruned
+  output.list({ sessions, bytes, dryRun }, sessions, () => prunedText(pruned))
+  const count = `${sessions.length} session${sessions.length === 1 ? '' : 's'}, ${bytesText(bytes)}`
+  output.note(dryRun ? `${count}; without --dry-run they are removed` : `removed: ${count}`)
+  return 0
+}
+
+async function look(dir: string, filter: PruneFilter, output: Output): Promise<Pruned> {
+  const reader = readDirectory(dir, output)
+  try {
+    return await reader.prunable(filter, systemClock.now())
+  } finally {
+    reader.close()
+  }
+}
+
+/** A runtime without kinds starts no session. */
+async function remove(dir: string, filter: PruneFilter, output: Output): Promise<Pruned> {
+  using interrupts = listenForInterrupts(() => output.note('stopping in order; once more stops at once'))
+  await using runtime = await openRuntime({ dir, kinds: [], pool: 'inline', logger: logTo(output) })
+  return await runtime.prune({ ...filter, signal: interrupts.signal })
+}
+
+const prunedText = ({ sessions }: Pruned): string =>
+  table(
+    sessions.map(({ id, kind, value, status, updatedAt }) => [
+      ...[printable(id), printable(kind), printable(stateText(value)), status, timeText(updatedAt)],
+    ]),
+  ).join('\n')
