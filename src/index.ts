@@ -8,6 +8,7 @@ export {
   type SessionDefinition,
   type SessionKind,
 } from './define.js'
+export type { Diagnosis, Finding, FindingCode, Repair } from './diagnosis.js'
 export { decodeError, type ErrorEnvelope, encodeError } from './envelope.js'
 export { type ErrorCode, exitCodeOf, HoldfastError, isHoldfastError, statusOf } from './errors.js'
 export {
@@ -20,7 +21,7 @@ export {
 } from './handle.js'
 export type { Damage } from './journal.js'
 export type { Logger } from './logger.js'
-export { type OpenOptions, openReader, openRuntime, type ReadOptions } from './open.js'
+export { type DoctorOptions, doctor, type OpenOptions, openReader, openRuntime, type ReadOptions } from './open.js'
 export { applyPatch, type Patch } from './patch.js'
 export type { StepContext } from './pool.js'
 export type { Pruned, PruneFilter, PruneOptions } from './prune.js'

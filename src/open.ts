@@ -5,6 +5,7 @@ import type { Chance } from './chance.js'
 import type { Clock } from './clock.js'
 import { describeDamage } from './damage.js'
 import type { AnySessionKind } from './define.js'
+import type { Diagnosis } from './diagnosis.js'
 import {
   DIRECTORY_FILE,
   type DirectoryFile,
@@ -19,6 +20,7 @@ import {
 import { type Disk, type DiskLock, readAll, replaceFile } from './disk.js'
 import { HoldfastError } from './errors.js'
 import { createFileDisk } from './files/disk.js'
+import { examineFiles, livingOwnerOf, repairFiles } from './files/doctor.js'
 import { type FileJournal, type FileJournalOptions, openFileJournal } from './files/journal.js'
 import { openFileReader } from './files/reader.js'
 import { createFileSnapshots } from './files/snapshots.js'
@@ -117,6 +119,42 @@ export async function startOn({ disk, ports, damage }: OpenFiles, options: Runti
  * Throws DIRECTORY_NOT_FOUND, DIRECTORY_NOT_READABLE, FORMAT_NEWER or DISK_FAILED.
  */
 export const openReader = ({ dir = '.holdfast' }: ReadOptions = {}): Reader => openFileReader(createFileDisk(dir))
+
+export interface DoctorOptions extends ReadOptions {
+  /** Do what the findings say; default: only say it. */
+  readonly repair?: boolean
+}
+
+/**
+ * Reads everything in a data directory and says what is wrong with it, beside its owner if it has one. With `repair`, does
+ * what the findings say; what is taken away or replaced is then in `quarantine/`.
+ * Rejects with INVALID_ARGUMENT, DIRECTORY_NOT_FOUND, FORMAT_NEWER, DISK_FULL, DISK_FAILED and, with `repair`, DIRECTORY_LOCKED.
+ *
+ * ```ts
+ * const { healthy, findings } = await doctor({ dir: '.holdfast' })
+ * ```
+ */
+export async function doctor(options: DoctorOptions = {}): Promise<Diagnosis> {
+  admitOptions('options of doctor', options, { dir: true, repair: true })
+  const { dir = '.holdfast', repair = false } = options
+  const disk = createFileDisk(dir)
+  try {
+    const diagnosis = examineFiles(disk, livingOwnerOf(disk))
+    return repair ? await repaired(disk, systemClock) : diagnosis
+  } catch (error) {
+    throw unwritable(disk, error)
+  }
+}
+
+/** Examined again, now that nobody else can change anything. */
+async function repaired(disk: Disk, clock: Clock): Promise<Diagnosis> {
+  const lock = takeLock(disk, clock)
+  try {
+    return await repairFiles({ disk, clock, epoch: lock.epoch, began: lock.began }, examineFiles(disk, undefined))
+  } finally {
+    lock.free()
+  }
+}
 
 interface OpenFiles {
   readonly disk: Disk

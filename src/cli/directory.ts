@@ -1,9 +1,10 @@
 // The data directory as the reading commands see it: opened beside its owner, without a lock, and told what is damaged.
 
 import { describeDamage } from '../damage.js'
-import { ownerOf } from '../directory.js'
+import type { Owner } from '../directory.js'
 import { isHoldfastError } from '../errors.js'
 import { createFileDisk } from '../files/disk.js'
+import { livingOwnerOf } from '../files/doctor.js'
 import { openFileReader } from '../files/reader.js'
 import type { Reader } from '../reader.js'
 import type { SessionEntry } from '../registry.js'
@@ -43,13 +44,4 @@ const candidateRow = ({ id, kind, value, updatedAt, attributes }: SessionEntry):
 ]
 
 /** Who opened the directory last, if that process still runs: all that can be told without touching its lock. */
-export function livingOwner(dir: string): { readonly pid: number; readonly since: string } | undefined {
-  const owner = ownerOf(createFileDisk(dir))
-  if (!owner || !Number.isSafeInteger(owner.pid)) return undefined
-  try {
-    process.kill(owner.pid, 0)
-    return owner
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM' ? owner : undefined
-  }
-}
+export const livingOwner = (dir: string): Owner | undefined => livingOwnerOf(createFileDisk(dir))

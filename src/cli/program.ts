@@ -64,6 +64,7 @@ function programOf({ out, err }: World, choose: Choose): Command {
   addLs(program, choose)
   addShow(program, choose)
   addPrune(program, choose)
+  addDoctor(program, choose)
   return program
 }
 
@@ -124,9 +125,18 @@ function addPrune(program: Command, choose: Choose): void {
     )
 }
 
+function addDoctor(program: Command, choose: Choose): void {
+  command(program, 'doctor')
+    .description('say what is wrong in the directory and what would be done about it; exits with 1 when something is')
+    .option('--repair', 'do it; what is taken away or replaced is kept in quarantine/')
+    .action(({ output, ...options }) =>
+      choose({ output, dir: options.dir, run: async (out) => (await import('./doctor.js')).doctor(options, out) }),
+    )
+}
+
 const STATUSES: readonly SessionStatus[] = ['active', 'done', 'error', 'stopped']
 const DEFAULT_DIR = '.holdfast'
-const COMMANDS: readonly string[] = ['plan', 'ls', 'show', 'prune']
+const COMMANDS: readonly string[] = ['plan', 'ls', 'show', 'prune', 'doctor']
 const FORMATS: readonly Format[] = ['text', 'json', 'jsonl']
 
 /** What every command takes. */

@@ -25,12 +25,14 @@ export function openFileReader(disk: Disk, onDamage: (damage: SnapshotDamage) =>
   }
 }
 
-function requireDirectory(disk: Disk): void {
+/** Throws DIRECTORY_NOT_FOUND. */
+export function requireDirectory(disk: Disk): void {
   if (readDirectoryFile(disk) || readAll(disk, DIRECTORY_FILE) || disk.list('journal').length > 0) return
   throw notFound(disk)
 }
 
-function readOnly(disk: Disk): Disk {
+/** The same disk, on which nothing can be changed. */
+export function readOnly(disk: Disk): Disk {
   const refuse = (): never => {
     throw Object.assign(new Error(`EROFS: ${disk.location} is open for reading only`), { code: 'EROFS' })
   }

@@ -76,7 +76,7 @@ export function findSegments(disk: Disk, files: OpenFiles): Found {
 }
 
 /** `.moved`: on its way to its right name when the process that moved it died. */
-const NAME = /^\d{8}\.jsonl(\.moved)?$/
+export const NAME: RegExp = /^\d{8}\.jsonl(\.moved)?$/
 
 /** A file that says which segment it is. */
 interface Claim {

@@ -90,7 +90,7 @@ class FileSnapshots implements Snapshots {
 }
 
 /** A name that cannot leave its folder; the hash keeps folders small. */
-function pathOf(id: string): string {
+export function pathOf(id: string): string {
   if (!isId(id)) {
     throw new HoldfastError('INVALID_ID', `${JSON.stringify(id)} is not a session id`)
   }

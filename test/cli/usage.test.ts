@@ -11,7 +11,8 @@ describe('help', () => {
     const { code, stdout, stderr } = await holdfast(['--help'])
     expect(code).toBe(0)
     expect(stderr).toBe('')
-    for (const command of ['plan', 'ls', 'show', 'prune']) expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'))
+    for (const command of ['plan', 'ls', 'show', 'prune', 'doctor'])
+      expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'))
     for (const [exitCode, meaning] of EXIT_CODES)
       expect(stdout).toContain(`${String(exitCode).padStart(5)}  ${meaning}`)
     for (const name of ['HOLDFAST_DIR', 'HOLDFAST_OUTPUT', 'NO_COLOR', 'FORCE_COLOR', 'CI', 'TERM=dumb']) {
@@ -19,7 +20,7 @@ describe('help', () => {
     }
   })
 
-  test.each(['plan', 'ls', 'show', 'prune'])('holdfast %s --help tells its flags', async (command) => {
+  test.each(['plan', 'ls', 'show', 'prune', 'doctor'])('holdfast %s --help tells its flags', async (command) => {
     const { code, stdout } = await holdfast([command, '--help'])
     expect(code).toBe(0)
     expect(stdout).toContain('--dir <dir>')

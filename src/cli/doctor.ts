@@ -1,0 +1,42 @@
+// `holdfast doctor`: what is wrong in a directory and what would be done about it; with --repair, what was done.
+// Exits with 0 when nothing is wrong, or nothing any more, and with 1 otherwise.
+
+import { type Diagnosis, describeRepair, type Finding, isOpen } from '../diagnosis.js'
+import { doctor as examine } from '../open.js'
+import type { Output } from './output.js'
+import { printable, type Style } from './style.js'
+
+export interface DoctorCommand {
+  readonly dir: string
+  readonly repair?: boolean
+}
+
+export async function doctor({ dir, repair = false }: DoctorCommand, output: Output): Promise<number> {
+  const diagnosis = await examine({ dir, repair })
+  const { findings, healthy, sessions } = diagnosis
+  output.list(diagnosis, findings, () => findings.map((finding) => findingText(finding, output.style)).join('\n'))
+  output.note(`${sessions} session${sessions === 1 ? '' : 's'}: ${verdict(diagnosis)}`)
+  const repairable = findings.some(({ repair, done }) => repair && done === undefined)
+  if (repairable) output.note(`  ${output.next('doctor --repair')} does what is said here; keep a copy before that`)
+  return healthy ? 0 : 1
+}
+
+function verdict({ findings, healthy }: Diagnosis): string {
+  if (healthy) return 'nothing is wrong'
+  const count = findings.filter(isOpen).length
+  return `${count} problem${count === 1 ? '' : 's'}`
+}
+
+function findingText(finding: Finding, { red, yellow, dim }: Style): string {
+  const { severity, code, message, advice } = finding
+  const head = severity === 'problem' ? red('problem') : yellow('note')
+  const next = repairText(finding) ?? advice
+  return `${head}: ${printable(message)} ${dim(`(${code})`)}${next === undefined ? '' : `\n  ${printable(next)}`}`
+}
+
+function repairText({ repair, done }: Finding): string | undefined {
+  if (!repair) return undefined
+  const what = describeRepair(repair)
+  if (done === undefined) return `with --repair: ${what}`
+  return done ? `done: ${what}` : `not done, the disk refused: ${what}`
+}

@@ -1,0 +1,79 @@
+// What is wrong in a data directory, as values: each finding names the file, says what it means, what would be done about
+// it, and what a person can do where nothing is done. Pure.
+
+/** What a finding is about. */
+export type Finding = {
+  readonly code: FindingCode
+  /** A `problem` wants somebody to act; a `note` is worth knowing. */
+  readonly severity: 'problem' | 'note'
+  readonly file?: string
+  readonly session?: string
+  readonly message: string
+  /** What is done about it with `repair`; absent when nothing is. */
+  readonly repair?: Repair
+  /** What a person can do, where nothing is done. */
+  readonly advice?: string
+  /** After a repair: whether it was done. */
+  readonly done?: boolean
+}
+
+export type FindingCode =
+  | 'journal.torn'
+  | 'journal.corrupt'
+  | 'journal.missing'
+  | 'journal.header'
+  | 'session.unreadable'
+  | 'session.other-version'
+  | 'snapshot.damaged'
+  | 'snapshot.newer'
+  | 'snapshot.orphaned'
+  | 'snapshot.ahead'
+  | 'index.missing'
+  | 'index.damaged'
+  | 'index.wrong'
+  | 'index.ahead'
+  | 'directory-file.damaged'
+  | 'leftover'
+  | 'stranger'
+  | 'quarantine'
+  | 'lock'
+
+/** Nothing that is repaired is lost: what is taken away or replaced is in `quarantine/` afterwards. */
+export type Repair =
+  /** A file is moved to `quarantine/`, whole. */
+  | { readonly kind: 'set-aside'; readonly file: string }
+  /** The journal is opened as a writer does: what is cut off or replaced is kept in `quarantine/`. */
+  | { readonly kind: 'renew-journal' }
+  /** The index is written anew from the journal. */
+  | { readonly kind: 'rebuild-index' }
+  /** `holdfast.json` is written anew from what the journal holds. */
+  | { readonly kind: 'rewrite-directory-file' }
+
+export interface Diagnosis {
+  readonly dir: string
+  /** True when nothing is wrong, or nothing any more. */
+  readonly healthy: boolean
+  readonly sessions: number
+  readonly findings: readonly Finding[]
+}
+
+/** A sentence on what a repair does. */
+export function describeRepair(repair: Repair): string {
+  switch (repair.kind) {
+    case 'set-aside':
+      return `${repair.file} is moved to quarantine/`
+    case 'renew-journal':
+      return 'the journal is opened as its writer does; what is cut off or replaced is kept in quarantine/'
+    case 'rebuild-index':
+      return 'index.jsonl is written anew from the journal'
+    case 'rewrite-directory-file':
+      return 'holdfast.json is written anew from what the journal holds'
+  }
+}
+
+/** A problem that is still there. */
+export const isOpen = ({ severity, done }: Finding): boolean => severity === 'problem' && done !== true
+
+export const diagnosisOf = (dir: string, sessions: number, findings: readonly Finding[]): Diagnosis => ({
+  ...{ dir, healthy: !findings.some(isOpen), sessions, findings },
+})
