@@ -1,5 +1,6 @@
 // The public names of Holdfast, listed one by one.
 
+export type { Backup, Restored } from './backup.js'
 export type { CreateOptions } from './creation.js'
 export {
   type AnySessionKind,
@@ -21,7 +22,16 @@ export {
 } from './handle.js'
 export type { Damage } from './journal.js'
 export type { Logger } from './logger.js'
-export { type DoctorOptions, doctor, type OpenOptions, openReader, openRuntime, type ReadOptions } from './open.js'
+export {
+  backupDirectory,
+  type DoctorOptions,
+  doctor,
+  type OpenOptions,
+  openReader,
+  openRuntime,
+  type ReadOptions,
+  restoreBackup,
+} from './open.js'
 export { applyPatch, type Patch } from './patch.js'
 export type { StepContext } from './pool.js'
 export type { Pruned, PruneFilter, PruneOptions } from './prune.js'

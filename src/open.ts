@@ -1,6 +1,7 @@
 // The default wiring: a runtime on a directory of files, steps on worker threads. The only file here that knows the
 // adapters. It takes the directory's lock before it changes anything, and refuses what a newer Holdfast wrote, untouched.
 
+import type { Backup, Restored } from './backup.js'
 import type { Chance } from './chance.js'
 import type { Clock } from './clock.js'
 import { describeDamage } from './damage.js'
@@ -34,6 +35,7 @@ import type { PassivationLimits } from './passivation.js'
 import { createPiscinaPool } from './piscina/pool.js'
 import type { Pool } from './pool.js'
 import type { Reader } from './reader.js'
+import type { Position } from './record.js'
 import type { RetentionRules } from './retention.js'
 import { createRuntime, type Ports, type Runtime, type RuntimeOptions } from './runtime.js'
 import { systemChance } from './system/chance.js'
@@ -156,6 +158,30 @@ async function repaired(disk: Disk, clock: Clock): Promise<Diagnosis> {
   }
 }
 
+/**
+ * Writes a backup of a data directory to one file, also beside its owner; a file that is there is replaced as a whole.
+ * Rejects with DIRECTORY_NOT_FOUND, FORMAT_NEWER, FILE_NOT_FOUND (no such folder), DISK_FULL or DISK_FAILED.
+ */
+export async function backupDirectory(path: string, { dir = '.holdfast' }: ReadOptions = {}): Promise<Backup> {
+  openReader({ dir }).close() // a directory that cannot be read is refused here
+  return backupTo(path, createFileDisk(dir), undefined, systemClock)
+}
+
+/**
+ * Puts a backup back, into a directory that is empty or not there; it is verified before it is there.
+ * Rejects with BACKUP_CORRUPT, DIRECTORY_NOT_EMPTY, FILE_NOT_FOUND, FORMAT_NEWER, DISK_FULL or DISK_FAILED; then nothing
+ * has changed.
+ */
+export async function restoreBackup(path: string, dir: string): Promise<Restored> {
+  return (await import('./files/restore.js')).restoreFiles(path, dir)
+}
+
+/** Loaded when it is first needed. */
+async function backupTo(path: string, source: Disk, end: Position | undefined, clock: Clock): Promise<Backup> {
+  const at = new Date(clock.now()).toISOString()
+  return (await import('./files/backup.js')).backUp(path, source, end, at)
+}
+
 interface OpenFiles {
   readonly disk: Disk
   readonly ports: Ports
@@ -195,7 +221,9 @@ export async function openFiles(
         `${file} cannot be read (${reason}); it is kept in ${kept}, the journal has everything`,
       ),
     )
-    return { disk, ports: { journal, snapshots, pool: pool(), clock, chance, release: () => lock.free() }, damage }
+    const backup = (path: string, end: Position): Promise<Backup> => backupTo(path, disk, end, clock)
+    const ports = { journal, snapshots, pool: pool(), clock, chance, backup, release: () => lock.free() }
+    return { disk, ports, damage }
   } catch (error) {
     await Promise.allSettled([journal?.close()])
     lock.free()

@@ -5,6 +5,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 import { refuseAborted } from './abort.js'
+import type { Backup } from './backup.js'
 import type { Chance } from './chance.js'
 import { Checkpoints } from './checkpoints.js'
 import type { Clock } from './clock.js'
@@ -55,6 +56,8 @@ export interface Ports {
   readonly pool: Pool
   readonly clock: Clock
   readonly chance: Chance
+  /** Writes the journal up to a position to one file; absent where nothing is in files. */
+  readonly backup?: (path: string, end: Position) => Promise<Backup>
   /** Called last when the runtime closes: frees what the ports hold, such as the lock. */
   readonly release?: () => void
 }
@@ -285,6 +288,21 @@ export class Runtime implements AsyncDisposable {
     })
     if (!dryRun) await this.#remove(chosen.sessions, signal)
     return chosen
+  }
+
+  /**
+   * Writes a backup of everything that is durable now to one file, while sessions go on; a file that is there is replaced
+   * as a whole. `restoreBackup` puts it back.
+   * Rejects with DISK_FULL, DISK_FAILED, FILE_NOT_FOUND (no such folder), or INVALID_ARGUMENT for a runtime in memory.
+   */
+  async backup(path: string): Promise<Backup> {
+    if (this.#closing) throw closed('runtime')
+    const { backup, journal } = this.#ports
+    if (backup) return await backup(path, journal.end)
+    throw new HoldfastError(
+      'INVALID_ARGUMENT',
+      'this runtime keeps everything in memory: there are no files to back up',
+    )
   }
 
   /** So many at a time that they share their syncs, and leave room for others. */

@@ -64,6 +64,8 @@ function programOf({ out, err }: World, choose: Choose): Command {
   addLs(program, choose)
   addShow(program, choose)
   addPrune(program, choose)
+  addBackup(program, choose)
+  addRestore(program, choose)
   addDoctor(program, choose)
   return program
 }
@@ -134,9 +136,27 @@ function addDoctor(program: Command, choose: Choose): void {
     )
 }
 
+function addBackup(program: Command, choose: Choose): void {
+  command(program, 'backup')
+    .argument('<file>', 'where to write it; a file that is there is replaced')
+    .description('write everything in the directory to one file, also while another process owns it')
+    .action((file: string, { output, dir }) =>
+      choose({ output, dir, run: async (out) => (await import('./backup.js')).backup(file, dir, out) }),
+    )
+}
+
+function addRestore(program: Command, choose: Choose): void {
+  command(program, 'restore')
+    .argument('<file>', 'a backup')
+    .description('put a backup back, into a directory that is empty or not there yet')
+    .action((file: string, { output, dir }) =>
+      choose({ output, dir, run: async (out) => (await import('./backup.js')).restore(file, dir, out) }),
+    )
+}
+
 const STATUSES: readonly SessionStatus[] = ['active', 'done', 'error', 'stopped']
 const DEFAULT_DIR = '.holdfast'
-const COMMANDS: readonly string[] = ['plan', 'ls', 'show', 'prune', 'doctor']
+const COMMANDS: readonly string[] = ['plan', 'ls', 'show', 'prune', 'backup', 'restore', 'doctor']
 const FORMATS: readonly Format[] = ['text', 'json', 'jsonl']
 
 /** What every command takes. */

@@ -11,7 +11,7 @@ describe('help', () => {
     const { code, stdout, stderr } = await holdfast(['--help'])
     expect(code).toBe(0)
     expect(stderr).toBe('')
-    for (const command of ['plan', 'ls', 'show', 'prune', 'doctor'])
+    for (const command of ['plan', 'ls', 'show', 'prune', 'backup', 'restore', 'doctor'])
       expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'))
     for (const [exitCode, meaning] of EXIT_CODES)
       expect(stdout).toContain(`${String(exitCode).padStart(5)}  ${meaning}`)
@@ -20,12 +20,15 @@ describe('help', () => {
     }
   })
 
-  test.each(['plan', 'ls', 'show', 'prune', 'doctor'])('holdfast %s --help tells its flags', async (command) => {
-    const { code, stdout } = await holdfast([command, '--help'])
-    expect(code).toBe(0)
-    expect(stdout).toContain('--dir <dir>')
-    expect(stdout).toContain('-o, --output <format>')
-  })
+  test.each(['plan', 'ls', 'show', 'prune', 'backup', 'restore', 'doctor'])(
+    'holdfast %s --help tells its flags',
+    async (command) => {
+      const { code, stdout } = await holdfast([command, '--help'])
+      expect(code).toBe(0)
+      expect(stdout).toContain('--dir <dir>')
+      expect(stdout).toContain('-o, --output <format>')
+    },
+  )
 
   test('it may be left early, too: holdfast --help | true', () => {
     const script = '(sleep 0.3; exec "$0" "$1" --help) | true'
