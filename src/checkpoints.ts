@@ -23,6 +23,7 @@ export class Checkpoints {
   readonly #snapshots: Snapshots
   readonly #registry: Registry
   readonly #onError: (error: unknown) => void
+  readonly #onIndexed: () => void
   readonly #queue: Set<LiveSession> = new Set()
   readonly #writing: Set<Promise<void>> = new Set()
   /** Size of a session's last snapshot, where it is larger than the least that pays. */
@@ -38,7 +39,15 @@ export class Checkpoints {
   #indexing: Promise<void> | undefined
   #indexKept = false
 
-  constructor(journal: Journal, snapshots: Snapshots, registry: Registry, onError: (error: unknown) => void) {
+  /** `indexed` is called after an index was written while the runtime is at work. */
+  constructor(
+    journal: Journal,
+    snapshots: Snapshots,
+    registry: Registry,
+    onError: (error: unknown) => void,
+    indexed: () => void,
+  ) {
+    this.#onIndexed = indexed
     this.#journal = journal
     this.#snapshots = snapshots
     this.#registry = registry
@@ -76,6 +85,7 @@ export class Checkpoints {
     if (this.#indexing || this.#journal.end - this.#tried < Math.max(INDEX_BYTES, this.#indexSize)) return
     this.#indexing = this.#writeIndex().finally(() => {
       this.#indexing = undefined
+      this.#onIndexed()
     })
   }
 

@@ -33,7 +33,8 @@ export interface Touched {
 
 /** `entries` are complete up to `known`: what an index tells; behind it they are what could be read. Each comes once. */
 export function touchedBy(damage: readonly Damage[], entries: Iterable<IndexEntry>, known: Position): Touched[] {
-  const harmful = damage.filter(({ kind }) => kind === 'corrupt' || kind === 'missing')
+  // What is at no position of the journal tells nothing of its records: those whom that touches are found when they are read.
+  const harmful = damage.filter(({ kind, position }) => position >= 0 && (kind === 'corrupt' || kind === 'missing'))
   if (harmful.length === 0) return []
   const touched: Touched[] = []
   for (const entry of entries) {

@@ -82,6 +82,18 @@ export function readAll(disk: Disk, path: string): Uint8Array | undefined {
   }
 }
 
+/** The bytes of a file from `offset` up to `end`, or fewer when it ends before that. */
+export function readFrom(file: DiskFile, offset: number, end: number = Number.POSITIVE_INFINITY): Uint8Array {
+  const bytes = new Uint8Array(Math.max(Math.min(file.size(), end) - offset, 0))
+  let done = 0
+  while (done < bytes.length) {
+    const read = file.readSync(done === 0 ? bytes : bytes.subarray(done), offset + done)
+    if (read === 0) break
+    done += read
+  }
+  return bytes.subarray(0, done)
+}
+
 /**
  * Replaces a file as a whole, durably: a temporary file, its sync, a rename, a sync of the folder. When it rejects, the
  * old file is intact, but for a failure of the last sync, after which a crash may leave the old or the new one.

@@ -5,6 +5,7 @@ import { HoldfastError, isHoldfastError } from './errors.js'
 import type { Damage, JournalEntry, ReadableJournal } from './journal.js'
 import { Milestones, PAGE } from './milestones.js'
 import { NOWHERE, type Position, type TransitionRecord } from './record.js'
+import { historyUnavailable } from './refusals.js'
 import { type Folding, fold, sealed } from './rehydrate.js'
 import type { Snapshots } from './snapshots.js'
 import type { IndexEntry, SessionState } from './state.js'
@@ -17,7 +18,8 @@ interface Placed {
 /**
  * The records of a session with `seq` ≥ `from`, in order. `undefined` between them says that it is still on its way back to
  * where they begin, so that whoever reads may let others have their turn. Records are read a page at a time, once each, and
- * once more the first time if `milestones` do not know where the pages end.
+ * once more the first time if `milestones` do not know where the pages end. Throws HISTORY_UNAVAILABLE, naming the first
+ * that is kept, when the journal begins behind `from`.
  */
 export function* recordsFrom(
   journal: ReadableJournal,
@@ -33,8 +35,8 @@ export function* recordsFrom(
   ends[newest] = { seq, position }
   for (let page = newest - 1; page >= oldest; page--) {
     let mark = marks[page]
-    if (mark === undefined) {
-      for (const { record } of back(journal, id, ends[page + 1] as Placement, firstOf(page + 1))) {
+    if (mark === undefined || mark < journal.begin) {
+      for (const { record } of back(journal, id, ends[page + 1] as Placement, firstOf(page + 1), seq)) {
         mark = record.prev
         yield undefined
       }
@@ -43,7 +45,7 @@ export function* recordsFrom(
     ends[page] = { seq: firstOf(page + 1) - 1, position: mark as Position }
   }
   for (let page = oldest; page <= newest; page++) {
-    yield* [...back(journal, id, ends[page] as Placement, Math.max(from, firstOf(page)))].reverse()
+    yield* [...back(journal, id, ends[page] as Placement, Math.max(from, firstOf(page)), seq)].reverse()
   }
 }
 
@@ -53,10 +55,17 @@ const pageOf = (seq: number): number => Math.ceil(seq / PAGE) - 1
 
 const firstOf = (page: number): number => page * PAGE + 1
 
-/** A session's records from a last one back to the one of number `first`. */
-function* back(journal: ReadableJournal, id: string, last: Placement, first: number): Generator<Placed> {
+/** A session's records from a last one back to the one of number `first`; the newest of all is of number `newest`. */
+function* back(
+  journal: ReadableJournal,
+  id: string,
+  last: Placement,
+  first: number,
+  newest: number,
+): Generator<Placed> {
   let { position } = last
   for (let { seq } = last; seq >= first; seq--) {
+    if (position < journal.begin) throw historyUnavailable(`session ${id}`, seq < newest ? seq + 1 : undefined)
     const record = readOf(journal, id, position)
     if (record.seq !== seq) {
       const message = `position ${position} holds transition ${record.seq} of session ${id}, not ${seq}`
@@ -69,14 +78,16 @@ function* back(journal: ReadableJournal, id: string, last: Placement, first: num
 
 /**
  * The records of all sessions from a position on. Where some are lost, which the scan finds or `known` tells, throws
- * JOURNAL_CORRUPT with `details.resumeFrom`, the position of the next that is there.
+ * JOURNAL_CORRUPT with `details.resumeFrom`, the position of the next that is there. Throws HISTORY_UNAVAILABLE, naming
+ * where the journal begins, when that is behind `from`.
  */
 export function* wholeFrom(
   journal: ReadableJournal,
   from: Position,
   known: readonly Damage[] = [],
 ): Generator<JournalEntry> {
-  const { end } = journal
+  const { begin, end } = journal
+  if (from < begin) throw historyUnavailable('the journal', begin)
   const found: Damage[] = []
   let last = from
   const lostBefore = (next: Position): Damage | undefined =>
@@ -123,6 +134,10 @@ export function loadState(
       state = snapshot
       break
     }
+    if (position < journal.begin) {
+      state = floorOf(journal, entry, position)
+      break
+    }
     const record = readOf(journal, entry.id, position)
     records.push({ position, record })
     position = record.prev
@@ -132,6 +147,17 @@ export function loadState(
     state = follow(entry, state, record, position)
   }
   return sealed(state as Folding)
+}
+
+/** What a session had come to where the journal begins; its last record before that is at `position`. */
+function floorOf(journal: ReadableJournal, entry: IndexEntry, position: Position): Folding {
+  const state = journal.floor(entry.id)
+  if (state?.position === position && state.createdAt === entry.createdAt) return state
+  throw new HoldfastError(
+    'JOURNAL_CORRUPT',
+    `session ${entry.id} is not among those that were kept where the journal begins: restore it from a backup`,
+    { details: { session: entry.id, position } },
+  )
 }
 
 function follow(entry: IndexEntry, state: Folding | undefined, record: TransitionRecord, position: Position): Folding {

@@ -20,7 +20,7 @@ export {
   type SessionTransition,
   type TransitionsOptions,
 } from './handle.js'
-export type { Damage } from './journal.js'
+export type { Compacted, Damage } from './journal.js'
 export type { Logger } from './logger.js'
 export {
   backupDirectory,

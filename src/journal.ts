@@ -4,6 +4,7 @@
 // Adapters: segments of checksummed lines (`files/`), an array (`memory/`).
 
 import type { Position, TransitionRecord } from './record.js'
+import type { IndexEntry, SessionState } from './state.js'
 
 /** A longer record is refused with RECORD_TOO_LARGE, unless an adapter is told otherwise: 64 MiB of JSON. */
 export const DEFAULT_RECORD_BYTES: number = 64 * 1024 * 1024
@@ -31,6 +32,12 @@ export interface JournalStats {
 
 /** The part of a journal that reads. */
 export interface ReadableJournal {
+  /** Where it begins: what came before was dropped on purpose, and only what it had come to is kept. */
+  readonly begin: Position
+  /** A session as it was where the journal begins; undefined when it was not there. Throws JOURNAL_CORRUPT. */
+  floor(id: string): SessionState | undefined
+  /** Every session as it was where the journal begins, in the order of their creation; `onDamage` hears of what cannot be read. */
+  floors(onDamage: (damage: Damage) => void): IterableIterator<IndexEntry>
   /** Where the durable part ends: every record before it can be read. */
   readonly end: Position
   /** The durable record at a position that `append` or `scan` gave. Throws JOURNAL_CORRUPT naming file and offset,
@@ -39,6 +46,25 @@ export interface ReadableJournal {
   /** The durable records from a position on, in order, up to where the durable part ended when the scan began. What is
    * damaged is skipped, and `onDamage` hears of it. Throws DISK_FAILED, or RUNTIME_CLOSED once it is closed. */
   scan(from: Position, onDamage?: (damage: Damage) => void): IterableIterator<JournalEntry>
+}
+
+/** How much of a journal's history is given up. */
+export interface CompactOptions {
+  /** How much of what is complete is kept at least, in bytes. Older parts go, as do those of sessions that are all gone. */
+  readonly keepBytes: number
+  /** True when the session that had a record at this position is not there any more. */
+  isGone(session: string, position: Position): boolean
+  /** Lets others have their turn. */
+  pause(): Promise<void>
+}
+
+/** What a compaction has dropped. */
+export interface Compacted {
+  readonly segments: number
+  /** How much shorter the journal is; what had to be kept of it may take some of that. */
+  readonly bytes: number
+  /** Where the journal begins now. */
+  readonly begin: Position
 }
 
 export interface Journal extends ReadableJournal {
@@ -53,6 +79,11 @@ export interface Journal extends ReadableJournal {
   stats(): JournalStats
   /** Resolves when everything appended so far is durable. Rejects with the failure of the journal. */
   flush(): Promise<void>
+  /**
+   * Drops the oldest parts of the journal once what they had come to is durable; appending goes on meanwhile. One at a time.
+   * Rejects with JOURNAL_CORRUPT when something in them cannot be read, DISK_FULL or DISK_FAILED; nothing is lost then.
+   */
+  compact(options: CompactOptions): Promise<Compacted>
   /** Flushes, then releases the files. Idempotent. */
   close(): Promise<void>
 }

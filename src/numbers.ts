@@ -18,3 +18,9 @@ export function requireMs(name: string, value: number): void {
     `${name} must be from 0 to ${LONGEST_TIMER_MS} ms (24.8 days), not ${String(value)}`,
   )
 }
+
+/** Throws INVALID_ARGUMENT unless `value` is a number of bytes; Infinity is one: without a limit. */
+export function requireBytes(name: string, value: number): void {
+  if (typeof value === 'number' && value >= 0) return
+  throw new HoldfastError('INVALID_ARGUMENT', `${name} must be a number of at least 0, not ${String(value)}`)
+}

@@ -58,6 +58,8 @@ export interface OpenOptions extends PassivationLimits {
   readonly changeLimit?: number
   /** How long sessions that have ended are kept, by kind; those of a kind that is not named here stay. */
   readonly retention?: RetentionRules
+  /** How much history is kept at least, in bytes of the journal; default 1 GiB. Older parts are dropped. */
+  readonly historyBytes?: number
 }
 
 export interface ReadOptions {
@@ -77,6 +79,7 @@ const OPEN_OPTIONS = {
   liveLimit: true,
   idleMs: true,
   retention: true,
+  historyBytes: true,
 } as const
 
 /**
@@ -86,7 +89,16 @@ const OPEN_OPTIONS = {
 export async function openRuntime(options: OpenOptions): Promise<Runtime> {
   admitOptions('options of openRuntime', options, OPEN_OPTIONS)
   admitKinds(options?.kinds)
-  const { kinds, logger = consoleLogger, mailboxLimit, changeLimit, liveLimit, idleMs, retention } = options
+  const {
+    kinds,
+    logger = consoleLogger,
+    mailboxLimit,
+    changeLimit,
+    liveLimit,
+    idleMs,
+    retention,
+    historyBytes,
+  } = options
   const common = {
     ...{ kinds, logger },
     ...(mailboxLimit !== undefined && { mailboxLimit }),
@@ -94,6 +106,7 @@ export async function openRuntime(options: OpenOptions): Promise<Runtime> {
     ...(liveLimit !== undefined && { liveLimit }),
     ...(idleMs !== undefined && { idleMs }),
     ...(retention && { retention }),
+    ...(historyBytes !== undefined && { historyBytes }),
   }
   const clock = systemClock
   const chance = systemChance

@@ -126,7 +126,7 @@ async function sizeOf(
 ): Promise<number | undefined> {
   try {
     let bytes = snapshots.size(id)
-    for (let position = last; position !== NOWHERE; ) {
+    for (let position = last; position !== NOWHERE && position >= journal.begin; ) {
       const record = journal.read(position)
       bytes += Buffer.byteLength(JSON.stringify(record))
       position = record.prev

@@ -8,10 +8,10 @@ import { type HoldfastError, isHoldfastError } from './errors.js'
 import { loadState, recordsFrom } from './history.js'
 import type { Damage, ReadableJournal } from './journal.js'
 import { choosePrunable, type Pruned, type PruneFilter } from './prune.js'
-import { sessionNotFound } from './refusals.js'
+import { isDroppedMeanwhile, sessionNotFound } from './refusals.js'
 import { Registry, type SessionEntry, type SessionFilter, type SessionPage, type SessionStats } from './registry.js'
 import type { Snapshots } from './snapshots.js'
-import type { IndexEntry, SessionState } from './state.js'
+import type { IndexEntry, IndexFile, SessionState } from './state.js'
 import { type Transition, transitionOf } from './transition.js'
 
 /** Where a reader reads. */
@@ -61,18 +61,33 @@ export class Reader {
       try {
         return loadState(this.#view.journal, this.#ports.snapshots, entry)
       } catch (error) {
-        // A snapshot that is newer than this view of the journal: its owner went on, so look again.
-        if (!isHoldfastError(error, 'JOURNAL_CORRUPT') || tries === TRIES) throw error
+        // A snapshot that is newer than this view of the journal, or a part that is gone: its owner went on, so look again.
+        const again = isHoldfastError(error, 'JOURNAL_CORRUPT') || isDroppedMeanwhile(error)
+        if (!again || tries === TRIES) throw error
         this.refresh()
       }
     }
   }
 
-  /** The transitions of a session from a `seq` on, oldest first. Throws JOURNAL_CORRUPT when one cannot be read. */
+  /**
+   * The transitions of a session from a `seq` on, oldest first. Throws JOURNAL_CORRUPT when one cannot be read, and
+   * HISTORY_UNAVAILABLE, naming the first that is kept, when they are not kept from there on.
+   */
   *history(id: string, from = 1): Generator<Transition> {
-    const entry = this.#readable(id)
-    for (const placed of recordsFrom(this.#view.journal, entry, from)) {
-      if (placed) yield transitionOf(placed.record, placed.position)
+    let next = from
+    for (let tries = 1; ; tries++) {
+      const entry = this.#readable(id)
+      try {
+        for (const placed of recordsFrom(this.#view.journal, entry, next)) {
+          if (!placed) continue
+          next = placed.record.seq + 1
+          yield transitionOf(placed.record, placed.position)
+        }
+        return
+      } catch (error) {
+        if (!isDroppedMeanwhile(error) || tries === TRIES) throw error
+        this.refresh()
+      }
     }
   }
 
@@ -129,23 +144,37 @@ interface View {
 }
 
 /** The index first: the journal, opened after it, then holds all that the index tells of. */
-function look({ snapshots, openJournal }: ReaderPorts): View {
-  const index = snapshots.readIndex()
+function look(ports: ReaderPorts, tries = 1): View {
+  const index = ports.snapshots.readIndex()
   const damage: Damage[] = []
-  const journal = openJournal((found) => noteOnce(damage, found))
+  const journal = ports.openJournal((found) => noteOnce(damage, found))
+  try {
+    return { journal, damage, ...followed(index, journal, damage) }
+  } catch (error) {
+    journal.close()
+    if (!isDroppedMeanwhile(error) || tries === TRIES) throw error
+    return look(ports, tries + 1)
+  }
+}
+
+function followed(
+  index: IndexFile | undefined,
+  journal: ReadableJournal,
+  damage: Damage[],
+): Pick<View, 'registry' | 'unreadable'> {
   const registry = new Registry()
   const unreadable = new Map<string, HoldfastError>()
   const reached = index && index.through <= journal.end && index.entries.every(({ position }) => position < journal.end)
-  const usable = reached ? index : undefined
-  registry.load(usable?.entries ?? [])
-  for (const { position, record } of journal.scan(usable?.through ?? 0)) {
+  const usable = reached && index.through >= journal.begin ? index : undefined
+  const from = usable?.through ?? journal.begin
+  registry.load(usable?.entries ?? journal.floors((found) => noteOnce(damage, found)))
+  for (const { position, record } of journal.scan(from)) {
     try {
       registry.follow(record, position)
     } catch (error) {
       unreadable.set(record.session, error as HoldfastError)
     }
   }
-  for (const { entry, reason } of touchedBy(damage, registry.entries(), usable?.through ?? 0))
-    unreadable.set(entry.id, reason)
-  return { journal, registry, damage, unreadable }
+  for (const { entry, reason } of touchedBy(damage, registry.entries(), from)) unreadable.set(entry.id, reason)
+  return { registry, unreadable }
 }

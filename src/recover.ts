@@ -4,7 +4,7 @@
 import { noteOnce, touchedBy } from './damage.js'
 import { HoldfastError } from './errors.js'
 import type { Damage, Journal } from './journal.js'
-import type { Position } from './record.js'
+import { NOWHERE, type Position } from './record.js'
 import type { Registry } from './registry.js'
 import type { Snapshots } from './snapshots.js'
 import type { IndexEntry } from './state.js'
@@ -30,7 +30,7 @@ export interface Recovered {
 export function recover(recovery: Recovery): Recovered {
   const { journal, registry, supervisor } = recovery
   const damage = [...recovery.damage]
-  const { from, known, lost } = loadIndex(recovery)
+  const { from, known, lost, hidden } = loadIndex(recovery, damage)
   for (const { position, record } of journal.scan(from, (found) => noteOnce(damage, found))) {
     try {
       registry.follow(record, position)
@@ -42,21 +42,25 @@ export function recover(recovery: Recovery): Recovered {
   for (const entry of lost) supervisor.park(entry, lostRecords(entry))
   const touched = touchedBy(damage, registry.entries(), known)
   for (const { entry, reason } of touched) supervisor.park(entry, reason)
-  return { damage, lost: lost.length > 0 || touched.some(({ indexed }) => !indexed) }
+  return { damage, lost: hidden || lost.length > 0 || touched.some(({ indexed }) => !indexed) }
 }
 
 /**
  * Loads the index if the journal bears it out, and tells where the journal goes on from it. If the journal ends before the
  * index does, durable records are gone: the sessions that had them are not shown at an earlier state as if nothing was.
  */
-function loadIndex({ journal, snapshots, registry }: Recovery): IndexFound {
+function loadIndex({ journal, snapshots, registry }: Recovery, damage: Damage[]): IndexFound {
   const index = snapshots.readIndex()
-  if (!index) return { from: 0, known: 0, lost: [] }
-  const { through, entries } = index
+  const { through, entries } = index ?? { through: NOWHERE, entries: [] }
   const lost = entries.filter(({ position }) => position >= journal.end)
-  if (through > journal.end || lost.length > 0) return { from: 0, known: 0, lost }
-  registry.load(entries)
-  return { from: through, known: through, lost: [] }
+  if (index && through >= journal.begin && through <= journal.end && lost.length === 0) {
+    registry.load(entries)
+    return { from: through, known: through, lost, hidden: false }
+  }
+  const before = damage.length
+  registry.load(journal.floors((found) => noteOnce(damage, found)))
+  const hidden = damage.length > before
+  return { from: journal.begin, known: journal.begin, lost, hidden }
 }
 
 interface IndexFound {
@@ -64,6 +68,8 @@ interface IndexFound {
   /** Up to here the registry is complete, whatever of the journal can be read. */
   readonly known: Position
   readonly lost: readonly IndexEntry[]
+  /** True when not every session can be read that was there where the journal begins. */
+  readonly hidden: boolean
 }
 
 const lostRecords = ({ seq }: IndexEntry): HoldfastError =>

@@ -1,6 +1,6 @@
 // The refusals that several files give, each built here and nowhere else, so that a code says the same wherever it is met.
 
-import { HoldfastError } from './errors.js'
+import { HoldfastError, isHoldfastError } from './errors.js'
 import type { SessionStatus } from './state.js'
 
 export const sessionNotFound = (id: string): HoldfastError =>
@@ -57,3 +57,22 @@ export const recordTooLarge = (bytes: number, limit: number): HoldfastError =>
 
 export const closed = (what: 'runtime' | 'journal'): HoldfastError =>
   new HoldfastError('RUNTIME_CLOSED', `the ${what} is closed; open the runtime again`)
+
+/** `first` is what is left from: a `seq` of a session, or a position of the journal; undefined when nothing is. */
+export const historyUnavailable = (what: string, first: number | undefined): HoldfastError =>
+  new HoldfastError(
+    'HISTORY_UNAVAILABLE',
+    first === undefined
+      ? `no transition of ${what} is kept any more, only its state`
+      : `${what} is kept from ${first} on; what came before has been dropped: ask from there`,
+    { details: { first } },
+  )
+
+/** What was about to be read has been dropped since; the journal begins at `begin` now. */
+export const droppedMeanwhile = (begin: number): HoldfastError =>
+  new HoldfastError('HISTORY_UNAVAILABLE', historyUnavailable('the journal', begin).message, {
+    details: { first: begin, begin },
+  })
+
+export const isDroppedMeanwhile = (error: unknown): boolean =>
+  isHoldfastError(error, 'HISTORY_UNAVAILABLE') && error.details.begin !== undefined

@@ -17,11 +17,11 @@ import { Feeds } from './feeds.js'
 import { Session, type TransitionsOptions } from './handle.js'
 import { wholeFrom } from './history.js'
 import type { SessionHost } from './host.js'
-import type { Damage, Journal, JournalStats } from './journal.js'
+import type { Compacted, Damage, Journal, JournalStats } from './journal.js'
 import { Links } from './links.js'
 import { consoleLogger, guarded, type Logger } from './logger.js'
 import { Milestones } from './milestones.js'
-import { requireMs, requireWhole } from './numbers.js'
+import { requireBytes, requireMs, requireWhole } from './numbers.js'
 import { admitKinds, admitOptions } from './options.js'
 import type { PassivationLimits } from './passivation.js'
 import type { Pool } from './pool.js'
@@ -71,6 +71,8 @@ export interface RuntimeOptions extends PassivationLimits {
   readonly changeLimit?: number
   /** How long sessions that have ended are kept, by kind; those of a kind that is not named here stay. */
   readonly retention?: RetentionRules
+  /** How much history is kept at least, in bytes of the journal; default 1 GiB. Older parts are dropped. */
+  readonly historyBytes?: number
   /** What opening the journal found damaged, for `health`. */
   readonly damage?: readonly Damage[]
 }
@@ -123,6 +125,9 @@ const PENDING_BYTES = 256 * 1024 * 1024
 
 const CHANGE_LIMIT = 16 * 1024 * 1024
 const PRUNED_TOGETHER = 128
+const HISTORY_BYTES = 1024 * 1024 * 1024
+/** The least that a compaction by itself is made for. */
+const COMPACTED_BYTES = 64 * 1024 * 1024
 
 /** Opens a runtime on ports of one's own. Throws INVALID_KIND when two kinds have the same name, or INVALID_ARGUMENT. */
 export async function createRuntime(ports: Ports, options: RuntimeOptions): Promise<Runtime> {
@@ -147,18 +152,23 @@ export class Runtime implements AsyncDisposable {
   readonly #creation: Creation
   readonly #links: Links
   readonly #retention: Retention
+  readonly #historyBytes: number
+  /** One after the other. */
+  #compacting: Promise<unknown> | undefined
   #failure: HoldfastError | undefined
   #closing: Promise<void> | undefined
   /** Nothing can be read any more. */
   #closed = false
 
   constructor(ports: Ports, options: RuntimeOptions) {
-    const { mailboxLimit = 10_000, changeLimit = CHANGE_LIMIT } = options
+    const { mailboxLimit = 10_000, changeLimit = CHANGE_LIMIT, historyBytes = HISTORY_BYTES } = options
+    requireBytes('historyBytes', historyBytes)
     requireWhole('mailboxLimit', mailboxLimit, 1)
     requireWhole('changeLimit', changeLimit, 1)
     this.#ports = ports
     this.#kinds = byName(options.kinds)
     this.#logger = guarded(options.logger ?? consoleLogger)
+    this.#historyBytes = historyBytes
     this.#timers = new Timers(ports.clock)
     this.#sessionHost = this.#makeSessionHost(mailboxLimit, changeLimit)
     this.#streamHost = {
@@ -183,8 +193,12 @@ export class Runtime implements AsyncDisposable {
     this.#damage = recovered.damage
     this.#verbs = this.#makeVerbs()
     this.#creation = this.#makeCreation()
-    this.#checkpoints = new Checkpoints(ports.journal, snapshots, registry, (err) =>
-      this.#logger.warn({ err }, 'a snapshot could not be written; the journal has everything'),
+    this.#checkpoints = new Checkpoints(
+      ports.journal,
+      snapshots,
+      registry,
+      (err) => this.#logger.warn({ err }, 'a snapshot could not be written; the journal has everything'),
+      () => this.#considerCompaction(),
     )
     if (recovered.lost) this.#checkpoints.keepIndex()
     this.sessions = this.#makeSessions()
@@ -286,8 +300,58 @@ export class Runtime implements AsyncDisposable {
       unreadable: (id) => this.#supervisor.reasonParked(id) !== undefined,
       pause: () => new Promise((resolve) => clock.soon(resolve)),
     })
-    if (!dryRun) await this.#remove(chosen.sessions, signal)
+    if (dryRun || chosen.sessions.length === 0) return chosen
+    await this.#remove(chosen.sessions, signal)
+    await this.#compactAside(this.#historyBytes)
     return chosen
+  }
+
+  /**
+   * Drops the oldest complete parts of the journal: those beyond `keepBytes` (without it, what the runtime was opened to
+   * keep), and those of which no session is left. What is dropped is history: every session stays as it is, and asking for
+   * a transition from before gives HISTORY_UNAVAILABLE, naming the first that is kept.
+   * Rejects with JOURNAL_CORRUPT when something in them cannot be read, DISK_FULL or DISK_FAILED; nothing is lost then.
+   */
+  async compact(options: { readonly keepBytes?: number } = {}): Promise<Compacted> {
+    admitOptions('options of compact', options, { keepBytes: true })
+    const { keepBytes = this.#historyBytes } = options
+    requireBytes('keepBytes', keepBytes)
+    return await this.#inTurn(() => this.#compact(keepBytes))
+  }
+
+  /** Whoever drops parts of the journal, or must not be disturbed by that, after the one before. */
+  #inTurn<T>(act: () => Promise<T>): Promise<T> {
+    const turn = (this.#compacting ?? Promise.resolve()).then(act)
+    this.#compacting = turn.catch(() => {})
+    return turn
+  }
+
+  async #compact(keepBytes: number): Promise<Compacted> {
+    this.#assertWritable()
+    const { journal, clock } = this.#ports
+    const registry = this.#registry
+    return await journal.compact({
+      keepBytes,
+      isGone: (session, position) => (registry.get(session)?.birth ?? Number.POSITIVE_INFINITY) > position,
+      pause: async () => {
+        await new Promise<void>((resolve) => clock.soon(resolve))
+        if (this.#closing) throw closed('runtime')
+      },
+    })
+  }
+
+  /** For whoever has something else to do: what goes wrong is reported, and everything is as it was. */
+  async #compactAside(keepBytes: number): Promise<void> {
+    await this.compact({ keepBytes }).catch((err: unknown) => {
+      if (!this.#closing && !this.#failure) this.#logger.warn({ err }, 'the journal could not be compacted')
+    })
+  }
+
+  /** Looked at when an index was written, so once in a while; a part that is worth the trouble goes at a time. */
+  #considerCompaction(): void {
+    const { begin, end } = this.#ports.journal
+    if (end - begin < this.#historyBytes + Math.max(COMPACTED_BYTES, this.#historyBytes / 4)) return
+    void this.#compactAside(this.#historyBytes)
   }
 
   /**
@@ -298,7 +362,7 @@ export class Runtime implements AsyncDisposable {
   async backup(path: string): Promise<Backup> {
     if (this.#closing) throw closed('runtime')
     const { backup, journal } = this.#ports
-    if (backup) return await backup(path, journal.end)
+    if (backup) return await this.#inTurn(() => backup(path, journal.end))
     throw new HoldfastError(
       'INVALID_ARGUMENT',
       'this runtime keeps everything in memory: there are no files to back up',
@@ -350,6 +414,7 @@ export class Runtime implements AsyncDisposable {
     this.#timers.stop()
     try {
       await pool.close()
+      if (this.#compacting) await this.#compacting
       if (!this.#failure) {
         await journal.flush()
         await this.#checkpoints.close(this.#supervisor.live)

@@ -28,7 +28,13 @@ class World {
       writeIndex: async (index: Index) => this.#writing(() => this.indexed.push(index.through), this.indexBytes),
       write: async ({ id }: SessionState) => this.#writing(() => this.written.push(id), 100),
     }
-    this.checkpoints = new Checkpoints(this.journal, snapshots, this.registry, (error) => this.errors.push(error))
+    this.checkpoints = new Checkpoints(
+      this.journal,
+      snapshots,
+      this.registry,
+      (error) => this.errors.push(error),
+      () => {},
+    )
     const event = { type: 'xstate.init' }
     this.registry.follow({ session: 'a', seq: 1, prev: NOWHERE, at: 'then', event, value: 'on', kind: 'k' }, 0)
   }

@@ -74,6 +74,9 @@ async function history(count: number) {
   await journal.flush()
   let reads = 0
   const counting: ReadableJournal = {
+    begin: journal.begin,
+    floor: (id) => journal.floor(id),
+    floors: (onDamage) => journal.floors(onDamage),
     end: journal.end,
     read: (at) => {
       reads++

@@ -1,5 +1,6 @@
 // `holdfast show`: one session, its state, steps, timers and transitions. Reads beside the owner; changes nothing.
 
+import { isHoldfastError } from '../errors.js'
 import type { Reader } from '../reader.js'
 import type { SessionEntry } from '../registry.js'
 import type { SessionState } from '../state.js'
@@ -45,10 +46,20 @@ function look(reader: Reader, { id, kind }: SessionEntry, all: boolean): ShownSe
   const session = reader.state(id)
   const first = Math.max(1, session.seq - LAST + 1)
   // A plan stands in the history; for other kinds only what is shown is read.
-  const history = [...reader.history(id, all || kind === 'planning' ? 1 : first)]
+  const history = kept(reader, id, all || kind === 'planning' ? 1 : first, session.seq)
   const plan = planOf(session, history)
   const transitions = all ? history : history.filter(({ seq }) => seq >= first)
   return { session, transitions, ...(plan && { plan }) }
+}
+
+/** The transitions from a `seq` on, as far as they are kept. */
+function kept(reader: Reader, id: string, from: number, last: number): Transition[] {
+  try {
+    return [...reader.history(id, from)]
+  } catch (error) {
+    if (!isHoldfastError(error, 'HISTORY_UNAVAILABLE')) throw error
+    return [...reader.history(id, (error.details.first as number | undefined) ?? last + 1)]
+  }
 }
 
 function textOf({ session, transitions, plan }: ShownSession, { style }: Output): string {

@@ -3,6 +3,7 @@
 // that whatever the directory's owner does meanwhile, what is written is the directory at one moment. `tar xf` unpacks it.
 //
 //   holdfast.json                     as it was
+//   journal/floor.jsonl               if anything was dropped
 //   journal/00000001.jsonl …          segments, without space that was reserved
 //   backup.json                       { holdfast, at, end, files: [{ path, bytes, sha256 }], sha256 } — sha256 over the others
 
@@ -12,16 +13,17 @@ import { basename, dirname, resolve } from 'node:path'
 import { createTarPacker } from 'modern-tar'
 import type { Backup } from '../backup.js'
 import { DIRECTORY_FILE } from '../directory.js'
-import { type Disk, type DiskFile, replaceFile, writeAll } from '../disk.js'
+import { type Disk, type DiskFile, readFrom, replaceFile, writeAll } from '../disk.js'
 import { HoldfastError } from '../errors.js'
 import type { Damage } from '../journal.js'
 import type { Position } from '../record.js'
 import { createFileDisk } from './disk.js'
+import { FLOOR } from './floor.js'
 import { FORMAT } from './format.js'
 import { OpenFiles } from './open-files.js'
 import { checkSeams } from './seams.js'
 import { HEADER_BYTES, pieces } from './segment.js'
-import { findSegments, misplaced, orClose, readFrom, type Segment } from './segments.js'
+import { findSegments, lookAgain, misplaced, orClose, type Segment } from './segments.js'
 import { storageError } from './storage-error.js'
 
 export const MANIFEST = 'backup.json'
@@ -72,7 +74,7 @@ export async function backUp(path: string, source: Disk, end: Position | undefin
 
 /** Replaces the target's file as a whole. Throws FORMAT_NEWER, DISK_FULL or DISK_FAILED; then it is as it was. */
 export async function writeBackup(job: BackupJob): Promise<Omit<Backup, 'path'>> {
-  const { parts, end, damage, close } = take(job)
+  const { parts, end, damage, close } = lookAgain(() => take(job))
   try {
     let bytes = 0
     await replaceFile(job.target, job.name, async (file) => {
@@ -94,7 +96,7 @@ function take({ source, end: known }: BackupJob): {
   close(): void
 } {
   const files = new OpenFiles(source)
-  const kept: DiskFile[] = []
+  const kept: { close(): void }[] = []
   const close = (): void => {
     files.close()
     for (const file of kept) file.close()
@@ -107,17 +109,20 @@ function take({ source, end: known }: BackupJob): {
   return orClose({ close }, () => {
     const found = findSegments(source, files)
     const { segments } = found
+    if (found.floor) kept.push(found.floor)
     const last = segments.at(-1)
     // Its name may be given to another file meanwhile, by a writer that goes on from it.
     if (last) last.file = keep(last.path) ?? last.file
     const directory = keep(DIRECTORY_FILE)
     const end = known ?? (last ? endOfRecords(last) : 0)
     const parts: Part[] = directory ? [{ path: DIRECTORY_FILE, file: directory, bytes: directory.size() }] : []
+    const floor = found.floor && keep(FLOOR)
+    if (floor) parts.push({ path: FLOOR, file: floor, bytes: floor.size() })
     for (const [index, { file, path, base }] of segments.entries()) {
       const length = (segments[index + 1]?.base ?? end) - base
       if (length > 0) parts.push({ path, file, bytes: Math.min(length, file.size()) })
     }
-    return { parts, end, damage: [...misplaced(found), ...checkSeams(segments)], close }
+    return { parts, end, damage: [...found.damage, ...misplaced(found), ...checkSeams(segments, found.floor)], close }
   })
 }
 

@@ -14,6 +14,7 @@ import type { Position } from '../record.js'
 import { Registry } from '../registry.js'
 import type { IndexEntry, IndexFile, SessionState } from '../state.js'
 import { DurableFiles } from './durable-file.js'
+import { FLOOR } from './floor.js'
 import { type OpenedForReading, openFileJournal, readFileJournal } from './journal.js'
 import { OpenFiles } from './open-files.js'
 import { readOnly, requireDirectory } from './reader.js'
@@ -75,8 +76,9 @@ function admit(disk: Disk, owner: Owner | undefined): Patient {
   const journal = readFileJournal(disk, (found) => noteOnce(damage, found))
   const registry = new Registry()
   const unreadable = new Map<string, Error>()
-  follow(registry, journal, 0, (id, error) => unreadable.set(id, error))
-  const known = indexOf(disk).index?.through ?? 0
+  registry.load(journal.floors((found) => noteOnce(damage, found)))
+  follow(registry, journal, journal.begin, (id, error) => unreadable.set(id, error))
+  const known = indexOf(disk).index?.through ?? journal.begin
   for (const { entry, reason } of touchedBy(damage, registry.entries(), known)) unreadable.set(entry.id, reason)
   const harmed = unreadable.size > 0 || damage.some(({ kind }) => kind === 'corrupt' || kind === 'missing')
   return { disk, journal, damage, registry, unreadable, owner, harmed }
@@ -139,7 +141,8 @@ function* journalFindings({ disk, damage, owner }: Patient): Generator<Finding> 
 function* tornEnd(disk: Disk): Generator<Damage> {
   const files = new OpenFiles(disk)
   try {
-    const { segments } = findSegments(disk, files)
+    const { segments, floor } = findSegments(disk, files)
+    floor?.close()
     const last = segments.at(-1)
     const bytes = last && readAll(disk, last.path)
     if (!last || !bytes) return
@@ -176,8 +179,10 @@ const reachesBehind = ({ through, entries }: IndexFile, end: Position): boolean 
 function endOfContent(disk: Disk): Position {
   const files = new OpenFiles(disk)
   try {
-    const last = findSegments(disk, files).segments.at(-1)
-    return last ? endOf(last) : 0
+    const { segments, floor } = findSegments(disk, files)
+    floor?.close()
+    const last = segments.at(-1)
+    return last ? endOf(last) : (floor?.through ?? 0)
   } finally {
     files.close()
   }
@@ -185,6 +190,7 @@ function endOfContent(disk: Disk): Position {
 
 /** True when the index and what came after it give what the journal alone gives. */
 function tells(index: IndexFile, journal: OpenedForReading, registry: Registry): boolean {
+  if (index.through < journal.begin) return true // of an earlier time: an opening begins at the floor
   const told = new Registry()
   told.load(index.entries)
   follow(told, journal, index.through)
@@ -301,7 +307,7 @@ function* fileFindings({ disk, owner }: Patient): Generator<Finding> {
         if (owner) continue
         const message = `${file} was being written when a process died; its content never counted`
         yield note('leftover', message, { file, repair: { kind: 'set-aside', file } })
-      } else if (folder === 'journal' && !NAME.test(name))
+      } else if (folder === 'journal' && !NAME.test(name) && file !== FLOOR)
         yield note('stranger', `${file} is not of Holdfast`, { file })
     }
   }
@@ -372,7 +378,8 @@ function journalTells(disk: Disk): Registry {
   const journal = readFileJournal(disk, () => {})
   try {
     const registry = new Registry()
-    follow(registry, journal, 0)
+    registry.load(journal.floors(() => {}))
+    follow(registry, journal, journal.begin)
     return registry
   } finally {
     journal.close()

@@ -5,8 +5,10 @@
 
 import type { Clock } from '../clock.js'
 import { type Disk, writeAll, writeAllSync } from '../disk.js'
-import { HoldfastError } from '../errors.js'
+import { HoldfastError, isHoldfastError } from '../errors.js'
 import {
+  type Compacted,
+  type CompactOptions,
   type Damage,
   DEFAULT_RECORD_BYTES,
   type Journal,
@@ -16,15 +18,20 @@ import {
   type Waiter,
 } from '../journal.js'
 import type { Position, TransitionRecord } from '../record.js'
-import { closed, recordTooLarge } from '../refusals.js'
+import { closed, droppedMeanwhile, recordTooLarge } from '../refusals.js'
+import type { IndexEntry, SessionState } from '../state.js'
+import { countDroppable, raiseFloor } from './compaction.js'
+import { FLOOR, type Floor, openFloor } from './floor.js'
 import { FlushMode } from './flush-mode.js'
 import { OpenFiles } from './open-files.js'
 import { chainBefore, checkSeams } from './seams.js'
 import { FORMAT, HEADER_BYTES, Lines } from './segment.js'
 import {
   createSegment,
+  type Found,
   findSegments,
   first,
+  lookAgain,
   misplaced,
   orClose,
   putRight,
@@ -83,17 +90,23 @@ export function openFileJournal(disk: Disk, clock: Clock, options: FileJournalOp
   const files = new OpenFiles(disk)
   return orClose(files, () => {
     const found = findSegments(disk, files)
-    disk.makeFolder('journal')
-    for (const name of disk.list('journal')) if (name.endsWith('.tmp')) disk.remove(`journal/${name}`)
-    const epoch = Math.max(found.epoch, options.epoch ?? 0) + 1
-    const { segments, damage } = putRight(disk, found, files)
-    damage.push(...unheaded(segments.slice(0, -1)), ...checkSeams(segments))
-    const last = segments.pop()
-    const start = last ? renew(disk, last, epoch, chainBefore(segments.at(-1), last)) : first(disk, epoch)
-    segments.push(start.segment)
-    const journal = new FileJournal(disk, clock, options, files, segments, start.chain, start.end, epoch)
-    return { journal, epoch, damage: [...damage, ...start.damage] }
+    return orClose(found, () => writing(disk, clock, options, files, found))
   })
+}
+
+function writing(disk: Disk, clock: Clock, options: FileJournalOptions, files: OpenFiles, found: Found): OpenedJournal {
+  const { floor } = found
+  disk.makeFolder('journal')
+  for (const name of disk.list('journal')) if (name.endsWith('.tmp')) disk.remove(`journal/${name}`)
+  const epoch = Math.max(found.epoch, options.epoch ?? 0) + 1
+  for (const path of found.dropped) disk.remove(path)
+  const { segments, damage } = putRight(disk, found, files)
+  damage.push(...found.damage, ...unheaded(segments.slice(0, -1)), ...checkSeams(segments, floor))
+  const last = segments.pop()
+  const start = last ? renew(disk, last, epoch, chainBefore(segments.at(-1), last)) : first(disk, epoch, floor)
+  segments.push(start.segment)
+  const journal = new FileJournal(disk, clock, options, files, segments, floor, start.chain, start.end, epoch)
+  return { journal, epoch, damage: [...damage, ...start.damage] }
 }
 
 /**
@@ -102,21 +115,59 @@ export function openFileJournal(disk: Disk, clock: Clock, options: FileJournalOp
  * Throws FORMAT_NEWER.
  */
 export function readFileJournal(disk: Disk, onDamage: (damage: Damage) => void): OpenedForReading {
-  const files = new OpenFiles(disk)
-  return orClose(files, () => {
-    const found = findSegments(disk, files)
-    const { segments } = found
-    for (const damage of [...misplaced(found), ...checkSeams(segments)]) onDamage(damage)
-    const last = segments.at(-1)
-    const end = last ? last.base + last.file.size() : 0
-    return {
-      end,
-      read: (position) => readIn(segments, position, end),
-      scan: (from) => scanSegments(segments, from, end, onDamage),
-      close: () => files.close(),
-    }
+  return lookAgain(() => {
+    const files = new OpenFiles(disk)
+    return orClose(files, () => {
+      const found = findSegments(disk, files)
+      return orClose(found, () => reading(disk, files, found, onDamage))
+    })
   })
 }
+
+function reading(disk: Disk, files: OpenFiles, found: Found, onDamage: (damage: Damage) => void): OpenedForReading {
+  const { segments, floor } = found
+  const damage = [...found.damage, ...misplaced(found), ...checkSeams(segments, floor)]
+  const last = segments.at(-1)
+  const begin = floor?.through ?? 0
+  const end = last ? last.base + last.file.size() : begin
+  for (const one of damage) onDamage(one)
+  /** A segment that is not open and not there any more was dropped by the owner, if its floor is higher now. */
+  const dropped = (): Error | false => {
+    const now = openFloor(disk, () => {})
+    now?.close()
+    return now !== undefined && now.through > begin && droppedMeanwhile(now.through)
+  }
+  return {
+    begin,
+    end,
+    floor: (id) => floor?.read(id),
+    floors: (onFloorDamage) => (floor ? floor.entries(onFloorDamage) : none()),
+    read: (position) => orSay(() => readIn(segments, position, end), dropped),
+    *scan(from) {
+      const entries = scanSegments(segments, from, end, onDamage)
+      for (let next = nextOf(entries, dropped); !next.done; next = nextOf(entries, dropped)) yield next.value
+    },
+    close: () => {
+      files.close()
+      found.close()
+    },
+  }
+}
+
+/** What goes wrong is said with what `why` knows better, if it does. */
+function orSay<T>(act: () => T, why: () => Error | false): T {
+  try {
+    return act()
+  } catch (error) {
+    const better = isHoldfastError(error, 'DISK_FAILED') && why()
+    throw better || error
+  }
+}
+
+const nextOf = <T>(entries: Generator<T>, why: () => Error | false): IteratorResult<T, unknown> =>
+  orSay(() => entries.next(), why)
+
+function* none(): Generator<never> {}
 
 export class FileJournal implements Journal {
   readonly #disk: Disk
@@ -131,6 +182,7 @@ export class FileJournal implements Journal {
   readonly #files: OpenFiles
   /** The last is open for writing; those that are sealed are opened when they are read. */
   readonly #segments: Segment[]
+  #floor: Floor | undefined
   /** The buffers of the batch that collects and the one that is written take turns. */
   #spare: Lines | undefined
   #batch: Batch
@@ -151,6 +203,7 @@ export class FileJournal implements Journal {
     options: FileJournalOptions,
     files: OpenFiles,
     segments: Segment[],
+    floor: Floor | undefined,
     chain: number,
     end: Position,
     epoch: number,
@@ -164,12 +217,27 @@ export class FileJournal implements Journal {
     this.#recordBytes = options.recordBytes ?? DEFAULT_RECORD_BYTES
     this.#files = files
     this.#segments = segments
+    this.#floor = floor
     this.#end = end
     this.#batch = this.#nextBatch(end, chain)
   }
 
+  get begin(): Position {
+    return this.#floor?.through ?? 0
+  }
+
   get end(): Position {
     return this.#end
+  }
+
+  floor(id: string): SessionState | undefined {
+    if (this.#closed) throw closed('journal')
+    return this.#floor?.read(id)
+  }
+
+  floors(onDamage: (damage: Damage) => void): IterableIterator<IndexEntry> {
+    if (this.#closed) throw closed('journal')
+    return this.#floor ? this.#floor.entries(onDamage) : none()
   }
 
   get pending(): number {
@@ -194,13 +262,48 @@ export class FileJournal implements Journal {
   }
 
   *scan(from: Position, onDamage?: (damage: Damage) => void): Generator<JournalEntry> {
+    const { begin } = this
     const entries = scanSegments(this.#segments, from, this.#end, onDamage)
     while (true) {
       if (this.#closed) throw closed('journal')
-      const next = entries.next()
+      const next = nextOf(entries, () => this.begin > begin && droppedMeanwhile(this.begin))
       if (next.done) return
       yield next.value
     }
+  }
+
+  async compact(options: CompactOptions): Promise<Compacted> {
+    const { begin } = this
+    if (this.#failure || this.#closed) throw this.#refusal()
+    try {
+      const count = await countDroppable(this.#segments, options)
+      if (count > 0) await this.#drop(count, options)
+      return { segments: count, bytes: this.begin - begin, begin: this.begin }
+    } catch (error) {
+      throw storageError(error, FLOOR)
+    }
+  }
+
+  /** The floor first: when it is durable, nothing reads the segments below it any more. */
+  async #drop(count: number, { pause }: CompactOptions): Promise<void> {
+    await raiseFloor(this.#disk, this, this.#segments, count, async () => {
+      await pause()
+      if (this.#closed) throw closed('journal')
+    })
+    const old = this.#floor
+    this.#floor = openFloor(this.#disk, ({ file, offset }) => {
+      throw new HoldfastError(
+        'DISK_FAILED',
+        `${file} is not what was written, at offset ${offset}; nothing was dropped`,
+      )
+    })
+    old?.close()
+    // Closed, none is opened again: it is not among the segments any more.
+    for (const { file, path } of this.#segments.splice(0, count)) {
+      file.close()
+      this.#disk.remove(path)
+    }
+    this.#disk.syncFolder('journal')
   }
 
   stats(): JournalStats {
@@ -229,6 +332,7 @@ export class FileJournal implements Journal {
       this.#closed = true
       this.#files.close()
       this.#segments.at(-1)?.file.close()
+      this.#floor?.close()
     }
   }
 

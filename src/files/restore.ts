@@ -141,7 +141,7 @@ function lookInto(disk: Disk): { readonly sessions: number; readonly damage: rea
   const damage: Damage[] = []
   const journal = readFileJournal(disk, (found) => damage.push(found))
   try {
-    for (const _ of journal.scan(0)) if (damage.length > 1000) break
+    for (const _ of journal.scan(journal.begin)) if (damage.length > 1000) break
   } finally {
     journal.close()
   }

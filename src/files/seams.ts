@@ -3,24 +3,31 @@
 // does not fit. What is wrong elsewhere in a sealed segment is found when it is scanned or read.
 
 import { noteOnce } from '../damage.js'
-import type { DiskFile } from '../disk.js'
+import { type DiskFile, readFrom } from '../disk.js'
 import type { Damage } from '../journal.js'
 import type { Position } from '../record.js'
+import type { FloorHeader } from './floor.js'
 import { contentEnd, HEADER_BYTES, NEWLINE, pieces, readRecord, segmentName } from './segment.js'
-import { damageAt, endOf, readFrom, type Segment } from './segments.js'
+import { damageAt, endOf, type Segment } from './segments.js'
 
 const TAIL_BYTES = 4096
 
-/** What is missing before, between and at the ends of these segments, which are in order; the last end is not looked at. */
-export function checkSeams(segments: readonly Segment[]): Damage[] {
+/**
+ * What is missing before, between and at the ends of these segments, which are in order; the last end is not looked at.
+ * The first of them begins at the floor, if there is one, or else at the beginning of everything.
+ */
+export function checkSeams(segments: readonly Segment[], floor?: FloorHeader): Damage[] {
   const damage: Damage[] = []
+  const number = floor?.segment ?? 0
+  if (floor && segments.length === 0) damage.push(missing(segmentName(number + 1), 0, floor.through, floor.through))
   for (const [index, segment] of segments.entries()) {
     const before = segments[index - 1]
-    if (segment.number !== (before?.number ?? 0) + 1) damage.push(hole(before, segment))
+    if (segment.number !== (before?.number ?? number) + 1) damage.push(hole(before, segment, floor))
+    else if (floor && !before && !standsOn(floor, segment)) damage.push(whole(segment, segments[1]))
     else if (before && !joined(before, segment)) {
       const found = unfit(before, segment)
       // Both may be whole: then the one that does not continue the one before it, either, is of another history.
-      const strange = continues(segments[index - 2], before) ? segment : before
+      const strange = continues(segments[index - 2], before, floor) ? segment : before
       for (const one of found.length > 0 ? found : [whole(strange, segments[segments.indexOf(strange) + 1])]) {
         noteOnce(damage, one)
       }
@@ -37,10 +44,13 @@ export function chainBefore(before: Segment | undefined, { number, base, headed,
 }
 
 /** Files that are not there. Where the first of them began is where the one before it ends. */
-function hole(before: Segment | undefined, next: Segment): Damage {
-  const position = before ? endOf(before) : 0
-  return missing(segmentName((before?.number ?? 0) + 1), 0, position, next.base)
+function hole(before: Segment | undefined, next: Segment, floor: FloorHeader | undefined): Damage {
+  const position = before ? endOf(before) : (floor?.through ?? 0)
+  return missing(segmentName((before?.number ?? floor?.segment ?? 0) + 1), 0, position, next.base)
 }
+
+const standsOn = ({ through, chain }: FloorHeader, first: Segment): boolean =>
+  first.base === through && (first.chain === undefined || first.chain === chain)
 
 const missing = (file: string, offset: number, position: Position, end: Position): Damage => ({
   ...{ file, offset, bytes: Math.max(end - position, 0), position, kind: 'missing', sessions: [] },
@@ -73,7 +83,8 @@ function tailOf(file: DiskFile, end: number): Uint8Array | undefined {
   }
 }
 
-function continues(before: Segment | undefined, segment: Segment): boolean {
+function continues(before: Segment | undefined, segment: Segment, floor: FloorHeader | undefined): boolean {
+  if (!before && floor) return standsOn(floor, segment)
   return before ? joined(before, segment) : segment.chain === undefined || segment.chain === 0
 }
 

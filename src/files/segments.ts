@@ -1,11 +1,12 @@
 // The segments of a journal as files: found, begun, renewed when a writer opens, scanned and read.
 // A segment appears under its name only when its first content is durable; what is cut off one is kept in quarantine first.
 
-import { type Disk, type DiskFile, readAll, writeAllSync } from '../disk.js'
+import { type Disk, type DiskFile, readAll, readFrom, writeAllSync } from '../disk.js'
 import { HoldfastError } from '../errors.js'
 import { ID_SHAPE } from '../id.js'
 import type { Damage, JournalEntry } from '../journal.js'
 import { NOWHERE, type Position, type TransitionRecord } from '../record.js'
+import { type Floor, type FloorHeader, openFloor } from './floor.js'
 import type { OpenFiles } from './open-files.js'
 import {
   contentEnd,
@@ -40,8 +41,16 @@ export interface Found {
   readonly segments: readonly Segment[]
   /** Copies and strangers: what they hold is not a part of this journal, or is there already. */
   readonly strays: readonly Segment[]
+  /** What the journal stands on, if anything was dropped from it. */
+  readonly floor: Floor | undefined
+  /** Segments that have been dropped, and are still there: a process died meanwhile. Closed. */
+  readonly dropped: readonly string[]
+  /** What is wrong with the floor. */
+  readonly damage: readonly Damage[]
   /** The highest epoch that a header tells; 0 when none can be read. */
   readonly epoch: number
+  /** Closes the floor; the segments are closed with the files that they were found with. */
+  close(): void
 }
 
 const READ_BYTES = 4096
@@ -63,16 +72,42 @@ export function findSegments(disk: Disk, files: OpenFiles): Found {
     if (!other || rank(claim) > rank(other)) claims.set(claim.number, claim)
     if (other) losers.push(claims.get(claim.number) === claim ? other : claim)
   }
-  const segments: Segment[] = []
-  const strays = losers.map((loser) => segmentOf(loser, undefined))
-  for (const claim of [...claims.values()].sort((a, b) => a.number - b.number)) {
-    segments.push(segmentOf(claim, segments.at(-1)))
+  // Read after the segments: what an owner has dropped meanwhile is below the floor.
+  const damage: Damage[] = []
+  const floor = openFloor(disk, (found) => damage.push(found))
+  return orClose({ close: () => floor?.close() }, () => {
+    const below = [...claims.values()].filter(({ number }) => floor && number <= floor.segment)
+    for (const { number, file } of below) {
+      claims.delete(number)
+      file.close()
+    }
+    const segments: Segment[] = []
+    const strays = losers.map((loser) => segmentOf(loser, undefined))
+    for (const claim of [...claims.values()].sort((a, b) => a.number - b.number)) {
+      segments.push(segmentOf(claim, segments.at(-1)))
+    }
+    const least = floor?.through ?? 0
+    for (let one = strangerIn(segments, least); one; one = strangerIn(segments, least)) {
+      strays.push(one)
+      segments.splice(segments.indexOf(one), 1)
+    }
+    const dropped = below.map(({ file }) => file.path)
+    return { segments, strays, floor, dropped, damage, epoch, close: () => floor?.close() }
+  })
+}
+
+/** How often what the owner drops while it is looked at is looked at again. */
+const TRIES = 5
+
+/** Looks again when a file has gone while it was looked at: then there is a floor that takes its place. */
+export function lookAgain<T>(look: () => T): T {
+  for (let tries = 1; ; tries++) {
+    try {
+      return look()
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || tries === TRIES) throw error
+    }
   }
-  for (let one = strangerIn(segments); one; one = strangerIn(segments)) {
-    strays.push(one)
-    segments.splice(segments.indexOf(one), 1)
-  }
-  return { segments, strays, epoch }
 }
 
 /** `.moved`: on its way to its right name when the process that moved it died. */
@@ -106,14 +141,14 @@ function segmentOf({ file, header, number }: Claim, before: Segment | undefined)
  * Positions grow with numbers: what contradicts most of the others is of another journal, and of two that contradict each
  * other the one that does not begin where the one before it ends.
  */
-function strangerIn(segments: readonly Segment[]): Segment | undefined {
+function strangerIn(segments: readonly Segment[], least: Position): Segment | undefined {
   if (segments.every(({ base }, index) => index === 0 || base > (segments[index - 1] as Segment).base)) return undefined
   const contradicts = (a: Segment, b: Segment): boolean => a !== b && (a.base - b.base) * (a.number - b.number) <= 0
   const counts = segments.map((one) => segments.filter((other) => contradicts(one, other)).length)
   const suspects = segments.filter((_, index) => counts[index] === Math.max(...counts))
   const begins = (segment: Segment): Position => {
     const before = segments[segments.indexOf(segment) - 1]
-    return before ? endOf(before) : 0
+    return before ? endOf(before) : least
   }
   return suspects.find((segment) => segment.base !== begins(segment)) ?? suspects.at(-1)
 }
@@ -171,7 +206,7 @@ export function putRight(disk: Disk, found: Found, files: OpenFiles): { segments
 }
 
 /** What is wrong with names and headers, for whoever must leave them as they are. */
-export const misplaced = ({ segments, strays }: Found): Damage[] => [
+export const misplaced = ({ segments, strays }: Pick<Found, 'segments' | 'strays'>): Damage[] => [
   ...strays.map(({ file, path }) => headerDamage(path, file.size(), NOWHERE)),
   ...segments
     .filter(({ number, path, headed }) => !headed || path !== segmentName(number))
@@ -179,7 +214,7 @@ export const misplaced = ({ segments, strays }: Found): Damage[] => [
 ]
 
 /** The headers that cannot be read. */
-export const unheaded = (segments: readonly Segment[]): Damage[] => misplaced({ segments, strays: [], epoch: 0 })
+export const unheaded = (segments: readonly Segment[]): Damage[] => misplaced({ segments, strays: [] })
 
 const headerDamage = (file: string, bytes: number, position: Position): Damage => ({
   ...{ file, offset: 0, bytes, position, kind: 'header', sessions: [] },
@@ -193,11 +228,12 @@ export interface Start {
   readonly damage: readonly Damage[]
 }
 
-/** The first segment of an empty journal. */
-export function first(disk: Disk, epoch: number): Start {
-  const segment = createSegment(disk, { holdfast: FORMAT, segment: 1, epoch, base: 0 }, 0)
+/** The first segment of an empty journal, or of one of which only the floor is left. */
+export function first(disk: Disk, epoch: number, floor?: FloorHeader): Start {
+  const { segment: below = 0, through: base = 0, chain = 0 } = floor ?? {}
+  const segment = createSegment(disk, { holdfast: FORMAT, segment: below + 1, epoch, base }, chain)
   orClose(segment.file, () => disk.syncFolder(''))
-  return { segment, chain: 0, end: HEADER_BYTES, damage: [] }
+  return { segment, chain, end: base + HEADER_BYTES, damage: [] }
 }
 
 /**
@@ -342,18 +378,6 @@ function namingPath<T>({ path }: Segment, read: () => T): T {
   } catch (error) {
     throw storageError(error, path)
   }
-}
-
-/** The bytes of a file from `offset` up to `end`, or fewer when it ends before that. */
-export function readFrom(file: DiskFile, offset: number, end: number = Number.POSITIVE_INFINITY): Uint8Array {
-  const bytes = new Uint8Array(Math.max(Math.min(file.size(), end) - offset, 0))
-  let done = 0
-  while (done < bytes.length) {
-    const read = file.readSync(done === 0 ? bytes : bytes.subarray(done), offset + done)
-    if (read === 0) break
-    done += read
-  }
-  return bytes.subarray(0, done)
 }
 
 /** The first offset from `offset` on where a line begins: JSON has no newline of its own. */

@@ -3,7 +3,14 @@
 
 import type { Clock } from '../clock.js'
 import { HoldfastError } from '../errors.js'
-import { DEFAULT_RECORD_BYTES, type Journal, type JournalEntry, type JournalStats, type Waiter } from '../journal.js'
+import {
+  type Compacted,
+  DEFAULT_RECORD_BYTES,
+  type Journal,
+  type JournalEntry,
+  type JournalStats,
+  type Waiter,
+} from '../journal.js'
 import type { Position, TransitionRecord } from '../record.js'
 import { closed, recordTooLarge } from '../refusals.js'
 
@@ -30,6 +37,21 @@ class MemoryJournal implements Journal {
   constructor(clock: Clock, recordBytes: number) {
     this.#clock = clock
     this.#recordBytes = recordBytes
+  }
+
+  /** Nothing is ever dropped. */
+  get begin(): Position {
+    return 0
+  }
+
+  floor(): undefined {
+    return undefined
+  }
+
+  *floors(): Generator<never> {}
+
+  async compact(): Promise<Compacted> {
+    return { segments: 0, bytes: 0, begin: 0 }
   }
 
   get end(): Position {

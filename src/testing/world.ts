@@ -118,9 +118,15 @@ const same = <T>(value: T): T => value
 /** The same journal, which tells of each record that it takes. */
 function followed(inner: Journal, onAppend: (appended: Appended) => void): Journal {
   return {
+    get begin() {
+      return inner.begin
+    },
     get end() {
       return inner.end
     },
+    floor: (id) => inner.floor(id),
+    floors: (onDamage) => inner.floors(onDamage),
+    compact: (options) => inner.compact(options),
     get pending() {
       return inner.pending
     },
