@@ -13,7 +13,7 @@ import { HEADER_BYTES, pieces } from './segment.js'
 import type { Segment } from './segments.js'
 
 /** Records, or sessions, looked at before others have their turn. */
-const PAGE = 500
+const PAGE = 100
 
 /** How many of the oldest segments may go. The last of `segments` is the one that is being written. */
 export async function countDroppable(segments: readonly Segment[], options: CompactOptions): Promise<number> {

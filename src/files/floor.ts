@@ -20,7 +20,7 @@ const HEADER_BYTES = 192
 const NEWLINE = 0x0a
 /** Enough of a line to tell its id. */
 const HEAD_BYTES = 96
-const CHUNK_BYTES = 64 * 1024
+const CHUNK_BYTES = 8 * 1024
 
 export interface FloorHeader {
   readonly segment: number
