@@ -5,17 +5,22 @@
 import { createHash } from 'node:crypto'
 import { abortable } from './abort.js'
 import type { Chance } from './chance.js'
+import type { Sender } from './commit.js'
 import type { AnySessionKind } from './define.js'
 import { admitId, admitInput, admitKey } from './door.js'
 import { HoldfastError } from './errors.js'
-import type { CallOptions } from './handle.js'
+import { forkRecord } from './fork.js'
+import type { CallOptions, ForkOptions } from './handle.js'
+import { stateAt } from './history.js'
 import type { SessionHost } from './host.js'
 import { withinRoom } from './json.js'
-import { decisionFailed, unknownKind } from './refusals.js'
-import type { Registry } from './registry.js'
+import { decisionFailed, sessionExists, unknownKind } from './refusals.js'
+import type { Known, Registry } from './registry.js'
 import { LiveSession } from './session.js'
+import type { Snapshots } from './snapshots.js'
 import type { CreationKey } from './state.js'
 import type { Supervisor } from './supervisor.js'
+import { isoTime } from './write.js'
 
 export interface CreateOptions extends CallOptions {
   /** The session's id; a new one by default. Throws SESSION_EXISTS when it is taken. */
@@ -35,6 +40,7 @@ export interface CreationHost {
   readonly chance: Chance
   readonly registry: Registry
   readonly supervisor: Supervisor
+  readonly snapshots: Snapshots
   readonly session: SessionHost
   /** Throws when nothing can be recorded. */
   assertWritable(): void
@@ -51,21 +57,44 @@ export class Creation {
 
   /** The id of a new session, or of the one that the key created before; resolves when that is durable. */
   async create(kind: AnySessionKind, input: unknown, options: CreateOptions): Promise<string> {
-    const { kinds, chance } = this.#host
+    const { kinds } = this.#host
     if (kinds.get(kind.kind) !== kind) throw unknownKind(kind.kind, kinds)
     const admitted = withinRoom(this.#host.session.changeLimit, () => admitInput(kind, input))
     const created = options.idempotencyKey === undefined ? undefined : creationKey(options.idempotencyKey, admitted)
+    const begin: Begin = (id, sender) => LiveSession.create(this.#host.session, kind, id, admitted, { created }, sender)
+    return this.#once({ kind, input: admitted, created, begin }, options)
+  }
+
+  /** The id of a fork of a session, or of the one that the key created before; resolves when that is durable. */
+  async fork(source: Known, options: ForkOptions): Promise<string> {
+    const { kinds, chance, snapshots, session: host } = this.#host
+    const { at, idempotencyKey: key, children } = options
+    const kind = kinds.get(source.kind)
+    if (!kind) throw unknownKind(source.kind, kinds)
+    const input = { fork: source.id, ...(at !== undefined && { at }) }
+    const created = key === undefined ? undefined : creationKey(key, input)
+    const state = stateAt(at ?? source.seq, host.journal, snapshots, source)
+    const begin: Begin = (id, sender) => {
+      const plan = { id, at: isoTime(host.clock.now()), created, restartChildren: children === 'restart' }
+      return LiveSession.fork(host, kind, forkRecord(state, { ...plan, newId: () => chance.id() }), sender)
+    }
+    return this.#once({ kind, input, created, begin }, options)
+  }
+
+  /** Begins a session, unless the key stands for one already. */
+  async #once(asked: Asked, options: Pick<CreateOptions, 'id' | 'signal'>): Promise<string> {
+    const { kind, input, created } = asked
     if (created) {
       const name = keyName(kind, created.key)
       // Then it is there, or it failed and is up to whoever comes first: from here to the beginning nothing is awaited.
       while (this.#underWay.has(name)) await this.#underWay.get(name)?.catch(() => {})
-      const existing = this.#createdBefore(kind, created, admitted)
+      const existing = this.#createdBefore(kind, created, input)
       if (existing !== undefined) return existing
     }
     this.#host.assertWritable() // again: waiting for another call may have taken a while
-    const id = options.id === undefined ? chance.id() : admitId(options.id)
-    if (this.#host.registry.get(id) || this.#underWay.has(id)) throw taken(id)
-    await abortable(this.#begin(kind, id, admitted, created), options.signal)
+    const id = options.id === undefined ? this.#host.chance.id() : admitId(options.id)
+    if (this.#host.registry.get(id) || this.#underWay.has(id)) throw sessionExists(id)
+    await abortable(this.#begin(id, asked), options.signal)
     return id
   }
 
@@ -77,12 +106,11 @@ export class Creation {
     return entry?.id
   }
 
-  #begin(kind: AnySessionKind, id: string, input: unknown, created: CreationKey | undefined): Promise<void> {
-    const { session: host, supervisor } = this.#host
+  #begin(id: string, { kind, input, created, begin }: Asked): Promise<void> {
     const names = created ? [id, keyName(kind, created.key)] : [id]
     const beginning = new Promise<void>((resolve, reject) => {
       try {
-        supervisor.adopt(LiveSession.create(host, kind, id, input, { created }, { resolve: () => resolve(), reject }))
+        this.#host.supervisor.adopt(begin(id, { resolve: () => resolve(), reject }))
       } catch (cause) {
         const advice = input === undefined ? '; no input was given, which its context may need' : ''
         const outcome = `no session of kind "${kind.kind}" was created${advice}`
@@ -94,6 +122,17 @@ export class Creation {
     for (const name of names) this.#underWay.set(name, beginning)
     return beginning
   }
+}
+
+/** Makes the live session of an id, its first record under way. */
+type Begin = (id: string, sender: Sender) => LiveSession
+
+/** What is to begin, and from what: with the same key it must be the same. */
+interface Asked {
+  readonly kind: AnySessionKind
+  readonly input: unknown
+  readonly created: CreationKey | undefined
+  readonly begin: Begin
 }
 
 /** The digest tells whether an input is the same, in whatever order its keys are: SHA-256 of its JSON, keys sorted. */
@@ -118,9 +157,6 @@ function oldDigest(input: unknown): string {
 
 /** A colon cannot be in an id, so keys and ids do not meet. */
 const keyName = (kind: AnySessionKind, key: string): string => `${kind.kind}:${key}`
-
-const taken = (id: string): HoldfastError =>
-  new HoldfastError('SESSION_EXISTS', `there is a session ${id} already; choose another id or leave it out`)
 
 const conflict = (key: string, id: string): HoldfastError =>
   new HoldfastError('IDEMPOTENCY_CONFLICT', `key "${key}" created session ${id} with another input`, {

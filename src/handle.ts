@@ -2,6 +2,7 @@
 // A handle keeps no state: it names a session of a runtime, wherever that session is. It shows durable state only.
 
 import type { AnyMachine, KindContext, KindEvent, KindOutput, KindValue } from './define.js'
+import type { SessionDiff } from './diff.js'
 import type { RecordedEvent } from './record.js'
 import type { SessionEntry } from './registry.js'
 import type { Attributes, SessionStatus, StateValue } from './state.js'
@@ -59,6 +60,24 @@ export interface CancelOptions extends CallOptions {
   readonly reason?: string
 }
 
+export interface HistoryOptions {
+  /** The first transition, default 1. */
+  readonly from?: number
+  /** The last transition, default the last durable one. */
+  readonly to?: number
+}
+
+export interface ForkOptions extends CallOptions {
+  /** The transition after which the fork goes on; default the last durable one. */
+  readonly at?: number
+  /** The fork's id; a new one by default. */
+  readonly id?: string
+  /** With the same key, `fork` gives the same session, also after a restart. */
+  readonly idempotencyKey?: string
+  /** `restart` begins child sessions that were active anew, with their inputs; default: such a fork is refused. */
+  readonly children?: 'restart'
+}
+
 export interface TransitionsOptions extends CallOptions {
   /** Replays from here on first: a `seq` for one session, a `position` for all. Without it, live only. */
   readonly from?: number
@@ -87,6 +106,10 @@ export interface SessionVerbs {
   transitions(id: string, options: TransitionsOptions): Stream<Transition>
   progress(id: string, options: TransitionsOptions): Stream<StepUpdate>
   emitted(id: string, options: TransitionsOptions): Stream<RecordedEvent>
+  history(id: string, options: HistoryOptions): Generator<Transition>
+  at(id: string, seq: number): SessionSnapshot
+  diff(id: string, from: number, to: number): SessionDiff
+  fork(id: string, options: ForkOptions): Promise<string>
   entry(id: string): SessionEntry
   cancel(id: string, options: CancelOptions): Promise<void>
   release(id: string, options: CallOptions): Promise<void>
@@ -164,6 +187,37 @@ export class Session<TMachine extends AnyMachine = AnyMachine> {
   /** Events that the machine emits: live only, each after its transition is durable. Completes when it ends. */
   emitted$(options: TransitionsOptions = {}): Stream<RecordedEvent> {
     return this.#verbs.emitted(this.id, options)
+  }
+
+  /**
+   * Its durable transitions in order, read as they are asked for: from `from` to `to`, both included.
+   * Throws JOURNAL_CORRUPT when one cannot be read, INVALID_ARGUMENT for what is no number of a transition.
+   */
+  history(options: HistoryOptions = {}): Generator<SessionTransition<TMachine>> {
+    return this.#verbs.history(this.id, options) as Generator<SessionTransition<TMachine>>
+  }
+
+  /**
+   * What it was right after its transition `seq`, folded from its records; no code of the machine's runs.
+   * Throws TRANSITION_NOT_FOUND, or JOURNAL_CORRUPT when that cannot be read.
+   */
+  at(seq: number): SessionSnapshot<TMachine> {
+    return this.#verbs.at(this.id, seq) as SessionSnapshot<TMachine>
+  }
+
+  /** What changed between two of its transitions, in either direction. Throws as `at` does. */
+  diff(from: number, to: number): SessionDiff<KindValue<TMachine>> {
+    return this.#verbs.diff(this.id, from, to) as SessionDiff<KindValue<TMachine>>
+  }
+
+  /**
+   * A new session that goes on from this one as it was after a transition; resolves when that is durable. Pending timers
+   * keep their deadlines, active steps start anew with keys of their own, and this session is not touched.
+   * Rejects with TRANSITION_NOT_FOUND, SESSION_ENDED when it had ended there, FORK_HAS_CHILDREN, SESSION_EXISTS,
+   * IDEMPOTENCY_CONFLICT, or what no longer fits the machine; then there is no new session.
+   */
+  async fork(options: ForkOptions = {}): Promise<Session<TMachine>> {
+    return new Session(this.#verbs, await this.#verbs.fork(this.id, options), this.kind)
   }
 
   /** What the registry knows of it, without opening it. */

@@ -5,10 +5,11 @@ import { HoldfastError, isHoldfastError } from './errors.js'
 import type { Damage, JournalEntry, ReadableJournal } from './journal.js'
 import { Milestones, PAGE } from './milestones.js'
 import { NOWHERE, type Position, type TransitionRecord } from './record.js'
-import { historyUnavailable } from './refusals.js'
+import { historyUnavailable, transitionNotFound } from './refusals.js'
 import { type Folding, fold, sealed } from './rehydrate.js'
 import type { Snapshots } from './snapshots.js'
 import type { IndexEntry, SessionState } from './state.js'
+import { type Transition, transitionOf } from './transition.js'
 
 interface Placed {
   readonly position: Position
@@ -16,7 +17,7 @@ interface Placed {
 }
 
 /**
- * The records of a session with `seq` ≥ `from`, in order. `undefined` between them says that it is still on its way back to
+ * The records of a session with `seq` from `from` to `to`, in order. `undefined` between them says that it is still on its way back to
  * where they begin, so that whoever reads may let others have their turn. Records are read a page at a time, once each, and
  * once more the first time if `milestones` do not know where the pages end. Throws HISTORY_UNAVAILABLE, naming the first
  * that is kept, when the journal begins behind `from`.
@@ -26,8 +27,10 @@ export function* recordsFrom(
   { id, seq, position }: Placement & Pick<IndexEntry, 'id'>,
   from: number,
   milestones: Milestones = new Milestones(),
+  to: number = seq,
 ): Generator<Placed | undefined> {
-  if (seq < from) return
+  const last = Math.min(to, seq)
+  if (last < Math.max(from, 1)) return
   const newest = pageOf(seq)
   const oldest = pageOf(Math.max(from, 1))
   const marks = newest > oldest ? milestones.of(id) : []
@@ -44,8 +47,9 @@ export function* recordsFrom(
     }
     ends[page] = { seq: firstOf(page + 1) - 1, position: mark as Position }
   }
-  for (let page = oldest; page <= newest; page++) {
-    yield* [...back(journal, id, ends[page] as Placement, Math.max(from, firstOf(page)), seq)].reverse()
+  for (let page = oldest; page <= pageOf(last); page++) {
+    const placed = [...back(journal, id, ends[page] as Placement, Math.max(from, firstOf(page)), seq)].reverse()
+    for (const one of placed) if (one.record.seq <= last) yield one
   }
 }
 
@@ -73,6 +77,18 @@ function* back(
     }
     yield { position, record }
     position = record.prev
+  }
+}
+
+/** The transitions of a session from one `seq` to another, read as they are asked for. */
+export function* transitionsOf(
+  journal: ReadableJournal,
+  entry: Placement & Pick<IndexEntry, 'id'>,
+  from = 1,
+  to?: number,
+): Generator<Transition> {
+  for (const placed of recordsFrom(journal, entry, from, undefined, to)) {
+    if (placed) yield transitionOf(placed.record, placed.position)
   }
 }
 
@@ -123,10 +139,35 @@ export function loadState(
   entry: IndexEntry,
   onFold: (record: TransitionRecord) => void = () => {},
 ): SessionState {
+  return foldTo(entry.seq, journal, snapshots, entry, onFold)
+}
+
+/**
+ * The state of a session as it was after its transition `seq`. Throws TRANSITION_NOT_FOUND when it has no such transition,
+ * else as `loadState`.
+ */
+export function stateAt(
+  seq: number,
+  journal: ReadableJournal,
+  snapshots: Pick<Snapshots, 'read'>,
+  entry: IndexEntry,
+): SessionState {
+  if (Number.isSafeInteger(seq) && seq >= 1 && seq <= entry.seq) return foldTo(seq, journal, snapshots, entry)
+  throw transitionNotFound(entry.id, seq, entry.seq)
+}
+
+function foldTo(
+  seq: number,
+  journal: ReadableJournal,
+  snapshots: Pick<Snapshots, 'read'>,
+  entry: IndexEntry,
+  onFold: (record: TransitionRecord) => void = () => {},
+): SessionState {
   const found = snapshots.read(entry.id)
   // One of an earlier session of the same id, deleted since, says nothing about this one.
-  const snapshot = found?.createdAt === entry.createdAt ? found : undefined
-  if (snapshot && snapshot.seq > entry.seq) throw stale(entry, snapshot)
+  const latest = found?.createdAt === entry.createdAt ? found : undefined
+  if (latest && latest.seq > entry.seq) throw stale(entry, latest)
+  const snapshot = latest && latest.seq <= seq ? latest : undefined
   const records: Placed[] = []
   let state: Folding | undefined
   for (let position = entry.position; position !== NOWHERE; ) {
@@ -136,10 +177,11 @@ export function loadState(
     }
     if (position < journal.begin) {
       state = floorOf(journal, entry, position)
+      if (state.seq > seq) throw historyUnavailable(`session ${entry.id}`, state.seq)
       break
     }
     const record = readOf(journal, entry.id, position)
-    records.push({ position, record })
+    if (record.seq <= seq) records.push({ position, record })
     position = record.prev
   }
   for (const { record, position } of records.reverse()) {

@@ -10,10 +10,13 @@ export {
   type SessionKind,
 } from './define.js'
 export type { Diagnosis, Finding, FindingCode, Repair } from './diagnosis.js'
+export type { SessionDiff } from './diff.js'
 export { decodeError, type ErrorEnvelope, encodeError } from './envelope.js'
 export { type ErrorCode, exitCodeOf, HoldfastError, isHoldfastError, statusOf } from './errors.js'
 export {
   type CallOptions,
+  type ForkOptions,
+  type HistoryOptions,
   type InternalEvent,
   Session,
   type SessionSnapshot,
@@ -49,7 +52,7 @@ export {
   type SessionLetter,
   type Sessions,
 } from './runtime.js'
-export type { Attributes, SessionState, SessionStatus, StateValue } from './state.js'
+export type { Attributes, ForkOrigin, SessionState, SessionStatus, StateValue } from './state.js'
 export type { StepUpdate } from './step-runner.js'
 export { type StepLogic, type StepOptions, step } from './steps.js'
 export type { Stream } from './stream.js'

@@ -4,7 +4,17 @@
 import { historyOf, type MachineSnapshot, orderOf } from './machine-snapshot.js'
 import { NOWHERE, type Position, type TransitionRecord } from './record.js'
 import { childrenAfter, linksAfter, messagesAfter, NO_LINKS, seenAfter, timersAfter } from './rehydrate.js'
-import type { Attributes, CreationKey, Links, Parent, Seen, SessionState, SessionStatus, StateValue } from './state.js'
+import type {
+  Attributes,
+  CreationKey,
+  ForkOrigin,
+  Links,
+  Parent,
+  Seen,
+  SessionState,
+  SessionStatus,
+  StateValue,
+} from './state.js'
 import { NO_TROUBLE, type Trouble, troubleAfter } from './trouble.js'
 
 export interface Point {
@@ -58,6 +68,7 @@ export interface Identity {
   readonly createdAt: string
   readonly created: CreationKey | undefined
   readonly parent: Parent | undefined
+  readonly origin: ForkOrigin | undefined
 }
 
 /** The point that a stored state stands for. */
@@ -101,7 +112,7 @@ export function pointAfter(
 export function stateOf(identity: Identity, point: Point): SessionState {
   const { seq, position, at, status, value, context, output, error, children, timers, messages, attributes } = point
   const { links, seen } = point
-  const { id, kind, version, createdAt, created, parent } = identity
+  const { id, kind, version, createdAt, created, parent, origin } = identity
   const history = point.snapshot ? historyOf(point.snapshot) : (point.history ?? {})
   const order = point.snapshot && orderOf(point.snapshot)
   return {
@@ -114,6 +125,7 @@ export function stateOf(identity: Identity, point: Point): SessionState {
     ...(seen.length > 0 && { seen }),
     ...(point.trouble !== NO_TROUBLE && { trouble: point.trouble }),
     ...(parent && { parent }),
+    ...(origin && { origin }),
     ...(created && { created }),
   }
 }

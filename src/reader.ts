@@ -3,16 +3,17 @@
 // its owner writes meanwhile. It runs no user code, so a session of any kind can be read. What it cannot read it names.
 
 import { noteOnce, touchedBy } from './damage.js'
+import { diffOf, type SessionDiff } from './diff.js'
 import { admitId } from './door.js'
 import { type HoldfastError, isHoldfastError } from './errors.js'
-import { loadState, recordsFrom } from './history.js'
+import { loadState, stateAt, transitionsOf } from './history.js'
 import type { Damage, ReadableJournal } from './journal.js'
 import { choosePrunable, type Pruned, type PruneFilter } from './prune.js'
 import { isDroppedMeanwhile, sessionNotFound } from './refusals.js'
 import { Registry, type SessionEntry, type SessionFilter, type SessionPage, type SessionStats } from './registry.js'
 import type { Snapshots } from './snapshots.js'
 import type { IndexEntry, IndexFile, SessionState } from './state.js'
-import { type Transition, transitionOf } from './transition.js'
+import type { Transition } from './transition.js'
 
 /** Where a reader reads. */
 export interface ReaderPorts {
@@ -56,10 +57,24 @@ export class Reader {
 
   /** The last durable state of a session. Throws JOURNAL_CORRUPT when it cannot be read whole. */
   state(id: string): SessionState {
+    return this.#tried(id, (entry) => loadState(this.#view.journal, this.#ports.snapshots, entry))
+  }
+
+  /** A session as it was after its transition `seq`. Throws TRANSITION_NOT_FOUND, or as `state` does. */
+  at(id: string, seq: number): SessionState {
+    return this.#tried(id, (entry) => stateAt(seq, this.#view.journal, this.#ports.snapshots, entry))
+  }
+
+  /** What changed between two transitions of a session, in either direction. Throws as `at` does. */
+  diff(id: string, from: number, to: number): SessionDiff {
+    return diffOf(this.at(id, from), this.at(id, to))
+  }
+
+  #tried(id: string, read: (entry: IndexEntry) => SessionState): SessionState {
     for (let tries = 1; ; tries++) {
       const entry = this.#readable(id)
       try {
-        return loadState(this.#view.journal, this.#ports.snapshots, entry)
+        return read(entry)
       } catch (error) {
         // A snapshot that is newer than this view of the journal, or a part that is gone: its owner went on, so look again.
         const again = isHoldfastError(error, 'JOURNAL_CORRUPT') || isDroppedMeanwhile(error)
@@ -70,18 +85,17 @@ export class Reader {
   }
 
   /**
-   * The transitions of a session from a `seq` on, oldest first. Throws JOURNAL_CORRUPT when one cannot be read, and
+   * The transitions of a session from a `seq` to another, oldest first. Throws JOURNAL_CORRUPT when one cannot be read, and
    * HISTORY_UNAVAILABLE, naming the first that is kept, when they are not kept from there on.
    */
-  *history(id: string, from = 1): Generator<Transition> {
+  *history(id: string, from = 1, to?: number): Generator<Transition> {
     let next = from
     for (let tries = 1; ; tries++) {
       const entry = this.#readable(id)
       try {
-        for (const placed of recordsFrom(this.#view.journal, entry, next)) {
-          if (!placed) continue
-          next = placed.record.seq + 1
-          yield transitionOf(placed.record, placed.position)
+        for (const transition of transitionsOf(this.#view.journal, entry, next, to)) {
+          next = transition.seq + 1
+          yield transition
         }
         return
       } catch (error) {

@@ -2,7 +2,7 @@
 // A session's records are numbered 1, 2, 3 …; the first creates it (`kind`, `version`), a last one may delete it.
 
 import type { Patch } from './patch.js'
-import type { Attributes, CreationKey, Parent, SessionStatus, StateValue } from './state.js'
+import type { Attributes, CreationKey, ForkOrigin, Parent, SessionStatus, StateValue } from './state.js'
 import type { TroubleChange } from './trouble.js'
 
 /** A place in the journal; later records have larger ones. `-1` is before everything. */
@@ -25,6 +25,8 @@ export interface StartedChild {
   readonly session?: string
   /** The parent hears of each of its snapshots. */
   readonly sync?: true
+  /** In a fork: it has ended already. */
+  readonly status?: 'done' | 'error'
 }
 
 /** A message to another session. Its key is `<seq>.<its place in the record>`. */
@@ -120,6 +122,8 @@ export interface TransitionRecord {
   readonly version?: number
   readonly created?: CreationKey
   readonly parent?: Parent
+  /** First record of a fork, which then holds the whole state. */
+  readonly origin?: ForkOrigin
   /** Last record only: the session is gone. */
   readonly deleted?: true
 }

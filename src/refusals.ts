@@ -6,6 +6,17 @@ import type { SessionStatus } from './state.js'
 export const sessionNotFound = (id: string): HoldfastError =>
   new HoldfastError('SESSION_NOT_FOUND', `there is no session ${id}; list the sessions to see their ids`)
 
+/** A session has the transitions 1 to `last`. */
+export const transitionNotFound = (id: string, seq: unknown, last: number): HoldfastError =>
+  new HoldfastError(
+    'TRANSITION_NOT_FOUND',
+    `session ${id} has transitions 1 to ${last}, and no ${typeof seq === 'number' ? seq : JSON.stringify(seq)}`,
+    { details: { session: id, seq, last } },
+  )
+
+export const sessionExists = (id: string): HoldfastError =>
+  new HoldfastError('SESSION_EXISTS', `there is a session ${id} already; choose another id or leave it out`)
+
 /** `ids` are some of them, and with `more` not all. */
 export const ambiguousId = (prefix: string, ids: readonly string[], more: boolean): HoldfastError =>
   new HoldfastError(

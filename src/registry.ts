@@ -8,7 +8,16 @@ import { Group } from './group.js'
 import { admitOptions } from './options.js'
 import { NOWHERE, type Position, type TransitionRecord } from './record.js'
 import { ambiguousId } from './refusals.js'
-import type { Attributes, CreationKey, IndexEntry, Parent, SessionStatus, StateValue, Work } from './state.js'
+import type {
+  Attributes,
+  CreationKey,
+  ForkOrigin,
+  IndexEntry,
+  Parent,
+  SessionStatus,
+  StateValue,
+  Work,
+} from './state.js'
 import type { Quarantine } from './trouble.js'
 import { type ReadonlyAtom, Watched, WatchedById } from './watched.js'
 
@@ -24,6 +33,8 @@ export interface SessionEntry {
   readonly attributes: Attributes
   /** Whose child it is. */
   readonly parent?: Parent
+  /** What it was forked from. */
+  readonly origin?: ForkOrigin
   /** Why it runs no more until it is released. */
   readonly quarantine?: Quarantine
   /** How many dead letters it has, if any. */
@@ -37,6 +48,8 @@ export interface SessionFilter {
   readonly status?: SessionStatus
   /** The id of the session whose children are asked for. */
   readonly parent?: string
+  /** The id of the session whose forks are asked for. */
+  readonly origin?: string
   /** Only those that are quarantined. */
   readonly quarantined?: true
   /** Only those that have dead letters. */
@@ -80,7 +93,15 @@ interface Todo {
   outbox: Map<string, string> | undefined
 }
 
-const FILTER = { kind: true, status: true, parent: true, quarantined: true, deadLetters: true, where: true } as const
+const FILTER = {
+  kind: true,
+  status: true,
+  parent: true,
+  origin: true,
+  quarantined: true,
+  deadLetters: true,
+  where: true,
+} as const
 const LARGEST_PAGE = 1000
 /** How many candidates an ambiguous id is told with. */
 const NAMED_IDS = 5
@@ -325,7 +346,7 @@ export class Registry {
 const NO_ATTRIBUTES: Attributes = Object.freeze({})
 
 function entryOf(record: TransitionRecord, position: Position): Entry {
-  const { session: id, seq, at, value, kind = '', version = 1, created, parent } = record
+  const { session: id, seq, at, value, kind = '', version = 1, created, parent, origin } = record
   const attributes = record.attributes ?? NO_ATTRIBUTES
   const status = record.status ?? 'active'
   const times = { createdAt: at, updatedAt: at }
@@ -333,6 +354,7 @@ function entryOf(record: TransitionRecord, position: Position): Entry {
   const entry: Entry = { id, kind, version, seq, birth: position, position, ...times, status, value, attributes, todo }
   if (created) entry.created = created satisfies CreationKey
   if (parent) entry.parent = parent
+  if (origin) entry.origin = origin
   return entry
 }
 
@@ -363,7 +385,8 @@ function todoAfter(todo: Todo = todoOf(NO_WORK), record: TransitionRecord): Todo
     todo.steps.delete(id)
     todo.sessions?.delete(id)
   }
-  for (const { id, session } of started) {
+  for (const { id, session, status: over } of started) {
+    if (over) continue
     todo.steps.add(id)
     if (session === undefined) continue
     todo.sessions ??= new Map()
@@ -405,9 +428,10 @@ function stored({ todo, ...known }: Entry): IndexEntry {
 
 /** An entry as it is listed. */
 export const shown = (entry: Known): SessionEntry => {
-  const { id, kind, version, seq, position, status, value, attributes, parent, createdAt, updatedAt } = entry
+  const { id, kind, version, seq, position, status, value, attributes, parent, origin, createdAt, updatedAt } = entry
   const { quarantine, deadLetters } = entry
-  const of = { ...(parent && { parent }), ...(quarantine && { quarantine }), ...(deadLetters && { deadLetters }) }
+  const from = { ...(parent && { parent }), ...(origin && { origin }) }
+  const of = { ...from, ...(quarantine && { quarantine }), ...(deadLetters && { deadLetters }) }
   return { id, kind, version, seq, position, status, value, attributes, ...of, createdAt, updatedAt }
 }
 
@@ -429,16 +453,26 @@ const groupsOf = (entry: Entry): string[] => [
   groupName('kind', entry.kind),
   groupName('status', entry.status),
   ...(entry.parent ? [groupName('parent', entry.parent.session)] : []),
+  ...(entry.origin ? [groupName('origin', entry.origin.session)] : []),
   ...troubleGroups(entry),
   ...attributeGroups(entry.attributes),
 ]
 
-const groupNames = ({ kind, status, parent, quarantined, deadLetters, where = {} }: SessionFilter): string[] => [
+const groupNames = ({
+  kind,
+  status,
+  parent,
+  origin,
+  quarantined,
+  deadLetters,
+  where = {},
+}: SessionFilter): string[] => [
   ...(quarantined ? [QUARANTINED] : []),
   ...(deadLetters ? [DEAD_LETTERS] : []),
   ...(kind === undefined ? [] : [groupName('kind', kind)]),
   ...(status === undefined ? [] : [groupName('status', status)]),
   ...(parent === undefined ? [] : [groupName('parent', parent)]),
+  ...(origin === undefined ? [] : [groupName('origin', origin)]),
   ...attributeGroups(where),
 ]
 

@@ -42,6 +42,7 @@ function begin(record: TransitionRecord, position: Position): Folding {
   }
   if (record.created) state.created = record.created
   if (record.parent) state.parent = record.parent
+  if (record.origin) state.origin = record.origin
   apply(state, record)
   return state
 }
@@ -95,7 +96,7 @@ export function childrenAfter(children: SessionState['children'], record: Transi
   }
   for (const id of stopped ?? []) delete after[id]
   for (const { id, ...child } of started ?? []) {
-    after[id] = { ...child, incarnation: record.seq, status: 'active', attempt: 1, failures: 0 }
+    after[id] = { status: 'active', ...child, incarnation: record.seq, attempt: 1, failures: 0 }
   }
   if (attempt && after[attempt.child]) {
     const { child, number, failures, notBefore } = attempt

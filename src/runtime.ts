@@ -191,8 +191,8 @@ export class Runtime implements AsyncDisposable {
       damage: options.damage ?? [],
     })
     this.#damage = recovered.damage
-    this.#verbs = this.#makeVerbs()
     this.#creation = this.#makeCreation()
+    this.#verbs = this.#makeVerbs()
     this.#checkpoints = new Checkpoints(
       ports.journal,
       snapshots,
@@ -433,6 +433,7 @@ export class Runtime implements AsyncDisposable {
       chance: this.#ports.chance,
       registry: this.#registry,
       supervisor: this.#supervisor,
+      snapshots: this.#ports.snapshots,
       session: this.#sessionHost,
       assertWritable: () => this.#assertWritable(),
     })
@@ -444,6 +445,7 @@ export class Runtime implements AsyncDisposable {
       registry: this.#registry,
       supervisor: this.#supervisor,
       feeds: this.#feeds,
+      creation: this.#creation,
       snapshots: this.#ports.snapshots,
       milestones: this.#milestones,
       session: this.#sessionHost,

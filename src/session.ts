@@ -14,8 +14,9 @@ import { copyJson, freezeJson, withinRoom } from './json.js'
 import type { MachineSnapshot } from './machine-snapshot.js'
 import { type Identity, NOTHING, type Point, pointAfter, pointOf, stateOf } from './point.js'
 import type { StepEnd } from './pool.js'
-import type { Progress, RecordedEvent, TransitionRecord } from './record.js'
+import { NOWHERE, type Progress, type RecordedEvent, type TransitionRecord } from './record.js'
 import { decisionFailed, sessionEnded, sessionQuarantined } from './refusals.js'
+import { fold, sealed } from './rehydrate.js'
 import type { SupervisionPolicy } from './restart.js'
 import type { Child, IndexEntry, Outgoing, Parent, SessionState } from './state.js'
 import type { StepRun } from './step-runner.js'
@@ -101,10 +102,18 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     kind: AnySessionKind,
     id: string,
     input: unknown,
-    { created, parent }: Origin,
+    { created, parent }: Beginning,
     sender: Sender,
   ): LiveSession {
-    const identity: Identity = { id, kind: kind.kind, version: kind.version, createdAt: '', created, parent }
+    const identity: Identity = {
+      id,
+      kind: kind.kind,
+      version: kind.version,
+      createdAt: '',
+      created,
+      parent,
+      origin: undefined,
+    }
     const session = new LiveSession(host, kind, identity, NOTHING)
     const event: RecordedEvent = input === undefined ? { type: 'xstate.init' } : { type: 'xstate.init', input }
     const { engine, decision } = Engine.begin(kind.machine, session.#self, input, session)
@@ -121,14 +130,24 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     return session
   }
 
+  /** As `create`, from a first record that holds a whole state. Throws an Error that says what no longer fits. */
+  static fork(host: SessionHost, kind: AnySessionKind, record: TransitionRecord, sender: Sender): LiveSession {
+    const state = sealed(fold(undefined, record, NOWHERE))
+    const session = new LiveSession(host, kind, identityOf(state), NOTHING)
+    session.#engine = Engine.resume(kind.machine, session.#self, state, session)
+    session.#append({ ...record }, session.#engine.snapshot, NO_EFFECTS, sender)
+    session.#drain()
+    return session
+  }
+
   /** A session that cannot be restored: it refuses everything but its deletion. */
   static parked(host: SessionHost, entry: IndexEntry, reason: HoldfastError): LiveSession {
-    const { id, version, createdAt, created, parent, seq, position, status, value, attributes } = entry
+    const { id, version, createdAt, created, parent, origin, seq, position, status, value, attributes } = entry
     const point = { ...NOTHING, seq, position, status, value, attributes }
     const session = new LiveSession(
       host,
       undefined,
-      { id, kind: entry.kind, version, createdAt, created, parent },
+      { id, kind: entry.kind, version, createdAt, created, parent, origin },
       point,
     )
     session.#over = reason
@@ -142,9 +161,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     state: SessionState,
     bytesSinceSnapshot: number,
   ): LiveSession {
-    const { id, version, createdAt, created, parent } = state
-    const identity: Identity = { id, kind: kind.kind, version, createdAt, created, parent }
-    const session = new LiveSession(host, kind, identity, pointOf(state, undefined))
+    const session = new LiveSession(host, kind, identityOf(state), pointOf(state, undefined))
     session.#bytesSinceSnapshot = bytesSinceSnapshot
     session.#resume(state)
     return session
@@ -901,8 +918,12 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
   }
 }
 
+const identityOf = ({ id, kind, version, createdAt, created, parent, origin }: SessionState): Identity => ({
+  ...{ id, kind, version, createdAt, created, parent, origin },
+})
+
 /** What a new session comes from. */
-export type Origin = Partial<Pick<Identity, 'created' | 'parent'>>
+export type Beginning = Partial<Pick<Identity, 'created' | 'parent'>>
 
 type Complete = (record: Writable<TransitionRecord>) => void
 

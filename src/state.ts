@@ -37,6 +37,12 @@ export interface Parent {
   readonly incarnation: number
 }
 
+/** What a session was forked from: another session, as it was after its transition `seq`. */
+export interface ForkOrigin {
+  readonly session: string
+  readonly seq: number
+}
+
 /** A message to another session that is not known to have arrived. */
 export interface Outgoing {
   /** `<seq>.<n>`: unique within the sender, and growing. */
@@ -103,6 +109,8 @@ export interface SessionState {
   /** Absent when there is none. */
   readonly trouble?: Trouble
   readonly parent?: Parent
+  /** Of a fork. */
+  readonly origin?: ForkOrigin
   /** The caller's idempotency key of `create`, and a digest of the input that came with it. */
   readonly created?: CreationKey
 }
@@ -132,6 +140,7 @@ export interface IndexEntry {
   readonly attributes: Attributes
   readonly created?: CreationKey
   readonly parent?: Parent
+  readonly origin?: ForkOrigin
   /** What it still has to do by itself; absent when nothing. */
   readonly work?: Work
   /** Why it runs no more until somebody releases it. */

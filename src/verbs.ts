@@ -2,7 +2,9 @@
 // It shows durable state only, and refuses writes once nothing can be recorded.
 
 import { abortable, refuseAborted } from './abort.js'
+import type { Creation } from './creation.js'
 import type { AnySessionKind } from './define.js'
+import { diffOf, type SessionDiff } from './diff.js'
 import { admitEvent, admitEvents, admitKey } from './door.js'
 import { decodeError, type ErrorEnvelope } from './envelope.js'
 import { HoldfastError, isHoldfastError } from './errors.js'
@@ -10,6 +12,8 @@ import type { Feeds } from './feeds.js'
 import type {
   CallOptions,
   CancelOptions,
+  ForkOptions,
+  HistoryOptions,
   SendOptions,
   SessionSnapshot,
   SessionVerbs,
@@ -17,18 +21,19 @@ import type {
   WaitOptions,
   Wanted,
 } from './handle.js'
-import { loadState, recordsFrom } from './history.js'
+import { loadState, recordsFrom, stateAt, transitionsOf } from './history.js'
 import type { SessionHost } from './host.js'
 import { copyJson, withinRoom } from './json.js'
 import { matches, tagsOf } from './machine-snapshot.js'
 import type { Milestones } from './milestones.js'
+import { admitOptions } from './options.js'
 import { type Point, pointOf } from './point.js'
 import type { RecordedEvent } from './record.js'
 import { decisionFailed, sessionNotFound } from './refusals.js'
 import type { Registry, SessionEntry } from './registry.js'
 import type { LiveSession } from './session.js'
 import type { Snapshots } from './snapshots.js'
-import type { IndexEntry, StateValue } from './state.js'
+import type { IndexEntry, SessionState, StateValue } from './state.js'
 import type { StepUpdate } from './step-runner.js'
 import { liveOnly, replayThenLive, type Source, type Stream, type StreamHost } from './stream.js'
 import type { Supervisor } from './supervisor.js'
@@ -40,6 +45,7 @@ export interface VerbsHost {
   readonly registry: Registry
   readonly supervisor: Supervisor
   readonly feeds: Feeds
+  readonly creation: Creation
   readonly snapshots: Snapshots
   readonly milestones: Milestones
   readonly session: SessionHost
@@ -203,6 +209,42 @@ export class Verbs implements SessionVerbs {
     return withinRoom(session.changeLimit, () => admitEvent(kinds.get(kind), event))
   }
 
+  history(id: string, options: HistoryOptions): Generator<Transition> {
+    this.#host.assertOpen()
+    admitOptions('options of history', options, { from: true, to: true })
+    const { from, to } = options
+    for (const [name, seq] of Object.entries({ from, to })) {
+      if (seq === undefined || Number.isSafeInteger(seq)) continue
+      throw new HoldfastError('INVALID_ARGUMENT', `${name} is the number of a transition, not ${String(seq)}`)
+    }
+    return transitionsOf(this.#host.session.journal, this.#entry(id), from, to)
+  }
+
+  at(id: string, seq: number): SessionSnapshot {
+    this.#host.assertOpen()
+    const entry = this.#entry(id)
+    const state = this.#stateAt(entry, seq)
+    const tags = tagsOf(this.#host.kinds.get(entry.kind)?.machine, state.value)
+    return shown({ ...entry, version: state.version }, pointOf(state, undefined), tags)
+  }
+
+  diff(id: string, from: number, to: number): SessionDiff {
+    this.#host.assertOpen()
+    const entry = this.#entry(id)
+    return diffOf(this.#stateAt(entry, from), this.#stateAt(entry, to))
+  }
+
+  async fork(id: string, options: ForkOptions): Promise<string> {
+    this.#host.assertWritable()
+    admitOptions('options of fork', options, FORK_OPTIONS)
+    refuseAborted(options.signal)
+    return this.#host.creation.fork(this.#entry(id), options)
+  }
+
+  #stateAt(entry: IndexEntry, seq: number): SessionState {
+    return stateAt(seq, this.#host.session.journal, this.#host.snapshots, entry)
+  }
+
   #entry(id: string): IndexEntry {
     const entry = this.#host.registry.get(id)
     if (entry) return entry
@@ -281,6 +323,8 @@ export class Verbs implements SessionVerbs {
     })
   }
 }
+
+const FORK_OPTIONS = { at: true, id: true, idempotencyKey: true, children: true, signal: true } as const
 
 /** What is waited for, as a question to a snapshot. */
 function testOf(wanted: Wanted): (snapshot: SessionSnapshot) => boolean {

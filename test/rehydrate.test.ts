@@ -309,6 +309,7 @@ const identity: Identity = {
   createdAt: isoTime(1000),
   created: undefined,
   parent: undefined,
+  origin: undefined,
 }
 const self = { id: 's', parent: undefined }
 
