@@ -69,6 +69,8 @@ const RETRYABLE = new Set<string>([
 
 const HINTS: { readonly [code in ErrorCode]?: (next: NextCommand) => string } = {
   SESSION_NOT_FOUND: (next) => `${next('ls --all')} shows every session`,
+  TRANSITION_NOT_FOUND: (next) => `${next('history <id>')} shows the transitions of a session`,
+  FORK_HAS_CHILDREN: () => '--restart-children begins them anew',
   AMBIGUOUS_ID: (next) => `${next('ls --all')} shows the whole ids`,
   INVALID_ID: (next) => `${next('ls --all')} shows the ids; the beginning of one is enough`,
   DIRECTORY_NOT_FOUND: (next) => `${next('plan <file>')} makes it; --dir names another one`,

@@ -63,6 +63,9 @@ function programOf({ out, err }: World, choose: Choose): Command {
   addPlan(program, choose)
   addLs(program, choose)
   addShow(program, choose)
+  addHistory(program, choose)
+  addDiff(program, choose)
+  addFork(program, choose)
   addPrune(program, choose)
   addBackup(program, choose)
   addRestore(program, choose)
@@ -105,8 +108,53 @@ function addShow(program: Command, choose: Choose): void {
     .argument('<id>', 'the id of a session, or the beginning of it')
     .description('show one session: its state, steps, timers and last transitions')
     .option('--history', 'all of its transitions')
+    .addOption(new Option('--at <seq>', 'as it was after this transition').argParser(transitionNumber))
     .action((id: string, { output, ...options }) =>
       choose({ output, dir: options.dir, run: async (out) => (await import('./show.js')).show(id, options, out) }),
+    )
+}
+
+function addHistory(program: Command, choose: Choose): void {
+  command(program, 'history')
+    .argument('<id>', 'the id of a session, or the beginning of it')
+    .description('list the transitions of one session, oldest first')
+    .addOption(new Option('--from <seq>', 'the first transition').default(1).argParser(transitionNumber))
+    .addOption(new Option('--to <seq>', 'the last transition').argParser(transitionNumber))
+    .action((id: string, { output, ...options }) =>
+      choose({
+        output,
+        dir: options.dir,
+        run: async (out) => (await import('./history.js')).history(id, options, out),
+      }),
+    )
+}
+
+function addDiff(program: Command, choose: Choose): void {
+  command(program, 'diff')
+    .argument('<id>', 'the id of a session, or the beginning of it')
+    .argument('<from>', 'the number of a transition', transitionNumber)
+    .argument('<to>', 'the number of another; it may be an earlier one', transitionNumber)
+    .description('show what changed in one session between two of its transitions')
+    .action((id: string, from: number, to: number, { output, ...options }) =>
+      choose({
+        ...{ output, dir: options.dir },
+        run: async (out) => (await import('./diff.js')).diff(id, { ...options, from, to }, out),
+      }),
+    )
+}
+
+function addFork(program: Command, choose: Choose): void {
+  command(program, 'fork')
+    .argument('<id>', 'the id of a session, or the beginning of it')
+    .description('make a new session that goes on from an earlier point of another')
+    .addOption(
+      new Option('--at <seq>', 'the transition after which it goes on; default: the last').argParser(transitionNumber),
+    )
+    .option('--id <id>', 'the id of the new session; a new one by default')
+    .option('--restart-children', 'child sessions that were active begin anew; without it such a fork is refused')
+    .addHelpText('after', FORK_EPILOGUE)
+    .action((id: string, { output, ...options }) =>
+      choose({ output, dir: options.dir, run: async (out) => (await import('./fork.js')).fork(id, options, out) }),
     )
 }
 
@@ -156,7 +204,10 @@ function addRestore(program: Command, choose: Choose): void {
 
 const STATUSES: readonly SessionStatus[] = ['active', 'done', 'error', 'stopped']
 const DEFAULT_DIR = '.holdfast'
-const COMMANDS: readonly string[] = ['plan', 'ls', 'show', 'prune', 'backup', 'restore', 'doctor']
+const COMMANDS: readonly string[] = [
+  ...['plan', 'ls', 'show', 'history', 'diff', 'fork'],
+  ...['prune', 'backup', 'restore', 'doctor'],
+]
 const FORMATS: readonly Format[] = ['text', 'json', 'jsonl']
 
 /** What every command takes. */
@@ -182,6 +233,8 @@ function duration(text: string): number {
   if (ms !== undefined) return ms
   throw new InvalidArgumentError('It is a whole number with a unit: 90s, 45m, 12h, 30d, 8w.')
 }
+
+const transitionNumber = wholeNumber(1, 999_999_999)
 
 /** Help and version are no errors; everything else that Commander throws is a wrong usage. */
 function misused(error: CommanderError, args: readonly string[], { out, err, env }: World): number {
@@ -223,6 +276,10 @@ Data goes to stdout, everything else to stderr. With -o json the result, or the 
 with -o jsonl a list is one object for each of its items:
   {"schemaVersion":1,"ok":true,"data":…}
   {"schemaVersion":1,"ok":false,"error":{"code","message","hint"?,"retryable"}}`
+
+const FORK_EPILOGUE = `
+No other process may have the directory open. The new session begins with the whole state of the other one: its timers
+keep their deadlines, and steps that were active start anew, once the program that has its kind opens the directory.`
 
 const PLAN_EPILOGUE = `
 Everything it does is on disk before anybody sees it. Killed at any moment, or failed, it goes on with --resume: no

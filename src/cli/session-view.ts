@@ -40,7 +40,7 @@ function section(title: string, rows: readonly (readonly string[])[], style: Sty
 }
 
 function heads(session: SessionState, { bold, cyan, red }: Style): string[][] {
-  const { id, kind, version, value, status, createdAt, updatedAt, attributes, output, error } = session
+  const { id, kind, version, value, status, createdAt, updatedAt, attributes, origin, output, error } = session
   const rows = [
     ['session', bold(printable(id))],
     ['kind', `${printable(kind)}, version ${version}`],
@@ -49,6 +49,7 @@ function heads(session: SessionState, { bold, cyan, red }: Style): string[][] {
     ['created', timeText(createdAt)],
     ['updated', timeText(updatedAt)],
   ]
+  if (origin) rows.push(['forked from', `${printable(origin.session)} at ${origin.seq}`])
   if (Object.keys(attributes).length > 0) rows.push(['attributes', attributesText(attributes)])
   if (output !== undefined) rows.push(['output', valueText(output, LONGEST_VALUE)])
   if (error !== undefined) rows.push(['error', red(errorText(error))])
@@ -83,7 +84,7 @@ const timerRows = ({ timers }: SessionState, nowMs: number, { yellow }: Style): 
 const countText = (shown: readonly Transition[], { seq }: SessionState): string =>
   shown.length === seq ? `all ${seq}` : `the last ${shown.length} of ${seq}`
 
-const transitionRows = (transitions: readonly Transition[]): string[][] =>
+export const transitionRows = (transitions: readonly Transition[]): string[][] =>
   transitions.map(({ seq, at, event, from, to }) => {
     const [before, after] = [stateText(from), stateText(to)]
     const move = before === after ? after : `${before} → ${after}`

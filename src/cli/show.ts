@@ -17,6 +17,8 @@ export interface ShowOptions {
   readonly dir: string
   /** Every transition, not the last few only. */
   readonly history?: boolean
+  /** As it was after this transition. */
+  readonly at?: number
 }
 
 /** How many transitions are shown without `--history`. */
@@ -33,17 +35,17 @@ export interface ShownSession {
 export async function show(prefix: string, options: ShowOptions, output: Output): Promise<number> {
   const reader = readDirectory(options.dir, output)
   try {
-    const shown = look(reader, findSession(reader, prefix, output), options.history === true)
+    const shown = look(reader, findSession(reader, prefix, output), options)
     output.data(shown, () => textOf(shown, output))
-    if (isInFlight(shown.session)) tellOwner(shown.session, options.dir, output)
+    if (options.at === undefined && isInFlight(shown.session)) tellOwner(shown.session, options.dir, output)
     return 0
   } finally {
     reader.close()
   }
 }
 
-function look(reader: Reader, { id, kind }: SessionEntry, all: boolean): ShownSession {
-  const session = reader.state(id)
+function look(reader: Reader, { id, kind }: SessionEntry, { at, history: all = false }: ShowOptions): ShownSession {
+  const session = at === undefined ? reader.state(id) : reader.at(id, at)
   const first = Math.max(1, session.seq - LAST + 1)
   // A plan stands in the history; for other kinds only what is shown is read.
   const history = kept(reader, id, all || kind === 'planning' ? 1 : first, session.seq)
@@ -55,10 +57,10 @@ function look(reader: Reader, { id, kind }: SessionEntry, all: boolean): ShownSe
 /** The transitions from a `seq` on, as far as they are kept. */
 function kept(reader: Reader, id: string, from: number, last: number): Transition[] {
   try {
-    return [...reader.history(id, from)]
+    return [...reader.history(id, from, last)]
   } catch (error) {
     if (!isHoldfastError(error, 'HISTORY_UNAVAILABLE')) throw error
-    return [...reader.history(id, (error.details.first as number | undefined) ?? last + 1)]
+    return [...reader.history(id, (error.details.first as number | undefined) ?? last + 1, last)]
   }
 }
 

@@ -11,7 +11,7 @@ describe('help', () => {
     const { code, stdout, stderr } = await holdfast(['--help'])
     expect(code).toBe(0)
     expect(stderr).toBe('')
-    for (const command of ['plan', 'ls', 'show', 'prune', 'backup', 'restore', 'doctor'])
+    for (const command of ['plan', 'ls', 'show', 'history', 'diff', 'fork', 'prune', 'backup', 'restore', 'doctor'])
       expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'))
     for (const [exitCode, meaning] of EXIT_CODES)
       expect(stdout).toContain(`${String(exitCode).padStart(5)}  ${meaning}`)
@@ -20,7 +20,7 @@ describe('help', () => {
     }
   })
 
-  test.each(['plan', 'ls', 'show', 'prune', 'backup', 'restore', 'doctor'])(
+  test.each(['plan', 'ls', 'show', 'history', 'diff', 'fork', 'prune', 'backup', 'restore', 'doctor'])(
     'holdfast %s --help tells its flags',
     async (command) => {
       const { code, stdout } = await holdfast([command, '--help'])
