@@ -5,6 +5,7 @@
 // thing. `-0` is written as `0`.
 
 import { HoldfastError } from './errors.js'
+import { changeTooLarge } from './refusals.js'
 
 export type Json = string | number | boolean | null | { readonly [key: string]: Json } | readonly Json[]
 
@@ -27,7 +28,7 @@ export function withinRoom<T>(characters: number, work: () => T): T {
   try {
     return work()
   } catch (error) {
-    throw room < 0 && error === TOO_LARGE ? tooLarge(characters) : error
+    throw room < 0 && error === TOO_LARGE ? changeTooLarge(characters) : error
   } finally {
     room = before
   }
@@ -48,13 +49,6 @@ function takeKeys(keys: readonly string[]): void {
   for (const key of keys) room -= key.length + 3
   if (room < 0) throw TOO_LARGE
 }
-
-const tooLarge = (limit: number): HoldfastError =>
-  new HoldfastError(
-    'RECORD_TOO_LARGE',
-    `what came or changed is larger than ${limit} characters of JSON; keep large data outside and its address in the context`,
-    { details: { limit } },
-  )
 
 /** Checks that `value` is JSON and freezes it in place, all the way down. Throws NOT_JSON naming the path. */
 export function sealJson<T>(value: T, name: string, path: JsonPath = []): T {

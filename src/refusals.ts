@@ -66,6 +66,13 @@ export const recordTooLarge = (bytes: number, limit: number): HoldfastError =>
     `the record has ${bytes} bytes, more than ${limit}; keep large data outside the context`,
   )
 
+export const changeTooLarge = (limit: number): HoldfastError =>
+  new HoldfastError(
+    'RECORD_TOO_LARGE',
+    `what came or changed is larger than ${limit} characters of JSON; keep large data outside and its address in the context`,
+    { details: { limit } },
+  )
+
 export const closed = (what: 'runtime' | 'journal'): HoldfastError =>
   new HoldfastError('RUNTIME_CLOSED', `the ${what} is closed; open the runtime again`)
 

@@ -9,6 +9,7 @@ import { DIRECTORY_FILE, FORMAT, type Owner, ownerOf, readDirectoryFile } from '
 import { type Disk, readAll, replaceFile } from '../disk.js'
 import { isHoldfastError } from '../errors.js'
 import { loadState } from '../history.js'
+import { isId } from '../id.js'
 import type { Damage } from '../journal.js'
 import type { Position } from '../record.js'
 import { Registry } from '../registry.js'
@@ -224,7 +225,7 @@ function* snapshotFindings(patient: Patient): Generator<Finding> {
 function* snapshotFinding({ disk, registry, harmed }: Patient, file: string): Generator<Finding> {
   const repair: Repair = { kind: 'set-aside', file }
   const id = file.slice(file.lastIndexOf('/') + 1, -'.json'.length)
-  if (!file.endsWith('.json') || !/^[A-Za-z0-9][\w-]{0,63}$/.test(id) || pathOf(id) !== file) {
+  if (!file.endsWith('.json') || !isId(id) || pathOf(id) !== file) {
     return yield note('stranger', `${file} is not of Holdfast`, { file })
   }
   const { state, finding } = readSnapshot(disk, id, file)

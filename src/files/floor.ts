@@ -10,6 +10,7 @@
 import { crc32 } from 'node:zlib'
 import { type Disk, type DiskFile, readFrom, writeAll } from '../disk.js'
 import { HoldfastError } from '../errors.js'
+import { ID_SHAPE } from '../id.js'
 import type { Damage } from '../journal.js'
 import { NOWHERE, type Position } from '../record.js'
 import type { IndexEntry, SessionState, Work } from '../state.js'
@@ -189,7 +190,7 @@ function entryOf({ birth, work, state }: Line): IndexEntry {
 }
 
 function damageOf(offset: number, bytes: Uint8Array): Damage {
-  const id = /"id":"([A-Za-z0-9][\w-]{0,63})"/.exec(Buffer.from(bytes).toString('latin1'))?.[1]
+  const id = new RegExp(`"id":"(${ID_SHAPE})"`).exec(Buffer.from(bytes).toString('latin1'))?.[1]
   const sessions = id === undefined ? [] : [id]
   return { file: FLOOR, offset, bytes: bytes.length, position: NOWHERE, kind: 'corrupt', sessions }
 }

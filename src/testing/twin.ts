@@ -193,7 +193,10 @@ export class Twin {
     this.#pointsLeft = undefined
     const rest = this.#cutShort
     this.#cutShort = undefined
-    if (rest) await this.#open(rest, nowMs + downtimeMs)
+    if (rest) {
+      await settle(this.#world) // what the life that was cut off while it opened still does is over, and counts for nothing
+      await this.#open(rest, nowMs + downtimeMs)
+    }
     const entry = this.#world.runtime.sessions.list().sessions.find(({ id }) => id === ID)
     must((entry?.seq ?? 0) >= this.#acknowledged, `the acknowledged transition ${this.#acknowledged} is lost`)
     for (const { state, lastRecord } of this.#comparisons.values()) {

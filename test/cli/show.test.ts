@@ -113,6 +113,7 @@ describe('what it shows', () => {
 const failing = defineSession({
   kind: 'failing',
   version: 1,
+  supervision: { restart: 'temporary' },
   machine: setup({}).createMachine({
     context: {},
     after: {
