@@ -60,17 +60,16 @@ export const decisionFailed = (cause: unknown, outcome = 'the session is as it w
     { cause },
   )
 
+const tooLarge = (message: string, details: Record<string, unknown> = {}): HoldfastError =>
+  new HoldfastError('RECORD_TOO_LARGE', message, { details })
+
 export const recordTooLarge = (bytes: number, limit: number): HoldfastError =>
-  new HoldfastError(
-    'RECORD_TOO_LARGE',
-    `the record has ${bytes} bytes, more than ${limit}; keep large data outside the context`,
-  )
+  tooLarge(`the record has ${bytes} bytes, more than ${limit}; keep large data outside the context`)
 
 export const changeTooLarge = (limit: number): HoldfastError =>
-  new HoldfastError(
-    'RECORD_TOO_LARGE',
+  tooLarge(
     `what came or changed is larger than ${limit} characters of JSON; keep large data outside and its address in the context`,
-    { details: { limit } },
+    { limit },
   )
 
 export const closed = (what: 'runtime' | 'journal'): HoldfastError =>
