@@ -93,8 +93,10 @@ export class Passivation<T> {
   #arm(): void {
     this.#alarm?.()
     this.#alarm = undefined
+    // First of all: finding the first of a map that is always changed at both ends takes its time.
+    if (this.#stopped || this.#idleMs === Number.POSITIVE_INFINITY) return
     const first = this.#used.values().next()
-    if (first.done || this.#stopped || this.#idleMs === Number.POSITIVE_INFINITY) return
+    if (first.done) return
     const wait = Math.max(first.value + this.#idleMs - this.#host.clock.elapsed(), 0)
     this.#alarm = this.#host.clock.setTimeout(
       () => {
