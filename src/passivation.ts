@@ -24,12 +24,39 @@ const DEFAULT_LIVE_LIMIT = 10_000
 /** So many are looked at in one turn of the event loop. */
 const LOOKED_AT_ONCE = 1_000
 
+/**
+ * One that is live. A ring, and not the order of a map: a key that is taken out of a large Map and put back at every use
+ * leaves its traces in one chain of V8's table until that is built anew, and each use walks along them.
+ */
+interface Use<T> {
+  readonly one: T | undefined
+  /** When it was used, by the clock that never jumps. */
+  at: number
+  before: Use<T>
+  behind: Use<T>
+}
+
+function useOf<T>(one: T | undefined): Use<T> {
+  const use = { one, at: 0 } as Use<T>
+  use.before = use
+  use.behind = use
+  return use
+}
+
+function unlink(use: Use<unknown>): void {
+  use.before.behind = use.behind
+  use.behind.before = use.before
+  use.before = use
+  use.behind = use
+}
+
 export class Passivation<T> {
   readonly #host: PassivationHost<T>
   readonly #liveLimit: number
   readonly #idleMs: number
-  /** The least recently used first; when that was, by the clock that never jumps. */
-  readonly #used: Map<T, number> = new Map()
+  readonly #used: Map<T, Use<T>> = new Map()
+  /** A ring of them, the least recently used behind this one, which stands for nobody. */
+  readonly #ring: Use<T> = useOf<T>(undefined)
   #scheduled = false
   #alarm: Cancel | undefined
   #stopped = false
@@ -48,21 +75,40 @@ export class Passivation<T> {
   /** It was used just now. Constant time. */
   used(one: T): void {
     const at = this.#idleMs === Number.POSITIVE_INFINITY ? 0 : this.#host.clock.elapsed()
-    this.#used.delete(one)
-    this.#used.set(one, at)
+    let use = this.#used.get(one)
+    if (!use) {
+      use = useOf(one)
+      this.#used.set(one, use)
+    }
+    use.at = at
+    this.#last(use)
     if (this.#used.size > this.#liveLimit) this.#soon()
     else if (!this.#alarm) this.#arm()
   }
 
   /** It is live no more. */
   forget(one: T): void {
+    const use = this.#used.get(one)
+    if (!use) return
     this.#used.delete(one)
+    unlink(use)
+  }
+
+  #last(use: Use<T>): void {
+    unlink(use)
+    const ring = this.#ring
+    use.before = ring.before
+    use.behind = ring
+    ring.before.behind = use
+    ring.before = use
   }
 
   stop(): void {
     this.#stopped = true
     this.#alarm?.()
     this.#used.clear()
+    this.#ring.behind = this.#ring
+    this.#ring.before = this.#ring
   }
 
   /** Once the events of a turn are delivered. */
@@ -80,10 +126,14 @@ export class Passivation<T> {
     const now = this.#idleMs === Number.POSITIVE_INFINITY ? 0 : this.#host.clock.elapsed()
     const looked = Math.min(this.#used.size, LOOKED_AT_ONCE)
     let left = looked
-    for (const [one, at] of this.#used) {
-      if (left-- === 0 || (this.#used.size <= this.#liveLimit && at + this.#idleMs > now)) break
-      this.#used.delete(one)
-      if (!this.#host.passivate(one)) this.#used.set(one, now)
+    for (let use = this.#ring.behind; use !== this.#ring; use = this.#ring.behind) {
+      if (left-- === 0 || (this.#used.size <= this.#liveLimit && use.at + this.#idleMs > now)) break
+      const one = use.one as T
+      this.forget(one)
+      if (this.#host.passivate(one)) continue
+      use.at = now
+      this.#used.set(one, use)
+      this.#last(use)
     }
     // There may be more behind those; where all are busy, the next use tries again.
     if (left < 0 && looked === LOOKED_AT_ONCE && this.#used.size > looked) this.#soon()
@@ -93,11 +143,9 @@ export class Passivation<T> {
   #arm(): void {
     this.#alarm?.()
     this.#alarm = undefined
-    // First of all: finding the first of a map that is always changed at both ends takes its time.
-    if (this.#stopped || this.#idleMs === Number.POSITIVE_INFINITY) return
-    const first = this.#used.values().next()
-    if (first.done) return
-    const wait = Math.max(first.value + this.#idleMs - this.#host.clock.elapsed(), 0)
+    const first = this.#ring.behind
+    if (first === this.#ring || this.#stopped || this.#idleMs === Number.POSITIVE_INFINITY) return
+    const wait = Math.max(first.at + this.#idleMs - this.#host.clock.elapsed(), 0)
     this.#alarm = this.#host.clock.setTimeout(
       () => {
         this.#alarm = undefined
