@@ -36,6 +36,7 @@ import {
   type SessionFilter,
   type SessionPage,
   type SessionStats,
+  shown,
 } from './registry.js'
 import { Retention, type RetentionRules } from './retention.js'
 import type { LiveSession } from './session.js'
@@ -469,7 +470,7 @@ export class Runtime implements AsyncDisposable {
       atom: (id) => open().atom(admitId(id)),
       find: (prefix) => {
         const entry = open().find(prefix)
-        if (entry) return entry
+        if (entry) return shown(entry)
         throw sessionNotFound(prefix)
       },
     }

@@ -517,7 +517,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
     if ('id' in delivery && delivery.id !== undefined && this.#repeat(delivery.id, delivery)) return
     if (this.#over) {
       if (delivery.kind === 'delete' && this.#over.code !== 'SESSION_DELETED') this.#delete(delivery.sender)
-      else if (delivery.kind === 'linked') this.#host.arrived(delivery.from, delivery.key)
+      else if (delivery.kind === 'linked') this.#tellArrived(delivery.from, delivery.key)
       else if ('sender' in delivery) this.#refuse(delivery.sender, this.#over)
       return
     }
@@ -653,6 +653,11 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner {
       })
     }
     // It was taken already, perhaps just now; or nobody here wants it.
+    this.#tellArrived(from, key)
+  }
+
+  /** That a message is done with was decided on records that may still be under way, so it waits for them. */
+  #tellArrived(from: string, key: string): void {
     const tell = (failure?: Error): void => {
       if (!failure) this.#host.arrived(from, key)
     }
