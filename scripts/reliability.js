@@ -1,0 +1,65 @@
+// The long forms of the named gates: `npm run reliability` runs all of them, one after the other, `npm run reliability -- R1 R7`
+// some. `--runs N` takes another number than the long one, `--seed N` other chance, `--list` only says what there is.
+// A gate is a test that `npm test` runs with a small number; this runs the same test with a large one, and prints one line.
+// The line is what the test itself printed behind its name, such as `R1: 5,000,000 states …`; if it fails, all that it said.
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+
+/** `runs` names the variable that holds the number, `long` the number; `tests` are files, `only` a part of their tests. */
+const GATES = {
+  R1: { says: 'power cuts at every call', tests: ['test/sim/crash.test.ts'], runs: 'HOLDFAST_RUNS', long: 160 },
+  R3: { says: 'kill -9 under load', tests: ['test/kill/kill.test.ts'], runs: 'HOLDFAST_KILLS', long: 10_000 },
+  R8: { says: 'output commit', tests: ['test/sim/output-commit.test.ts'], runs: 'HOLDFAST_RUNS', long: 20_000 },
+  R9: { says: 'one writer', tests: ['test/files/lock.test.ts'], runs: 'HOLDFAST_RACES', long: 1000 },
+  R10: { says: 'simulated hours', tests: ['test/sim/simulation.test.ts'], runs: 'HOLDFAST_SEEDS', long: 10_000 },
+  R12: { says: 'equal to XState', tests: ['test/sim/equivalence.test.ts'], runs: 'HOLDFAST_RUNS', long: 100_000 },
+}
+
+const root = join(import.meta.dirname, '..')
+const text = { type: 'string' }
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { runs: text, seed: text, list: { type: 'boolean' } },
+})
+const unknown = positionals.filter((name) => !(name in GATES))
+if (unknown.length > 0) {
+  console.error(`${unknown.join(', ')}: no such gate; there are ${Object.keys(GATES).join(', ')}`)
+  process.exit(2)
+}
+
+for (const [name, gate] of Object.entries(GATES)) {
+  if (positionals.length > 0 && !positionals.includes(name)) continue
+  if (values.list) console.log(`${name.padEnd(4)} ${gate.says}: ${gate.runs}=${gate.long}  ${gate.tests.join(' ')}`)
+  else if (!(await held(name, gate))) process.exitCode = 1
+}
+
+/** Runs one gate; tells whether it held. */
+async function held(name, { says, tests, only, runs, long }) {
+  const env = { ...process.env, [runs]: values.runs ?? String(long) }
+  if (values.seed) env.HOLDFAST_SEED = values.seed
+  const args = ['run', '--disable-console-intercept', '--reporter=dot', '--testTimeout=0', ...tests]
+  const began = Date.now()
+  const { code, output } = await vitest(only ? [...args, '-t', only] : args, env)
+  const seconds = Math.round((Date.now() - began) / 1000)
+  const figures = output.split('\n').filter((line) => line.startsWith(`${name}: `))
+  const what = figures.map((line) => line.slice(name.length + 2)).join('; ') || says
+  console.log(`${name.padEnd(4)} ${code === 0 ? 'holds ' : 'FAILED'} ${runs}=${env[runs]}, ${seconds} s: ${what}`)
+  if (code !== 0) console.log(output)
+  return code === 0
+}
+
+function vitest(args, env) {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [join(root, 'node_modules', 'vitest', 'vitest.mjs'), ...args], {
+      ...{ cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] },
+    })
+    let output = ''
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (chunk) => {
+        output += chunk
+      })
+    }
+    child.on('close', (code) => resolve({ code, output }))
+  })
+}
