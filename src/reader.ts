@@ -50,6 +50,12 @@ export class Reader {
     return this.#view.registry.stats.get()
   }
 
+  /** How many sessions are quarantined, and how many have dead letters. */
+  trouble(): { readonly quarantined: number; readonly withLetters: number } {
+    const { registry } = this.#view
+    return { quarantined: registry.count({ quarantined: true }), withLetters: registry.count({ deadLetters: true }) }
+  }
+
   /** The one session whose id begins with `prefix`. Throws INVALID_ID, SESSION_NOT_FOUND or AMBIGUOUS_ID. */
   find(prefix: string): SessionEntry {
     return this.#entry(prefix)

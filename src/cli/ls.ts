@@ -16,6 +16,12 @@ export interface LsOptions {
   readonly status?: SessionStatus
   /** As `stateText` has it, or the beginning of that up to a dot: any session in that state, in flight or not. */
   readonly state?: string
+  /** The beginning of the id of the session whose children are asked for. */
+  readonly parent?: string
+  /** Only those that crashed too often, in flight or not. */
+  readonly quarantined?: boolean
+  /** Only those that have set an event aside, in flight or not. */
+  readonly deadLetters?: boolean
   /** Ended ones and those at rest, too. */
   readonly all?: boolean
   readonly limit: number
@@ -31,10 +37,12 @@ export interface Listing {
 export async function ls(options: LsOptions, output: Output): Promise<number> {
   const reader = readDirectory(options.dir, output)
   try {
-    const listing = select(reader, options)
+    const { parent } = options
+    const listing = select(reader, parent === undefined ? options : { ...options, parent: reader.find(parent).id })
     output.list(listing, listing.sessions, () => listingText(listing.sessions, output.style))
     for (const { id, reason } of reader.unreadable) output.warn(`session ${id}: ${reason.message}`)
     tellRest(listing, options, output)
+    tellTrouble(reader, output)
     return 0
   } finally {
     reader.close()
@@ -43,9 +51,12 @@ export async function ls(options: LsOptions, output: Output): Promise<number> {
 
 /** A page of what was asked for: those at rest are passed over, so it may take several pages of the registry. */
 function select(reader: Reader, options: LsOptions): Listing {
-  const { kind, status, state, limit, cursor } = options
+  const { kind, status, state, parent, quarantined, deadLetters, limit, cursor } = options
   const filter: SessionFilter = {
     ...(kind !== undefined && { kind }),
+    ...(parent !== undefined && { parent }),
+    ...(quarantined && { quarantined }),
+    ...(deadLetters && { deadLetters }),
     ...(status !== undefined && { status }),
     ...(!isOfAll(options) && { status: 'active' }),
   }
@@ -61,9 +72,9 @@ function select(reader: Reader, options: LsOptions): Listing {
   }
 }
 
-/** Whoever names a status or a state means every session that has it. */
-const isOfAll = ({ all = false, status, state }: LsOptions): boolean =>
-  all || status !== undefined || state !== undefined
+/** Whoever names a status, a state or a trouble means every session that has it. */
+const isOfAll = ({ all = false, status, state, quarantined, deadLetters }: LsOptions): boolean =>
+  all || status !== undefined || state !== undefined || quarantined === true || deadLetters === true
 
 const isIn = ({ value }: SessionEntry, state: string): boolean =>
   stateText(value)
@@ -83,18 +94,34 @@ function listingText(sessions: readonly SessionEntry[], style: Style): string {
   return table([heads.map(style.dim), ...rows]).join('\n')
 }
 
-/** The machine's state; with the status, when that is not active. */
-function standingText({ value, status }: SessionEntry, { cyan, green, red }: Style): string {
+/** The machine's state; with the status, when that is not active, and with what is wrong. */
+function standingText({ value, status, quarantine, deadLetters }: SessionEntry, style: Style): string {
+  const { cyan, green, red } = style
+  const notes: string[] = []
+  if (status !== 'active') notes.push(status === 'error' ? red(status) : green(status))
+  if (quarantine) notes.push(red('quarantined'))
+  if (deadLetters) notes.push(red(counted(deadLetters, 'dead letter')))
   const state = cyan(printable(stateText(value)))
-  if (status === 'active') return state
-  return `${state} (${status === 'error' ? red(status) : green(status)})`
+  return notes.length === 0 ? state : `${state} (${notes.join(', ')})`
 }
+
+/** Whatever was asked for: nobody should have to ask for trouble to hear of it. */
+function tellTrouble(reader: Reader, output: Output): void {
+  const { quarantined, withLetters } = reader.trouble()
+  const advice = (count: number, what: string, flag: string): void => {
+    if (count > 0) output.warn(`${count} ${count === 1 ? 'session has' : 'sessions have'} ${what}: ls ${flag}`)
+  }
+  advice(quarantined, 'crashed too often, so nothing runs there until a release', '--quarantined')
+  advice(withLetters, 'set aside events that crashed', '--dead-letters')
+}
+
+const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
 
 function tellRest({ sessions, cursor }: Listing, options: LsOptions, output: Output): void {
   if (cursor !== undefined) output.note(`more: add --cursor ${cursor}`)
   if (sessions.length > 0 || options.cursor !== undefined) return
-  const { kind, status, state } = options
-  const wish = [kind, status, state].some((word) => word !== undefined)
+  const { kind, status, state, parent, quarantined, deadLetters } = options
+  const wish = [kind, status, state, parent, quarantined, deadLetters].some((word) => word !== undefined)
   if (isOfAll(options)) return output.note(wish ? 'no session matches' : 'there are no sessions yet')
   const which = kind === undefined ? '' : ` of kind ${oneLine(kind)}`
   output.note(`no session${which} is in flight; add --all to see those that are over`)

@@ -95,6 +95,9 @@ function addLs(program: Command, choose: Choose): void {
       new Option('--status <status>', 'only sessions of this status, also those that are over').choices(STATUSES),
     )
     .option('--state <state>', 'only sessions in this state of their machine, also those that are over')
+    .option('--parent <id>', 'only children of this session: its id, or the beginning of it')
+    .option('--quarantined', 'only sessions that crashed too often and wait to be released')
+    .option('--dead-letters', 'only sessions that have set aside events that crashed them')
     .option('--all', 'also sessions that are over')
     .addOption(new Option('--limit <n>', 'how many at most').default(100).argParser(wholeNumber(1, 1000)))
     .option('--cursor <cursor>', 'where the last listing said that more begin')

@@ -1,18 +1,27 @@
 // A session as text for people: what it is, where it stands, what it runs and waits for, how it came there. Pure.
 
+import type { SessionEntry } from '../registry.js'
 import type { Child, SessionState } from '../state.js'
 import type { Transition } from '../transition.js'
-import { printable, type Style } from './style.js'
+import { oneLine, printable, type Style } from './style.js'
 import { table } from './table.js'
 import { attributesText, stateText, timeText, valueText } from './values.js'
 
 /** A value of the context is cut off after this many characters; `-o json` has it whole. */
 const LONGEST_VALUE = 100
 
+/** A session below another one: its child, or a child's child. */
+export interface Relative {
+  /** 0 for a child. */
+  readonly depth: number
+  readonly session: SessionEntry
+}
+
 /** With rows of its own, a kind shows its context in its own way. `nowMs` tells which timers are overdue. */
 export function sessionText(
   session: SessionState,
   transitions: readonly Transition[],
+  family: readonly Relative[],
   nowMs: number,
   style: Style,
   own?: readonly (readonly string[])[],
@@ -21,6 +30,8 @@ export function sessionText(
     table([...heads(session, style), ...(own ?? [])]),
     section('context', own ? [] : contextRows(session.context), style),
     section('steps', stepRows(session), style),
+    section('dead letters', letterRows(session), style),
+    section('child sessions', familyRows(family), style),
     section('timers', timerRows(session, nowMs, style), style),
     section(
       'waiting messages',
@@ -40,15 +51,18 @@ function section(title: string, rows: readonly (readonly string[])[], style: Sty
 }
 
 function heads(session: SessionState, { bold, cyan, red }: Style): string[][] {
-  const { id, kind, version, value, status, createdAt, updatedAt, attributes, origin, output, error } = session
+  const { id, kind, version, value, status, createdAt, updatedAt, attributes, origin, parent, output, error } = session
+  const quarantine = session.trouble?.quarantine
   const rows = [
     ['session', bold(printable(id))],
     ['kind', `${printable(kind)}, version ${version}`],
     ['state', cyan(printable(stateText(value)))],
     ...(status === 'active' ? [] : [['status', status === 'error' ? red(status) : status]]),
+    ...(quarantine ? [['quarantined', red(`${timeText(quarantine.at)}: ${oneLine(quarantine.reason)}`)]] : []),
     ['created', timeText(createdAt)],
     ['updated', timeText(updatedAt)],
   ]
+  if (parent) rows.push(['child', `${printable(parent.child)} of ${printable(parent.session)}`])
   if (origin) rows.push(['forked from', `${printable(origin.session)} at ${origin.seq}`])
   if (Object.keys(attributes).length > 0) rows.push(['attributes', attributesText(attributes)])
   if (output !== undefined) rows.push(['output', valueText(output, LONGEST_VALUE)])
@@ -68,7 +82,24 @@ function contextRows(context: unknown): string[][] {
 }
 
 const stepRows = ({ children }: SessionState): string[][] =>
-  Object.entries(children).map(([id, child]) => [printable(id), child.status, attemptText(child)])
+  Object.entries(children)
+    .filter(([, { session }]) => session === undefined)
+    .map(([id, child]) => [printable(id), child.status, attemptText(child)])
+
+/** Child sessions, each under the one that started it. */
+const familyRows = (family: readonly Relative[]): string[][] =>
+  family.map(({ depth, session: { id, kind, value, status, parent } }) => [
+    `${'  '.repeat(depth)}${printable(parent?.child ?? '')}`,
+    printable(id),
+    printable(kind),
+    status === 'active' ? printable(stateText(value)) : `${printable(stateText(value))} (${status})`,
+  ])
+
+const letterRows = ({ trouble }: SessionState): string[][] =>
+  (trouble?.letters ?? []).map(({ id, at, event, attempts, error }) => [
+    ...[String(id), timeText(at), printable(event.type)],
+    oneLine(`${attempts === 1 ? '1 attempt' : `${attempts} attempts, the last`}: ${errorText(error)}`),
+  ])
 
 function attemptText({ attempt, failures, notBefore }: Child): string {
   const failed = failures > 0 ? `, ${failures} failed` : ''

@@ -10,7 +10,7 @@ import { findSession, livingOwner, readDirectory } from './directory.js'
 import { isInFlight, isUnfinishedPlan } from './kinds.js'
 import type { Output } from './output.js'
 import { type Plan, planOf, planRows, planText } from './plan-view.js'
-import { sessionText } from './session-view.js'
+import { type Relative, sessionText } from './session-view.js'
 import { timeText } from './values.js'
 
 export interface ShowOptions {
@@ -23,11 +23,15 @@ export interface ShowOptions {
 
 /** How many transitions are shown without `--history`. */
 const LAST = 10
+/** Of more child sessions the first are shown; `ls --parent` has them all. */
+const LARGEST_FAMILY = 1000
 
 /** A session as `-o json` shows it. */
 export interface ShownSession {
   readonly session: SessionState
   readonly transitions: readonly Transition[]
+  /** Its child sessions and theirs, each after the one that started it; as they are now, whatever `at` says. */
+  readonly family: readonly Relative[]
   /** For planning sessions. */
   readonly plan?: Plan
 }
@@ -51,7 +55,14 @@ function look(reader: Reader, { id, kind }: SessionEntry, { at, history: all = f
   const history = kept(reader, id, all || kind === 'planning' ? 1 : first, session.seq)
   const plan = planOf(session, history)
   const transitions = all ? history : history.filter(({ seq }) => seq >= first)
-  return { session, transitions, ...(plan && { plan }) }
+  return { session, transitions, family: firstOf(LARGEST_FAMILY, relatives(reader, id)), ...(plan && { plan }) }
+}
+
+function* relatives(reader: Reader, parent: string, depth = 0): Generator<Relative> {
+  for (const session of reader.list({ parent }, { limit: LARGEST_FAMILY }).sessions) {
+    yield { depth, session }
+    yield* relatives(reader, session.id, depth + 1)
+  }
 }
 
 /** The transitions from a `seq` on, as far as they are kept. */
@@ -64,10 +75,10 @@ function kept(reader: Reader, id: string, from: number, last: number): Transitio
   }
 }
 
-function textOf({ session, transitions, plan }: ShownSession, { style }: Output): string {
+function textOf({ session, transitions, family, plan }: ShownSession, { style }: Output): string {
   const nowMs = systemClock.now()
-  if (!plan) return sessionText(session, transitions, nowMs, style)
-  return `${sessionText(session, transitions, nowMs, style, planRows(plan))}\n\n${planText(plan, style)}`
+  if (!plan) return sessionText(session, transitions, family, nowMs, style)
+  return `${sessionText(session, transitions, family, nowMs, style, planRows(plan))}\n\n${planText(plan, style)}`
 }
 
 function tellOwner(session: SessionState, dir: string, output: Output): void {
@@ -75,4 +86,10 @@ function tellOwner(session: SessionState, dir: string, output: Output): void {
   if (owner) return output.note(`process ${owner.pid}, which runs, opened ${dir} last (${timeText(owner.since)})`)
   const resume = isUnfinishedPlan(session) ? `; ${output.next(`plan --resume ${session.id}`)} goes on with it` : ''
   output.note(`no process has ${dir} open${resume}`)
+}
+
+function firstOf<T>(most: number, items: Iterable<T>): T[] {
+  const first: T[] = []
+  for (const item of items) if (first.push(item) === most) break
+  return first
 }
