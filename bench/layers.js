@@ -14,6 +14,7 @@ import { holdfast } from './rivals.js'
 
 const EVENT = Object.freeze({ type: 'tick' })
 const HOST = { post() {}, log() {} }
+const KIND = { index: undefined, children: new Map() }
 
 const sends = (sessions) => {
   const actors = Array.from({ length: sessions }, () => createActor(machine, { input: {} }).start())
@@ -21,7 +22,7 @@ const sends = (sessions) => {
 }
 
 const engines = (sessions) => {
-  const all = Array.from({ length: sessions }, (_, i) => Engine.begin(machine, `s${i}`, {}, HOST).engine)
+  const all = Array.from({ length: sessions }, (_, i) => Engine.begin(machine, { id: `s${i}` }, {}, HOST).engine)
   return (i) => all[i].decide(EVENT, true)
 }
 
@@ -30,15 +31,16 @@ const recording = (keep) => (sessions) => {
   const points = Array.from({ length: sessions }, () => NOTHING)
   const all = points.map((_, i) => {
     const id = `01932c07-6b7e-7c1a-9d3f-${String(i).padStart(12, '0')}`
-    const { engine, decision } = Engine.begin(machine, id, {}, HOST)
-    const record = recordOf({ id, event: EVENT, before: NOTHING, decision, now: 0 })
+    const identity = { id, parent: undefined }
+    const { engine, decision } = Engine.begin(machine, identity, {}, HOST)
+    const record = recordOf({ identity, kind: KIND, event: EVENT, before: NOTHING, decision, now: 0 })
     points[i] = pointAfter(NOTHING, record, i, decision.after)
-    return { id, engine }
+    return { identity, engine }
   })
   return (i) => {
-    const { id, engine } = all[i]
+    const { identity, engine } = all[i]
     const decision = engine.decide(EVENT, true)
-    const record = recordOf({ id, event: EVENT, before: points[i], decision, now: Date.now() })
+    const record = recordOf({ identity, kind: KIND, event: EVENT, before: points[i], decision, now: Date.now() })
     points[i] = pointAfter(points[i], record, points[i].position + 250, decision.after)
     keep(record)
   }

@@ -6,10 +6,20 @@ import { HoldfastError } from './errors.js'
 import { copyJson } from './json.js'
 import type { StepEnd } from './pool.js'
 import type { RecordedEvent } from './record.js'
-import type { SessionStatus } from './state.js'
+import type { Child, SessionState, SessionStatus } from './state.js'
 
 /** How a child ended. */
 export type ChildOutcome = Exclude<StepEnd, { kind: 'cancelled' }>
+
+/** The child that a result is for, unless it has been stopped or started anew meanwhile. */
+export function activeChild(
+  { children }: Pick<SessionState, 'children'>,
+  id: string,
+  incarnation: number,
+): Child | undefined {
+  const child = children[id]
+  return child?.status === 'active' && child.incarnation === incarnation ? child : undefined
+}
 
 /** The event of a child's end. An output that is too deep for an event is an error that the machine can handle. */
 export function resultOf(id: string, outcome: ChildOutcome): RecordedEvent {

@@ -6,6 +6,7 @@ import type { ChildOutcome } from './children.js'
 import type { Clock } from './clock.js'
 import type { AnySessionKind } from './define.js'
 import type { Journal } from './journal.js'
+import type { Identity } from './point.js'
 import type { Pool } from './pool.js'
 import type { Position, RecordedEvent, TransitionRecord } from './record.js'
 import type { LiveSession } from './session.js'
@@ -44,7 +45,7 @@ export interface SessionHost {
   /** It has crashed, and decides nothing more: the supervisor decides what becomes of it, and has it recorded. */
   crashed(session: LiveSession, errors: readonly unknown[]): void
   /** The session cannot go on until somebody mends the cause and opens the runtime again. */
-  park(session: LiveSession, error: unknown): void
+  park(session: Pick<Identity, 'id' | 'kind'>, error: unknown): void
   /** The session that is live in the place of one that was let go. Throws as activating it does. */
   successor(id: string): LiveSession
   /** Its quarantine is durable. */

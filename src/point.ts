@@ -8,6 +8,7 @@ import type {
   Attributes,
   CreationKey,
   ForkOrigin,
+  IndexEntry,
   Links,
   Parent,
   Seen,
@@ -70,6 +71,18 @@ export interface Identity {
   readonly parent: Parent | undefined
   readonly origin: ForkOrigin | undefined
 }
+
+export const identityOf = ({
+  id,
+  kind,
+  version,
+  createdAt,
+  created,
+  parent,
+  origin,
+}: SessionState | IndexEntry): Identity => ({
+  ...{ id, kind, version, createdAt, created, parent, origin },
+})
 
 /** The point that a stored state stands for. */
 export function pointOf(state: SessionState, snapshot: MachineSnapshot | undefined): Point {

@@ -42,6 +42,13 @@ export const sessionEnded = (id: string, status: SessionStatus): HoldfastError =
     },
   )
 
+export const sessionDeleted = (id: string): HoldfastError =>
+  new HoldfastError('SESSION_DELETED', `session ${id} has been deleted`)
+
+/** `limit` events of the session wait already. */
+export const mailboxFull = (id: string, limit: number): HoldfastError =>
+  new HoldfastError('MAILBOX_FULL', `${limit} events of session ${id} are waiting already; await your sends`)
+
 /** `reason` is why it was quarantined. */
 export const sessionQuarantined = (id: string, reason: string): HoldfastError =>
   new HoldfastError(

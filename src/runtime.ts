@@ -492,7 +492,7 @@ export class Runtime implements AsyncDisposable {
       report: (session, err) =>
         this.#logger.error({ session: session.id, err }, 'an event from within could not be taken'),
       crashed: (session, errors) => this.#supervisor.crashed(session, errors),
-      park: (session, error) => void this.#supervisor.park(session.identity, error),
+      park: (session, error) => void this.#supervisor.park(session, error),
       successor: (id) => this.#supervisor.activate(id),
       quarantined: (session) => this.#supervisor.quarantined(session),
       released: (session) => this.#supervisor.released(session),
