@@ -125,16 +125,17 @@ export async function replaceFile(
 
 /** Gives a file's path back, or throws INVALID_ARGUMENT when it could name anything outside the data directory. */
 export function checkPath(path: string): string {
-  const inside = path.split('/').every((part) => part !== '' && part !== '.' && part !== '..')
-  if (inside && !UNSAFE.some((character) => path.includes(character))) return path
+  if (!CLIMBING.test(path) && !UNSAFE.test(path) && !path.includes('\0')) return path
   throw new HoldfastError('INVALID_ARGUMENT', `${JSON.stringify(path)} is not a path inside the data directory`)
 }
 
 /** As `checkPath`, for a folder: `''` is the data directory itself. */
 export const checkFolder = (folder: string): string => (folder === '' ? folder : checkPath(folder))
 
+/** A part that is empty, `.` or `..`. */
+const CLIMBING = /(?:^|\/)\.{0,2}(?:\/|$)/
 /** A NUL ends a path early; on Windows a backslash separates folders, and a colon names drives and streams. */
-const UNSAFE = ['\0', '\\', ':']
+const UNSAFE = /[\\:]/
 
 function progressed(written: number): number {
   if (written > 0) return written

@@ -2,7 +2,7 @@
 // It promises that versions of a file share every block in which they do not differ, and that a block is digested once,
 // so thousands of versions of a long journal cost little more than one.
 
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 const BLOCK_BYTES = 16 * 1024
 
@@ -73,4 +73,4 @@ function digestOf(block: Block): string {
   return block.digest
 }
 
-export const sha1 = (data: string | Uint8Array): string => createHash('sha1').update(data).digest('base64')
+export const sha1 = (data: string | Uint8Array): string => hash('sha1', data, 'base64')

@@ -124,10 +124,12 @@ export class Volume {
     }
   }
 
-  /** A digest of everything that can be read now. */
-  digest(): string {
+  /** A digest of everything that can be read now, or of what `select` names. */
+  digest(select: (path: string) => boolean = () => true): string {
     const lines: string[] = []
-    for (const [path, content] of this.entries()) lines.push(`${path}\0${content?.digest() ?? ''}\n`)
+    for (const [path, content] of this.entries()) {
+      if (select(path)) lines.push(`${path}\0${content?.digest() ?? ''}\n`)
+    }
     return sha1(lines.sort().join(''))
   }
 

@@ -89,9 +89,9 @@ export class CrashDisk implements Disk {
     return this.#volume.pending()
   }
 
-  /** A digest of all that can be read now: names, folders and contents. */
-  digest(): string {
-    return this.#volume.digest()
+  /** A digest of all that can be read now: names, folders and contents; with `select`, of the paths that it names. */
+  digest(select?: (path: string) => boolean): string {
+    return this.#volume.digest(select)
   }
 
   /** The disk after a power cut now. `choose` says what became of each pending operation; default: all are dropped. */
@@ -200,9 +200,10 @@ export class CrashDisk implements Disk {
         this.#volume.replaceDurably(node, Buffer.from(text))
       },
       release: () => {
-        this.#enter('release', path)
+        // As with a file: it is closed, whatever closing it says.
         if (held) this.#locked.delete(path)
         held = false
+        this.#enter('release', path)
       },
     }
   }
