@@ -286,7 +286,7 @@ function held(lock: DiskLock, disk: Disk, clock: Clock): Held {
     const owner: Owner = { pid: process.pid, since: new Date(clock.now()).toISOString() }
     return holding(lock, owner, epochOf(disk))
   } catch (error) {
-    lock.release()
+    letGo(lock)
     throw error
   }
 }
@@ -308,9 +308,16 @@ function holding(lock: DiskLock, owner: Owner, epoch: number): Held {
     },
     free: () => {
       tell(undefined)
-      lock.release()
+      letGo(lock)
     },
   }
+}
+
+/** A lock whose file is closed with an error is free all the same; what that says must not hide what came before it. */
+function letGo(lock: DiskLock): void {
+  try {
+    lock.release()
+  } catch {}
 }
 
 async function writeDirectoryFile(

@@ -8,7 +8,7 @@ import { assign, setup } from 'xstate'
 import { readAll } from '../src/disk.js'
 import { openFileReader } from '../src/files/reader.js'
 import { createMemoryDisk } from '../src/memory/disk.js'
-import { openFiles } from '../src/open.js'
+import { createInlinePool, openFiles } from '../src/open.js'
 import { systemChance } from '../src/system/chance.js'
 import { systemClock } from '../src/system/clock.js'
 import { createCrashDisk, failAt } from '../src/testing/disk.js'
@@ -60,6 +60,20 @@ test('an opening that fails once the journal is open leaves no file open', async
   const opening = openFiles(disk, [kind], systemClock, systemChance, quiet, refused)
   await expect(opening).rejects.toEqual(coded('INVALID_ARGUMENT'))
   expect(disk.openFiles).toEqual([])
+  await (await house([kind], {}, disk).open()).close()
+})
+
+test('a lock that is freed with an error is free, and hides nothing of what came before', async () => {
+  const disk = createCrashDisk()
+  disk.onCall = (_, { op, path }) => {
+    if (op === 'release' || op === 'sync') throw Object.assign(new Error(`EIO: ${op} ${path}`), { code: 'EIO' })
+    return undefined
+  }
+  const opening = openFiles(disk, [kind], systemClock, systemChance, quiet, () =>
+    createInlinePool({ clock: systemClock }),
+  )
+  await expect(opening).rejects.toMatchObject({ code: 'DISK_FAILED', message: expect.stringContaining('EIO: sync') })
+  disk.onCall = undefined
   await (await house([kind], {}, disk).open()).close()
 })
 

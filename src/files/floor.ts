@@ -15,6 +15,7 @@ import type { Damage } from '../journal.js'
 import { NOWHERE, type Position } from '../record.js'
 import type { IndexEntry, SessionState, Work } from '../state.js'
 import { FORMAT, hex, requireFormat } from './format.js'
+import { letGo } from './open-files.js'
 
 export const FLOOR = 'journal/floor.jsonl'
 const HEADER_BYTES = 192
@@ -125,24 +126,38 @@ export class Floor {
 export function openFloor(disk: Disk, onDamage: (damage: Damage) => void): Floor | undefined {
   const file = disk.openRead(FLOOR)
   if (!file) return undefined
-  const head = Buffer.from(readFrom(file, 0, HEADER_BYTES))
   try {
-    const header = JSON.parse(head.toString()) as Record<string, number> & { chain: unknown; checksum: unknown }
-    const { segment = 0, through = 0, count = 0, bytes = 0 } = header
-    const chain = Number.parseInt(String(header.chain), 16)
-    if (head.equals(headerBytes({ segment, through, chain }, count, bytes))) {
-      return new Floor({ segment, through, chain }, count, bytes, file)
-    }
-    requireFormat(header.holdfast, FLOOR)
+    const head = Buffer.from(readFrom(file, 0, HEADER_BYTES))
+    const floor = floorOf(head, file)
+    if (floor) return floor
+    onDamage(damageOf(0, head))
   } catch (error) {
-    if (error instanceof HoldfastError) {
-      file.close()
-      throw error
-    }
+    letGo(file)
+    throw error
   }
-  onDamage(damageOf(0, head))
-  file.close()
+  letGo(file)
   return undefined
+}
+
+/** Undefined when the head cannot be read. */
+function floorOf(head: Buffer, file: DiskFile): Floor | undefined {
+  const found = headerOf(head)
+  const { segment = 0, through = 0, count = 0, bytes = 0 } = found as Record<string, number>
+  const chain = Number.parseInt(String(found.chain), 16)
+  if (head.equals(headerBytes({ segment, through, chain }, count, bytes))) {
+    return new Floor({ segment, through, chain }, count, bytes, file)
+  }
+  requireFormat(found.holdfast, FLOOR)
+  return undefined
+}
+
+function headerOf(head: Buffer): Record<string, unknown> {
+  try {
+    const header: unknown = JSON.parse(head.toString())
+    return typeof header === 'object' && header !== null ? (header as Record<string, unknown>) : {}
+  } catch {
+    return {}
+  }
 }
 
 /** Where the journal begins and what had come before: for whoever replaces the floor. Lines come in the order of the ids. */

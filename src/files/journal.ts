@@ -23,7 +23,7 @@ import type { IndexEntry, SessionState } from '../state.js'
 import { countDroppable, raiseFloor } from './compaction.js'
 import { FLOOR, type Floor, openFloor } from './floor.js'
 import { FlushMode } from './flush-mode.js'
-import { OpenFiles } from './open-files.js'
+import { letGo, OpenFiles } from './open-files.js'
 import { chainBefore, checkSeams } from './seams.js'
 import { FORMAT, HEADER_BYTES, Lines } from './segment.js'
 import {
@@ -331,8 +331,8 @@ export class FileJournal implements Journal {
     } finally {
       this.#closed = true
       this.#files.close()
-      this.#segments.at(-1)?.file.close()
-      this.#floor?.close()
+      letGo(this.#segments.at(-1)?.file)
+      letGo(this.#floor)
     }
   }
 

@@ -68,8 +68,15 @@ export class OpenFiles {
   #release(file: DiskFile): void {
     const opened = this.#open.get(file)
     this.#open.delete(file)
-    opened?.close()
+    letGo(opened)
   }
+}
+
+/** Closes what needs no more of its disk: a file whose closing fails is closed all the same, and holds up no other. */
+export function letGo(file: { close(): void } | undefined): void {
+  try {
+    file?.close()
+  } catch {}
 }
 
 const badFile = (why: string): Error => Object.assign(new Error(`EBADF: ${why}`), { code: 'EBADF' })

@@ -328,6 +328,26 @@ describe('crashes and bad disks', () => {
   }, 120_000)
 })
 
+test('whatever call of an opening fails, no file stays open, neither the floor nor any other', async () => {
+  const whole = createCrashDisk()
+  await filled(whole)
+  const { runtime } = await open(whole)
+  await runtime.compact({ keepBytes: 1000 })
+  await runtime.close()
+  const disk = whole.clone()
+  await openFileJournal(disk, systemClock).journal.close()
+  expect(disk.callCount).toBeGreaterThan(15)
+  for (let call = 0; call < disk.callCount; call++) {
+    for (const when of ['once', 'from then on'] as const) {
+      const failing = whole.clone({ onCall: failAt(call, 'EIO', when) })
+      try {
+        await openFileJournal(failing, systemClock).journal.close()
+      } catch {}
+      expect(failing.openFiles, `call ${call}, ${when}`).toEqual([])
+    }
+  }
+})
+
 describe('damage', () => {
   async function compacted(): Promise<Disk> {
     const disk = createMemoryDisk()
