@@ -1,0 +1,42 @@
+// A machine whose whole state follows from how many events it has taken, so that anything lost or invented shows.
+import { defineSession, type SessionKind } from 'holdfast'
+import { assign, setup } from 'xstate'
+
+export interface Ledger {
+  readonly count: number
+  /** The last entries, oldest first. */
+  readonly last: readonly string[]
+}
+
+export const KEPT = 10
+
+/** The entry that is the `n`th of a session. Of several lengths, some of them larger than a page of a disk. */
+export const entryOf = (index: number, n: number): string => `${index}-${n}-${'x'.repeat((n * 37 + index * 11) % 4700)}`
+
+/** What a session has come to after `count` entries. */
+export const ledgerAfter = (index: number, count: number): Ledger => {
+  const first = Math.max(1, count - KEPT + 1)
+  return { count, last: Array.from({ length: count - first + 1 }, (_, at) => entryOf(index, first + at)) }
+}
+
+const machine = setup({
+  types: { context: {} as Ledger, events: {} as { type: 'enter'; entry: string } },
+}).createMachine({
+  id: 'ledger',
+  context: { count: 0, last: [] },
+  initial: 'open',
+  states: {
+    open: {
+      on: {
+        enter: {
+          actions: assign(({ context, event }) => ({
+            count: context.count + 1,
+            last: [...context.last, event.entry].slice(-KEPT),
+          })),
+        },
+      },
+    },
+  },
+})
+
+export const ledger: SessionKind<typeof machine> = defineSession({ kind: 'ledger', version: 1, machine })
