@@ -328,12 +328,19 @@ const FORK_OPTIONS = { at: true, id: true, idempotencyKey: true, children: true,
 
 /** What is waited for, as a question to a snapshot. */
 function testOf(wanted: Wanted): (snapshot: SessionSnapshot) => boolean {
-  if (typeof wanted === 'function') return wanted
+  if (typeof wanted === 'function') return (snapshot) => answered(wanted(snapshot))
   if (typeof wanted === 'object' && 'tag' in wanted && typeof wanted.tag === 'string') {
     const { tag } = wanted
     return ({ tags }) => tags.includes(tag)
   }
   return ({ value }) => matches(wanted as StateValue, value)
+}
+
+/** A promise would be taken for a yes, and its rejection would end the process. */
+function answered(answer: unknown): boolean {
+  if (!(answer instanceof Promise)) return Boolean(answer)
+  answer.catch(() => {})
+  throw new HoldfastError('INVALID_ARGUMENT', 'what until asks is answered at once, true or false, not by a promise')
 }
 
 function shown(entry: IndexEntry, point: Point, tags: readonly string[]): SessionSnapshot {

@@ -44,7 +44,9 @@ export class Watched<T> {
   listen(next: Next<T>): Subscription {
     return this.#atom.subscribe((value) => {
       try {
-        next(value)
+        const result: unknown = next(value)
+        // One that is asynchronous fails later, and no less.
+        if (result instanceof Promise) result.catch(this.#onError)
       } catch (error) {
         this.#onError(error)
       }
