@@ -60,10 +60,16 @@ interface Place {
   readonly home: House
 }
 
-function placeOf(kind: SessionKind<never> | Fragile, steps: Record<string, StepFunction> = {}): Place {
+/** No jitter: pauses are as long as they can be. */
+const LONGEST = 1 - Number.EPSILON
+
+function placeOf(
+  kind: SessionKind<never> | Fragile,
+  steps: Record<string, StepFunction> = {},
+  random: () => number = () => LONGEST,
+): Place {
   const clock = createVirtualClock(Date.UTC(2026, 0, 1))
-  // No jitter: pauses are as long as they can be.
-  const chance = { ...createSeededChance(1), random: () => 1 - Number.EPSILON }
+  const chance = { ...createSeededChance(1), random }
   return { clock, home: house([kind as Fragile], steps, createMemoryDisk(), undefined, { clock, chance }) }
 }
 
@@ -136,6 +142,48 @@ test.each(['permanent', 'transient'] as const)(
     }
   },
 )
+
+test('chance shortens each pause by up to a half, and no two sessions need to come back together', async () => {
+  for (const [random, pauses] of [
+    [0, [50, 100, 200]],
+    [0.5, [75, 150, 300]],
+    [LONGEST, [100, 200, 400]],
+  ] as const) {
+    const kind = kindOf({ backoffMs: 100 })
+    const place = placeOf(kind, {}, () => random)
+    await using runtime = await place.home.open()
+    const session = await runtime.create(kind)
+    for (const pause of pauses) {
+      await session.send({ type: 'crash' })
+      const count = session.snapshot().context.count
+      const back = session.send({ type: 'add' })
+      await place.clock.advance(pause - 1)
+      expect(session.snapshot().context.count).toBe(count)
+      await place.clock.advance(1)
+      expect(session.snapshot().context.count).toBe(count + 1)
+      await back
+    }
+    const restarts = (await eventsOf(session)).filter(({ type }) => type === 'holdfast.restart')
+    expect(restarts.map(({ afterMs }) => afterMs)).toEqual(pauses)
+  }
+})
+
+test('the period is exact: a crash just within it is one too many, one at its end is the first again', async () => {
+  for (const [afterMs, quarantined] of [
+    [999, 1],
+    [1000, 0],
+  ] as const) {
+    const kind = kindOf({ intensity: 1, periodMs: 1000 })
+    const place = placeOf(kind)
+    await using runtime = await place.home.open()
+    const session = await runtime.create(kind)
+    await session.send({ type: 'crash' })
+    await place.clock.advance(afterMs)
+    await session.send({ type: 'crash' })
+    await place.clock.advance(0)
+    expect(runtime.health().quarantined).toHaveLength(quarantined)
+  }
+})
 
 test('crashes further apart than the period never quarantine, also when the runtime is opened again between them', async () => {
   const kind = kindOf({ intensity: 1, periodMs: 1000 })
