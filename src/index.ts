@@ -1,6 +1,7 @@
 // The public names of Holdfast, listed one by one.
 
 export type { Backup, Restored } from './backup.js'
+export type { Clock } from './clock.js'
 export type { CreateOptions } from './creation.js'
 export {
   type AnySessionKind,
@@ -37,7 +38,6 @@ export {
 } from './open.js'
 export { applyPatch, type Patch } from './patch.js'
 export type { StepContext } from './pool.js'
-export type { Ports } from './ports.js'
 export type { Pruned, PruneFilter, PruneOptions } from './prune.js'
 export { Reader, type Unreadable } from './reader.js'
 export type { Quarantined, SessionEntry, SessionFilter, SessionPage, SessionStats } from './registry.js'
@@ -47,11 +47,12 @@ export {
   type CloseOptions,
   createRuntime,
   type Health,
+  type Ports,
   Runtime,
   type RuntimeOptions,
   type SessionLetter,
+  type Sessions,
 } from './runtime.js'
-export type { Sessions } from './sessions.js'
 export type { Attributes, ForkOrigin, SessionState, SessionStatus, StateValue } from './state.js'
 export type { StepUpdate } from './step-runner.js'
 export { type StepLogic, type StepOptions, step } from './steps.js'

@@ -34,11 +34,10 @@ import { admitKinds, admitOptions } from './options.js'
 import type { PassivationLimits } from './passivation.js'
 import { createPiscinaPool } from './piscina/pool.js'
 import type { Pool } from './pool.js'
-import type { Ports } from './ports.js'
 import type { Reader } from './reader.js'
 import type { Position } from './record.js'
 import type { RetentionRules } from './retention.js'
-import { createRuntime, type Runtime, type RuntimeOptions } from './runtime.js'
+import { createRuntime, type Ports, type Runtime, type RuntimeOptions } from './runtime.js'
 import { systemChance } from './system/chance.js'
 import { systemClock } from './system/clock.js'
 
@@ -53,6 +52,8 @@ export interface OpenOptions extends PassivationLimits {
   /** Worker threads at most; default: as many as there are cores, at least 4. */
   readonly workers?: number
   readonly logger?: Logger
+  /** What time it is, and who waits: the system's clock, or one that a test moves (`createVirtualClock`). */
+  readonly clock?: Clock
   /** Transitions of one session that may wait for the disk; default 10,000. */
   readonly mailboxLimit?: number
   /** Characters of JSON that one event, or what it changes, may have; default 16 Mi. Larger: RECORD_TOO_LARGE. */
@@ -75,6 +76,7 @@ const OPEN_OPTIONS = {
   pool: true,
   workers: true,
   logger: true,
+  clock: true,
   mailboxLimit: true,
   changeLimit: true,
   liveLimit: true,
@@ -93,6 +95,7 @@ export async function openRuntime(options: OpenOptions): Promise<Runtime> {
   const {
     kinds,
     logger = consoleLogger,
+    clock = systemClock,
     mailboxLimit,
     changeLimit,
     liveLimit,
@@ -109,7 +112,6 @@ export async function openRuntime(options: OpenOptions): Promise<Runtime> {
     ...(retention && { retention }),
     ...(historyBytes !== undefined && { historyBytes }),
   }
-  const clock = systemClock
   const chance = systemChance
   if (options.storage === 'memory') {
     const storage = { journal: createMemoryJournal(clock), snapshots: createMemorySnapshots() }
