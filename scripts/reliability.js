@@ -15,9 +15,18 @@ const GATES = {
   R5: { says: 'syncs that fail', tests: ['test/sim/faults.test.ts'], runs: 'HOLDFAST_EVERY', long: 1 },
   R6: { says: 'a full disk', tests: ['test/files/disk-full.test.ts'], runs: 'HOLDFAST_FILLS', long: 100 },
   R8: { says: 'output commit', tests: ['test/sim/output-commit.test.ts'], runs: 'HOLDFAST_RUNS', long: 20_000 },
-  R9: { says: 'one writer', tests: ['test/files/lock.test.ts'], runs: 'HOLDFAST_RACES', long: 1000 },
+  R9: {
+    says: 'one writer',
+    tests: ['test/files/lock.test.ts', 'test/kill/one-writer.test.ts'],
+    runs: 'HOLDFAST_RACES',
+    long: 1000,
+  },
   R10: { says: 'simulated hours', tests: ['test/sim/simulation.test.ts'], runs: 'HOLDFAST_SEEDS', long: 10_000 },
+  R11: { says: 'timers rehydrated', tests: ['test/sim/timers.test.ts'], runs: 'HOLDFAST_RUNS', long: 10_000 },
   R12: { says: 'equal to XState', tests: ['test/sim/equivalence.test.ts'], runs: 'HOLDFAST_RUNS', long: 100_000 },
+  R17: { says: 'hostile steps', tests: ['test/piscina/hostile.test.ts'], runs: 'HOLDFAST_HOSTILE', long: 1000 },
+  R18: { says: 'recorded results', tests: ['test/sim/results.test.ts'], runs: 'HOLDFAST_RUNS', long: 10_000 },
+  R21: { says: 'hostile observers', tests: ['test/observers.test.ts'], runs: 'HOLDFAST_OBSERVERS', long: 100_000 },
 }
 
 const root = join(import.meta.dirname, '..')
