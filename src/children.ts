@@ -6,6 +6,7 @@ import { HoldfastError } from './errors.js'
 import { copyJson } from './json.js'
 import type { StepEnd } from './pool.js'
 import type { RecordedEvent } from './record.js'
+import { childReference, mapReferences, type Reference } from './references.js'
 import type { Child, SessionState, SessionStatus } from './state.js'
 
 /** How a child ended. */
@@ -48,10 +49,13 @@ interface Ended {
 
 /** What the end of a child session is to its parent: one that was cancelled or deleted has failed. */
 export function outcomeOf(id: string, { status, output, error }: Ended): ChildOutcome {
-  if (status === 'done') return { kind: 'done', output }
+  if (status === 'done') return { kind: 'done', output: mapReferences(output, abroad) }
   if (status === 'error') return { kind: 'failed', error: error as ErrorEnvelope, retry: false }
   return failedWith(new HoldfastError('SESSION_CANCELLED', `child session ${id} was cancelled`))
 }
+
+/** Its own children have ended with it, and to its parent their ids say nothing. */
+const abroad = (reference: Reference): Reference => ('id' in reference ? childReference(reference.id, 0) : reference)
 
 /** XState's event of a local actor's snapshot holds what is not JSON; the machine needs only what it came to. */
 export function shownTo(event: RecordedEvent): RecordedEvent {

@@ -7,7 +7,7 @@ import type { AnySessionKind } from './define.js'
 import { type Decision, Engine, type EngineHost, type LocalActor, type SelfOptions } from './durable.js'
 import { isHoldfastError } from './errors.js'
 import type { SessionHost } from './host.js'
-import { withinRoom } from './json.js'
+import { nobody, type ReferenceOf, withinRoom } from './json.js'
 import type { Ledger } from './ledger.js'
 import { type Identity, pointOf } from './point.js'
 import type { RecordedEvent, TransitionRecord } from './record.js'
@@ -97,6 +97,16 @@ export class Decider {
   /** A child that is a promise, a callback or an observable. */
   local(child: string): LocalActor | undefined {
     return this.#engine?.local(child)
+  }
+
+  /** How the machine's actors are written in a record. */
+  get referenceOf(): ReferenceOf {
+    return this.#engine?.referenceOf ?? nobody
+  }
+
+  /** A recorded value as the machine sees it. */
+  revive<T>(value: T): T {
+    return this.#engine ? this.#engine.revive(value) : value
   }
 
   get #self(): SelfOptions {

@@ -1,5 +1,6 @@
 // The difference of two points of a session: what its context, value and status became. Pure.
 
+import { asTheyAre, withReferences } from './json.js'
 import { diffAndSeal, type Patch } from './patch.js'
 import type { SessionState, SessionStatus, StateValue } from './state.js'
 
@@ -17,7 +18,7 @@ export interface SessionDiff<TValue = StateValue> {
 export function diffOf(a: SessionState, b: SessionState): SessionDiff {
   return {
     ...{ session: a.id, from: a.seq, to: b.seq },
-    patch: diffAndSeal(a.context, shared(a.context, b.context), 'context'),
+    patch: withReferences(asTheyAre, () => diffAndSeal(a.context, shared(a.context, b.context), 'context')),
     value: { before: a.value, after: b.value },
     status: { before: a.status, after: b.status },
   }

@@ -6,8 +6,17 @@
 
 import { type AnyMachineSnapshot, type AnyStateMachine, createActor } from 'xstate'
 import { type ActorType, actorOf } from './actors.js'
+import { Cast, type CastHost } from './cast.js'
 import { HoldfastError } from './errors.js'
-import { acceptedEvents, childrenOf, type MachineSnapshot, type Resumable, restore } from './machine-snapshot.js'
+import type { ReferenceOf } from './json.js'
+import {
+  acceptedEvents,
+  childrenOf,
+  type MachineSnapshot,
+  type Resumable,
+  restore,
+  setWritten,
+} from './machine-snapshot.js'
 import { findMutation, isMutationError } from './mutation.js'
 import { PARENT, type RecordedEvent } from './record.js'
 
@@ -28,6 +37,8 @@ export interface Decision {
   readonly sends: readonly SendRequest[]
   /** Events for observers, in order. */
   readonly emitted: readonly RecordedEvent[]
+  /** How the machine's actors are written in a record. */
+  readonly referenceOf: ReferenceOf
 }
 
 export interface SendRequest {
@@ -48,9 +59,11 @@ export type TimerRequest =
   | { readonly kind: 'cancel'; readonly id: string }
 
 /** Where the machine's own side doors lead. */
-export interface EngineHost {
+export interface EngineHost extends CastHost {
   /** A custom action has sent the session an event through its `self`; or a local actor has, the `source`. */
   post(event: RecordedEvent, source: LocalActor | undefined): void
+  /** A custom action has sent an event to a child that is a session, or to PARENT. */
+  say(to: string, event: RecordedEvent): void
   log(args: readonly unknown[]): void
   /** The snapshot that may be shown: the last durable one. */
   shown(): MachineSnapshot | undefined
@@ -71,6 +84,7 @@ interface Collected {
   timers: Loose[]
   sends: { readonly to: unknown; readonly event: RecordedEvent }[]
   emitted: RecordedEvent[]
+  unnamed?: Loose[]
 }
 
 // XState's actor scope and logic are generic in everything that is not known here.
@@ -93,15 +107,25 @@ export class Engine {
   readonly #scope: Loose
   /** The parent session as the machine sees it: an address for `sendParent`, with nobody behind it. */
   readonly #parent: Loose
+  readonly #cast: Cast
+  /** Of the transition that is being decided, and how many actors it has made so far; 0 while restoring. */
+  #book = { seq: 0, actors: 0 }
   #snapshot: AnyMachineSnapshot | undefined
   #collected: Collected | undefined
   #deciding = false
+  /** The type of the event that is being decided. */
+  #event = ''
 
   private constructor(machine: AnyStateMachine, { id, parent }: SelfOptions, host: EngineHost) {
     this.#machine = machine
     this.#host = host
     this.#parent = parent === undefined ? undefined : createActor(NOBODY, { id: parent }).start()
-    this.#scope = this.#scopeOf(this.#actorOf(id))
+    const self = this.#actorOf(id)
+    this.#scope = this.#scopeOf(self)
+    const stopped = (child: string): Loose => {
+      return (createActor(NOBODY, { id: child, parent: self, snapshot: STOPPED } as Loose) as Loose)._stop()
+    }
+    this.#cast = new Cast({ id, self, parent, parentActor: this.#parent }, host, stopped)
   }
 
   /** Enters the initial state. Throws what the machine threw. */
@@ -112,7 +136,8 @@ export class Engine {
     host: EngineHost,
   ): { readonly engine: Engine; readonly decision: Decision } {
     const engine = new Engine(machine, self, host)
-    const after = machine.getInitialSnapshot(engine.#scope, input)
+    engine.#openBook()
+    const after = machine.getInitialSnapshot(engine.#scope, engine.#cast.revive(input, {}))
     // A machine cannot begin in error: XState turns what its first transition threw into a snapshot.
     if (after.status === 'error') throw endlessOr(after.error)
     return { engine, decision: engine.#decided(undefined, after) }
@@ -121,8 +146,32 @@ export class Engine {
   /** Restores a session; decides and starts nothing. Throws an Error that says what no longer fits the machine. */
   static resume(machine: AnyStateMachine, self: SelfOptions, state: Resumable, host: EngineHost): Engine {
     const engine = new Engine(machine, self, host)
-    engine.#snapshot = restore(machine, state, engine.#scope)
+    engine.#snapshot = restore(machine, state, engine.#scope, (snapshot) => engine.#revive(snapshot, state))
     return engine
+  }
+
+  /** Gives a restored snapshot its actors: in its context, and in what its local actors are about to begin with. */
+  #revive(snapshot: Loose, { context, children }: Resumable): void {
+    for (const [id, { incarnation }] of Object.entries(children)) {
+      this.#cast.introduce(id, snapshot.children[id], incarnation)
+    }
+    for (const child of Object.values<Loose>(snapshot.children)) {
+      const { input } = child.getSnapshot()
+      const revived = this.#cast.revive(input, snapshot.children)
+      if (revived !== input) child._snapshot = { ...child.getSnapshot(), input: revived }
+    }
+    snapshot.context = this.#cast.revive(context, snapshot.children)
+    if (snapshot.context !== context) setWritten(snapshot, context)
+  }
+
+  /** A recorded value as the machine sees it: with actors for its references. */
+  revive<T>(value: T): T {
+    return this.#cast.revive(value, childrenOf(this.#snapshot))
+  }
+
+  /** How the machine's actors are written in a record. */
+  get referenceOf(): ReferenceOf {
+    return this.#cast.referenceOf
   }
 
   /** The snapshot after the last decision: ahead of the disk. */
@@ -135,13 +184,23 @@ export class Engine {
    * NOT_ACCEPTED when no transition is enabled; the engine is then as it was.
    */
   decide(event: RecordedEvent, refusable: boolean): Decision {
+    this.#openBook()
+    return this.#decide(event, refusable)
+  }
+
+  #openBook(): void {
+    this.#book = { seq: this.#host.next, actors: 0 }
+  }
+
+  #decide(event: RecordedEvent, refusable: boolean): Decision {
     if (this.#deciding) throw new Error('a decision was asked for inside another')
     const before = this.snapshot
+    this.#event = event.type
     this.#deciding = true
     this.#collected = undefined
     try {
       this.#freeSystemId(event)
-      const after = this.#transition(before, event)
+      const after = this.#transition(before, this.revive(event))
       if (refusable && after === before && !this.#collected && !before.can(event as Loose)) {
         throw notAccepted(before, event)
       }
@@ -161,6 +220,7 @@ export class Engine {
   decideAll(events: readonly RecordedEvent[]): Decision {
     const { snapshot } = this
     const parts: Decision[] = []
+    this.#openBook()
     try {
       for (const event of events) {
         if (this.snapshot.status !== 'active') throw notAccepted(this.snapshot, event)
@@ -181,6 +241,7 @@ export class Engine {
       ...done,
       sends: all((part) => part.sends),
       emitted: all((part) => part.emitted),
+      referenceOf: this.#cast.referenceOf,
     }
   }
 
@@ -188,7 +249,7 @@ export class Engine {
   #part(event: RecordedEvent, refusable: boolean, parts: Decision[]): readonly RecordedEvent[] {
     if (parts.length === MOST_DECISIONS)
       throw new HoldfastError('DECISION_ENDLESS', `one batch led to more than ${MOST_DECISIONS} decisions`)
-    const part = this.decide(event, refusable)
+    const part = this.#decide(event, refusable)
     parts.push(part)
     return part.after.status === 'active' ? part.messages : NONE
   }
@@ -200,16 +261,32 @@ export class Engine {
   }
 
   #decided(before: AnyMachineSnapshot | undefined, after: AnyMachineSnapshot): Decision {
-    if (after.children !== before?.children) checkChildren(before, after, this.#machine)
+    if (after.children !== before?.children) {
+      this.#nameChildren(after)
+      checkChildren(before, after, this.#machine, this.#event)
+      for (const [id, child] of Object.entries(childrenOf(after))) this.#cast.introduce(id, child)
+    }
     const decision = this.#decision(before, after)
     this.#snapshot = after
     return decision
   }
 
+  /** What `spawnChild` starts without an id, XState keeps under "undefined", each in the place of the one before. */
+  #nameChildren(after: Loose): void {
+    const spawned = this.#collected?.unnamed
+    if (!spawned) return
+    const { undefined: _, ...children } = after.children
+    after.children = children
+    for (const child of spawned) children[child.id] = child
+  }
+
   #decision(before: AnyMachineSnapshot | undefined, after: AnyMachineSnapshot): Decision {
     const collected = this.#collected
-    if (!collected) return { before, after, actions: NONE, timers: NONE, messages: NONE, sends: NONE, emitted: NONE }
-    const { actions, emitted } = collected
+    const { referenceOf } = this.#cast
+    if (!collected)
+      return { before, after, actions: NONE, timers: NONE, messages: NONE, sends: NONE, emitted: NONE, referenceOf }
+    const { actions } = collected
+    const emitted = collected.emitted.map((event) => this.#cast.shown(event))
     const messages: RecordedEvent[] = []
     const sends: SendRequest[] = []
     // Only now: XState resolves some receivers at the end of a transition.
@@ -226,7 +303,7 @@ export class Engine {
       else if (receiver === SELF) timers.push({ kind: 'set', id, delayMs, event, to: undefined })
       else if (receiver !== undefined) timers.push({ kind: 'set', id, delayMs, event, to: receiver })
     }
-    return { before, after, actions, timers, messages, sends, emitted }
+    return { before, after, actions, timers, messages, sends, emitted, referenceOf }
   }
 
   /** Who an XState actor is: SELF, PARENT, or the id of a child that is there and can hear, which a step cannot. */
@@ -278,16 +355,34 @@ export class Engine {
       },
     }
     const logger = (...args: unknown[]): void => this.#host.log(args)
-    const actor: Loose = createActor(logic, { id, logger, parent: this.#parent } as Loose).start()
-    actor.getSnapshot = () => this.#shown()
+    const actor: Loose = createActor(logic, { id, logger, parent: this.#parent } as Loose)
+    actor.sessionId = id
+    actor.start().getSnapshot = () => this.#shown()
     const { system } = actor
+    system._bookId = () => this.#bookId()
     const relay = system._relay
     // What its local actors tell it comes this way, and who tells it matters.
     system._relay = (source: Loose, target: unknown, event: RecordedEvent): void => {
       if (target === actor && source) this.#host.post(event, source)
-      else relay(source, target, event)
+      else this.#relay(target, event) || relay(source, target, event)
     }
     return actor
+  }
+
+  /**
+   * The id of an actor that is given none. XState counts them in the process; here the number of the transition makes it the
+   * same whenever that is decided, and another one than any before or after a restart.
+   */
+  #bookId(): string {
+    return `x:${this.#book.seq}.${this.#book.actors++}`
+  }
+
+  /** A custom action sends to a child that is a session, or to the parent, by the actor's own `send`. */
+  #relay(target: unknown, event: RecordedEvent): boolean {
+    const to = this.#snapshot && this.#receiver(target, this.#snapshot)
+    if (to === undefined || to === SELF || this.local(to)) return false
+    this.#host.say(to, event)
+    return true
   }
 
   /** What `self` shows: to a decision the state that it starts from, to everybody else what is durable. */
@@ -325,7 +420,12 @@ export class Engine {
         if (params) this.#scope.system._unregister(params)
         return
       case 'xstate.spawnChild':
-        return // found by comparing the children before and after
+        // The others are found by comparing the children before and after.
+        if (params.actorRef && params.actorRef.id === params.actorRef.sessionId) {
+          collected.unnamed ??= []
+          collected.unnamed.push(params.actorRef)
+        }
+        return
       case 'xstate.log':
         collected.actions.push(() => this.#host.log(params.label ? [params.label, params.value] : [params.value]))
         return
@@ -357,6 +457,8 @@ const MOST_DECISIONS = 100_000
 
 const ALIVE: object = Object.freeze({ status: 'active', output: undefined, error: undefined })
 
+const STOPPED: object = Object.freeze({ status: 'stopped', output: undefined, error: undefined })
+
 const NOBODY: Loose = { getInitialSnapshot: () => ALIVE, transition: (snapshot: unknown) => snapshot }
 
 const NONE: readonly never[] = []
@@ -380,22 +482,34 @@ function notAccepted(snapshot: AnyMachineSnapshot, event: RecordedEvent): Holdfa
   })
 }
 
+/** `type` is the event's: the transition that it led to is what shows the actor. */
 function checkChildren(
   before: AnyMachineSnapshot | undefined,
   after: AnyMachineSnapshot,
   machine: AnyStateMachine,
+  type: string,
 ): void {
   const old = childrenOf(before)
+  const place = { event: type, ...(before && { state: before.value }) }
+  const where = before ? `on "${type}" in state ${JSON.stringify(before.value)}` : 'as the session began'
+  const notDurable = (what: string, advice: string): HoldfastError => {
+    const why = `${what} was spawned ${where}, and could not be restored after a crash; ${advice}`
+    return new HoldfastError('ACTOR_NOT_DURABLE', why, { details: place })
+  }
   for (const [key, ref] of Object.entries(childrenOf(after))) {
     if (ref === old[key]) continue
-    if (!ref || typeof ref.src !== 'string' || !actorOf(machine.implementations.actors[ref.src])) {
+    const actor = typeof ref?.src === 'string' ? actorOf(machine.implementations.actors[ref.src]) : undefined
+    if (actor === undefined) {
       const name = typeof ref?.src === 'string' ? `"${ref.src}"` : 'an inline actor'
-      throw new HoldfastError('ACTOR_NOT_DURABLE', `${name} was spawned, which could not be restored after a crash`)
+      throw notDurable(name, 'name it in setup({ actors }) and spawn it by that name')
     }
-    if (ref.id !== key || ref.id === ref.sessionId || key === SELF || key === PARENT) {
+    if (actor === 'machine' && ref._syncSnapshot) {
+      throw notDurable(`session "${ref.src}", whose snapshots are not sent (syncSnapshot),`, 'have it send events')
+    }
+    if (ref.id !== key || key === SELF || key === PARENT) {
       throw new HoldfastError(
         'CHILD_ID_REQUIRED',
-        `"${ref.src}" was spawned without an id; give it one that stays the same`,
+        `"${ref.src}" was spawned ${where} as "${ref.id}"; give it another id`,
       )
     }
   }

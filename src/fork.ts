@@ -5,6 +5,7 @@
 
 import { HoldfastError } from './errors.js'
 import { NOWHERE, PARENT, type StartedChild, type TransitionRecord } from './record.js'
+import { childReference, mapReferences, type Reference, sessionReference } from './references.js'
 import type { Child, CreationKey, SessionState } from './state.js'
 import type { Writable } from './write.js'
 
@@ -21,8 +22,10 @@ export interface ForkPlan {
 }
 
 /** Throws SESSION_ENDED for a state that is over, FORK_HAS_CHILDREN for one whose child sessions may not begin anew. */
-export function forkRecord(state: SessionState, plan: ForkPlan): TransitionRecord {
-  refuse(state, plan)
+export function forkRecord(source: SessionState, plan: ForkPlan): TransitionRecord {
+  refuse(source, plan)
+  const sessions = newSessions(source, plan)
+  const state = mapReferences(source, (reference) => inFork(reference, source, sessions))
   const { id: session, seq, kind, version, value, context, history, order, attributes, messages } = state
   const event = { type: 'holdfast.fork', session, seq }
   const record: Writable<TransitionRecord> = {
@@ -35,7 +38,7 @@ export function forkRecord(state: SessionState, plan: ForkPlan): TransitionRecor
   if (order) record.order = order
   if (Object.keys(attributes).length > 0) record.attributes = attributes
   const children = Object.entries(state.children)
-  if (children.length > 0) record.started = children.map(([id, child]) => startedAnew(id, child, plan))
+  if (children.length > 0) record.started = children.map(([id, child]) => startedAnew(id, child, sessions))
   // Keys are `<seq>.<n>` of the session that set them: those of the source may come again in the fork.
   const timers = state.timers.filter(({ to }) => to !== PARENT).map((timer, n) => ({ ...timer, key: `1.${n}` }))
   if (timers.length > 0) record.timers = timers
@@ -43,13 +46,32 @@ export function forkRecord(state: SessionState, plan: ForkPlan): TransitionRecor
   return record
 }
 
-function startedAnew(id: string, { src, input, systemId, sync, session, status }: Child, plan: ForkPlan): StartedChild {
+/** The sessions that take the place of the source and of its child sessions. */
+function newSessions({ id, children }: SessionState, plan: ForkPlan): ReadonlyMap<string, string> {
+  const sessions = new Map([[id, plan.id]])
+  for (const { session, status } of Object.values(children))
+    if (session !== undefined && status === 'active') sessions.set(session, plan.newId())
+  return sessions
+}
+
+/** Whom a reference is to in the fork: there its first transition has started every child. */
+function inFork(reference: Reference, { children }: SessionState, sessions: ReadonlyMap<string, string>): Reference {
+  if ('session' in reference) return sessionReference(sessions.get(reference.session) ?? reference.session)
+  const { id, incarnation } = reference
+  return childReference(id, children[id]?.incarnation === incarnation ? 1 : 0)
+}
+
+function startedAnew(
+  id: string,
+  { src, input, systemId, sync, session, status }: Child,
+  sessions: ReadonlyMap<string, string>,
+): StartedChild {
   return {
     ...{ id, src },
     ...(input !== undefined && { input }),
     ...(systemId !== undefined && { systemId }),
     ...(sync && { sync }),
-    ...(status === 'active' ? session !== undefined && { session: plan.newId() } : { status }),
+    ...(status === 'active' ? session !== undefined && { session: sessions.get(session) as string } : { status }),
   }
 }
 

@@ -8,6 +8,7 @@ import type { Decider, Marks } from './decider.js'
 import { decodeError, type ErrorEnvelope } from './envelope.js'
 import { HoldfastError } from './errors.js'
 import type { SessionHost } from './host.js'
+import { asTheyAre, type ReferenceOf, withReferences } from './json.js'
 import type { Ledger } from './ledger.js'
 import { type Delivery, isForQuarantined } from './mailbox.js'
 import type { Identity } from './point.js'
@@ -77,6 +78,8 @@ export class Intake {
         return this.#owner.correspondence.receive(decider, delivery.from, delivery.key, delivery.event)
       case 'child-ended':
         return this.#childEnded(delivery, decider)
+      case 'say':
+        return this.#ledger.note({ type: 'holdfast.sent' }, { sent: [{ to: delivery.to, event: delivery.event }] })
       case 'arrived':
         return this.#owner.correspondence.noteArrived()
       case 'cancel':
@@ -132,7 +135,7 @@ export class Intake {
     const receiver = receiverOf(to, undefined, decided, this.#owner.identity)
     const sent = receiver === undefined ? {} : { sent: [{ to: receiver, event }] }
     const actor = decider.local(to)
-    const effects = actor ? { actions: [() => actor.send(event)], emitted: [] } : NO_EFFECTS
+    const effects = actor ? { actions: [() => actor.send(decider.revive(event))], emitted: [] } : NO_EFFECTS
     this.#ledger.note({ type: 'holdfast.sent' }, { cleared: [key], ...sent }, undefined, effects)
   }
 
@@ -140,7 +143,8 @@ export class Intake {
   #hear({ actor, event }: Extract<Delivery, { kind: 'local' }>, decider: Decider): void {
     const { id } = actor
     if (this.#ledger.decided.children[id]?.status !== 'active' || decider.local(id) !== actor) return
-    if (event.type === `xstate.done.actor.${id}`) conclude(decider, id, { kind: 'done', output: event.output })
+    const done = event.type === `xstate.done.actor.${id}`
+    if (done) conclude(decider, id, { kind: 'done', output: event.output }, undefined, decider.referenceOf)
     else if (event.type === `xstate.error.actor.${id}`) conclude(decider, id, failedWith(event.error))
     else decider.follow(event, undefined)
   }
@@ -209,8 +213,16 @@ function refuse(delivery: Delivery, error: HoldfastError): void {
   if ('sender' in delivery) throw error
 }
 
-function conclude(decider: Decider, id: string, outcome: ChildOutcome, progress?: Progress): void {
-  decider.follow(resultOf(id, outcome), { finished: id, ...(progress && { progress }) })
+/** `of`: whose actors its output may have. */
+function conclude(
+  decider: Decider,
+  id: string,
+  outcome: ChildOutcome,
+  progress?: Progress,
+  of: ReferenceOf = asTheyAre,
+): void {
+  const event = withReferences(of, () => resultOf(id, outcome))
+  decider.follow(event, { finished: id, ...(progress && { progress }) })
 }
 
 const TAKEN: Marks = { taken: true }

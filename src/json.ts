@@ -5,6 +5,7 @@
 // thing. `-0` is written as `0`.
 
 import { HoldfastError } from './errors.js'
+import { isReference, mapParts, type Reference } from './references.js'
 import { changeTooLarge } from './refusals.js'
 
 export type Json = string | number | boolean | null | { readonly [key: string]: Json } | readonly Json[]
@@ -50,16 +51,64 @@ function takeKeys(keys: readonly string[]): void {
   if (room < 0) throw TOO_LARGE
 }
 
-/** Checks that `value` is JSON and freezes it in place, all the way down. Throws NOT_JSON naming the path. */
-export function sealJson<T>(value: T, name: string, path: JsonPath = []): T {
-  if (!seal(value, path.length)) refuse(value, name, path)
-  return value
+/** What an object that JSON cannot hold is written as; or why it has no such reference; undefined when it is no actor. */
+export type ReferenceOf = (value: object) => Reference | string | undefined
+
+const LOOKS_LIKE_ONE = 'looks like a reference to an actor, which only actors of a machine become; give its id instead'
+
+/** Knows no actor. */
+export const nobody: ReferenceOf = (value) => (isReference(value) ? LOOKS_LIKE_ONE : undefined)
+
+/** For values of which some are references already. */
+export const asTheyAre: ReferenceOf = (value) => (isReference(value) ? value : undefined)
+
+/** Whose actors the walks below may meet: by default nobody's. As with `room`, there is one for all. */
+let referenceOf = nobody
+let met = 0
+
+/** Does `work`, whose walks write actors as `of` says. */
+export function withReferences<T>(of: ReferenceOf, work: () => T): T {
+  const before = referenceOf
+  referenceOf = of
+  try {
+    return work()
+  } finally {
+    referenceOf = before
+  }
 }
 
-/** As `sealJson`, for one object or array whose parts are sealed by the caller. */
-export function sealShell(value: object, name: string, path: JsonPath): void {
-  if (!(Array.isArray(value) ? isPlainShell(value) : isPlain(value, Object.keys(value)))) refuse(value, name, path)
+/** How many references have been met so far, ever. */
+export const referencesMet = (): number => met
+
+/**
+ * Checks that `value` is JSON and freezes it in place, all the way down. Throws NOT_JSON naming the path. Gives what JSON
+ * holds of it: `value`, or a copy if there are actors in it, which are not frozen.
+ */
+export function sealJson<T>(value: T, name: string, path: JsonPath = []): T {
+  const before = met
+  if (!seal(value, path.length)) refuse(value, name, path)
+  return met === before ? value : (written(value) as T)
+}
+
+/** As `sealJson`, for one object or array whose parts are sealed by the caller. False, and nothing is done, if it is none. */
+export function sealShell(value: object): boolean {
+  if (!(Array.isArray(value) ? isPlainShell(value) : isPlain(value, Object.keys(value)))) return false
   Object.freeze(value)
+  return true
+}
+
+/** A sealed value as JSON holds it: in one, only actors are not frozen. */
+function written(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if (!Object.isFrozen(value)) return referenceOf(value)
+  return isReference(value) ? value : mapParts(value as { [key: string]: unknown }, written)
+}
+
+function meet(value: object): Reference | undefined {
+  const reference = referenceOf(value)
+  if (typeof reference !== 'object') return undefined
+  met++
+  return reference
 }
 
 /** Freezes what is known to be JSON, such as what was read from the disk, all the way down. */
@@ -76,7 +125,7 @@ export function copyJson<T>(value: T, name: string): T {
 }
 
 /** True when `value` is JSON in the sense above. */
-export const isJson = (value: unknown): boolean => firstFault(value, [], 0) === undefined
+export const isJson = (value: unknown): boolean => withReferences(nobody, () => firstFault(value, [], 0) === undefined)
 
 /** `context.items[3]["first name"]`, for messages. */
 export function formatPath(name: string, path: JsonPath): string {
@@ -100,7 +149,7 @@ function seal(value: unknown, depth: number): boolean {
   } else {
     const keys = Object.keys(value)
     takeKeys(keys)
-    if (!isPlain(value, keys)) return false
+    if (!isPlain(value, keys)) return meet(value) !== undefined
     for (const key of keys) {
       const item: unknown = (value as Record<string, unknown>)[key]
       if (item !== undefined && !seal(item, depth + 1)) return false
@@ -128,7 +177,7 @@ function copy(value: unknown, depth: number): unknown {
   }
   const keys = Object.keys(value)
   takeKeys(keys)
-  if (!isPlain(value, keys)) return REFUSED
+  if (!isPlain(value, keys)) return meet(value) ?? REFUSED
   const fields: Record<string, unknown> = {}
   for (const key of keys) {
     const field: unknown = (value as Record<string, unknown>)[key]
@@ -171,6 +220,7 @@ function objectFault(value: object): string | undefined {
     return `is ${describe(value)}`
   }
   if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return 'has a toJSON method'
+  if (isReference(value)) return LOOKS_LIKE_ONE
   return Object.hasOwn(value, '__proto__') ? 'has a key "__proto__"' : symbolFault(value)
 }
 
@@ -192,6 +242,8 @@ const isForeignRoot = (prototype: object): boolean =>
 interface Fault {
   readonly path: JsonPath
   readonly what: string
+  /** Then it says what to do, too. */
+  readonly isActor?: true
 }
 
 function firstFault(value: unknown, path: JsonPath, depth: number): Fault | undefined {
@@ -200,8 +252,14 @@ function firstFault(value: unknown, path: JsonPath, depth: number): Fault | unde
   }
   if (depth > MAX_DEPTH) return { path, what: `is nested deeper than ${MAX_DEPTH} levels (or contains itself)` }
   const what = Array.isArray(value) ? arrayFault(value) : objectFault(value)
-  if (what) return { path, what }
+  if (what) return faultOfObject(value, path, what)
   return Array.isArray(value) ? faultOfItems(value, path, depth) : faultOfFields(value, path, depth)
+}
+
+function faultOfObject(value: object, path: JsonPath, what: string): Fault | undefined {
+  const reference = referenceOf(value)
+  if (typeof reference === 'object') return undefined
+  return reference === undefined ? { path, what } : { path, what: reference, isActor: true }
 }
 
 function faultOfItems(value: readonly unknown[], path: JsonPath, depth: number): Fault | undefined {
@@ -237,13 +295,8 @@ function describe(value: unknown): string {
 function refuse(value: unknown, name: string, path: JsonPath): never {
   const fault = firstFault(value, path, path.length) ?? { path, what: 'is not JSON' }
   const place = formatPath(name, fault.path)
-  throw new HoldfastError(
-    'NOT_JSON',
-    `${shortened(place)} ${fault.what}, which JSON cannot hold; store a plain value instead`,
-    {
-      details: { path: place },
-    },
-  )
+  const advice = fault.isActor ? '' : ', which JSON cannot hold; store a plain value instead'
+  throw new HoldfastError('NOT_JSON', `${shortened(place)} ${fault.what}${advice}`, { details: { path: place } })
 }
 
 /** The path of what contains itself has hundreds of parts: its two ends tell enough. The details have all of it. */

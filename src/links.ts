@@ -10,6 +10,7 @@ import { admitInput } from './door.js'
 import { isHoldfastError } from './errors.js'
 import { loadState } from './history.js'
 import type { ChildStart, SessionHost } from './host.js'
+import { asTheyAre, withReferences } from './json.js'
 import type { Known, Registry } from './registry.js'
 import { LiveSession } from './session.js'
 import type { Snapshots } from './snapshots.js'
@@ -51,7 +52,8 @@ export class Links
     if (entry || supervisor.peek(id)) return
     try {
       const unheard = { resolve: () => {}, reject: () => {} }
-      supervisor.adopt(LiveSession.create(host, kind, id, admitInput(kind, input), { parent }, unheard))
+      const admitted = withReferences(asTheyAre, () => admitInput(kind, input))
+      supervisor.adopt(LiveSession.create(host, kind, id, admitted, { parent }, unheard))
     } catch (cause) {
       if (!isHoldfastError(cause, 'JOURNAL_FAILED', 'RUNTIME_CLOSED')) this.childEnded(parent, failedWith(cause))
     }

@@ -20,6 +20,7 @@ export interface Resumable {
 
 interface ResumableChild {
   readonly src: string
+  readonly incarnation: number
   readonly systemId?: string
   readonly sync?: true
   readonly input?: unknown
@@ -50,6 +51,17 @@ export function acceptedEvents(snapshot: AnyMachineSnapshot): string[] {
 /** A snapshot's children, by id. */
 export const childrenOf = (snapshot: AnyMachineSnapshot | undefined): { readonly [id: string]: ChildRef } =>
   (snapshot?.children ?? {}) as Loose
+
+const WRITTEN: unique symbol = Symbol('written')
+
+/** A snapshot's context as records hold it: the machine's own, but for actors. */
+export const contextOf = (snapshot: AnyMachineSnapshot): unknown =>
+  WRITTEN in snapshot ? (snapshot as Loose)[WRITTEN] : snapshot.context
+
+/** The context has actors in it; `written` is what records hold. The next snapshot begins without this. */
+export function setWritten(snapshot: AnyMachineSnapshot, written: unknown): void {
+  ;(snapshot as Loose)[WRITTEN] = written
+}
 
 /** Whether a state value is in a state, as XState's `matches`: `{ order: { paid: 'sent' } }` is in `{ order: 'paid' }`. */
 export const matches = (wanted: StateValue, value: StateValue): boolean => matchesState(wanted as Loose, value as Loose)
@@ -106,12 +118,21 @@ function orderMatters(machine: AnyStateMachine): boolean {
   return matters
 }
 
-/** The snapshot that a stored state stands for. Throws an Error that says what no longer fits the machine. */
-export function restore(machine: AnyStateMachine, state: Resumable, scope: unknown): AnyMachineSnapshot {
+/**
+ * The snapshot that a stored state stands for; `engine` gives it its actors back. Throws an Error that says what no longer
+ * fits the machine.
+ */
+export function restore(
+  machine: AnyStateMachine,
+  state: Resumable,
+  scope: unknown,
+  revive: (snapshot: AnyMachineSnapshot) => void,
+): AnyMachineSnapshot {
   checkFits(machine, state)
   // Without its context: XState would walk all of it, and write to what looks like one of its actor references.
   const restored = machine.restoreSnapshot({ ...persisted(machine, state), context: {} }, scope as Loose) as Loose
   restored.context = state.context
+  revive(restored)
   if (state.order) putInOrder(restored, state.order)
   return restored
 }

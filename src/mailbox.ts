@@ -42,6 +42,7 @@ export type Delivery =
       readonly incarnation: number
       readonly outcome: ChildOutcome
     }
+  | { readonly kind: 'say'; readonly to: string; readonly event: RecordedEvent }
   | { readonly kind: 'arrived' }
   | { readonly kind: 'cancel'; readonly reason: string; readonly sender: Sender | undefined }
   | { readonly kind: 'release'; readonly sender: Sender }

@@ -35,6 +35,8 @@ export function tracePaths<T>(
   note: (error: HoldfastError) => void = () => {},
 ): T {
   if (typeof value !== 'object' || value === null) return value
+  // An actor is no part of the value: JSON has no functions.
+  if (typeof (value as { send?: unknown }).send === 'function') return value
   const refuse = (key: string | symbol): never => {
     const place = formatPath(name, [
       ...path,

@@ -38,13 +38,25 @@ export function diffAndSeal(before: unknown, after: unknown, name: string): Patc
  * ```
  */
 export function applyPatch(value: unknown, patch: Patch): unknown {
-  const owned = new Set<unknown>()
+  return apply(value, patch, new Set())
+}
+
+/** `owned`: the copies that it makes. */
+function apply(value: unknown, patch: Patch, owned: Set<unknown>): unknown {
   let root = value
   for (const operation of patch) {
     const depth = changedAt(operation)
     root = applyOne(depth < 0 ? root : ownAlong(root, operation[0], depth, owned), operation)
   }
   return root
+}
+
+/** As `applyPatch`, on sealed JSON, which it stays. */
+export function applyAndSeal(value: unknown, patch: Patch): unknown {
+  const owned = new Set<unknown>()
+  const after = apply(value, patch, owned)
+  for (const part of owned) Object.freeze(part)
+  return after
 }
 
 /** As `applyPatch`, for a value and a patch that the caller owns: both become parts of the result, and are written to. */
@@ -107,15 +119,20 @@ function reach(root: unknown, path: JsonPath, depth: number): unknown {
 }
 
 function compare(before: unknown, after: unknown, name: string, path: JsonPath, operations: Operation[]): void {
-  if (isObject(before) && isObject(after)) return compareObjects(before, after, name, path, operations)
-  if (Array.isArray(before) && Array.isArray(after)) return compareArrays(before, after, name, path, operations)
+  // What is no shell is refused below, or is an actor.
+  if (isObject(before) && isObject(after) && !isActor(before) && sealShell(after))
+    return compareObjects(before, after, name, path, operations)
+  if (Array.isArray(before) && Array.isArray(after) && sealShell(after))
+    return compareArrays(before, after, name, path, operations)
   operations.push([path, sealJson(after, name, path)])
 }
+
+/** Whether a part of a sealed value is an actor: JSON has no functions. */
+const isActor = (part: Fields): boolean => typeof part.send === 'function'
 
 type Fields = { readonly [key: string]: unknown }
 
 function compareObjects(before: Fields, after: Fields, name: string, path: JsonPath, operations: Operation[]): void {
-  sealShell(after, name, path)
   // `for in` makes no array of the keys; that nothing is inherited, `sealShell` and `hasOwn` see to.
   for (const key in after) {
     if (!Object.hasOwn(after, key)) continue
@@ -142,7 +159,6 @@ function compareArrays(
   path: JsonPath,
   operations: Operation[],
 ): void {
-  sealShell(after, name, path)
   const shorter = Math.min(before.length, after.length)
   let head = 0
   while (head < shorter && before[head] === after[head]) head++
@@ -171,8 +187,8 @@ function spliceIn(
   path: JsonPath,
   operations: Operation[],
 ): void {
-  for (const [at, item] of items.entries()) sealJson(item, name, [...path, index + at])
-  if (items.length + removed > 0) operations.push([path, index, removed, ...items])
+  const sealed = items.map((item, at) => sealJson(item, name, [...path, index + at]))
+  if (items.length + removed > 0) operations.push([path, index, removed, ...sealed])
 }
 
 /** How many items have left at the head of a window that slid, such as `[...old.slice(1), item]`; 0 when it did not. */

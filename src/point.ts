@@ -1,7 +1,7 @@
 // A point: a session right after a transition, decided or durable. Immutable; one small object per transition.
 // The live session holds two: the last decided, which runs ahead of the disk, and the last durable, which may be shown.
 
-import { historyOf, type MachineSnapshot, orderOf } from './machine-snapshot.js'
+import { contextOf, historyOf, type MachineSnapshot, orderOf } from './machine-snapshot.js'
 import { NOWHERE, type Position, type TransitionRecord } from './record.js'
 import { childrenAfter, linksAfter, messagesAfter, NO_LINKS, seenAfter, timersAfter } from './rehydrate.js'
 import type {
@@ -106,7 +106,7 @@ export function pointAfter(
     at: record.at,
     status: status ?? before.status,
     value: record.value,
-    context: snapshot ? snapshot.context : before.context,
+    context: snapshot ? contextOf(snapshot) : before.context,
     output: status ? record.output : before.output,
     error: status ? record.error : before.error,
     children: childrenAfter(before.children, record),

@@ -13,7 +13,7 @@ import { type EffectsOwner, SessionEffects } from './effects.js'
 import { HoldfastError, isHoldfastError } from './errors.js'
 import type { SessionHost } from './host.js'
 import { Intake, type IntakeOwner } from './intake.js'
-import { copyJson } from './json.js'
+import { copyJson, nobody, withReferences } from './json.js'
 import { Ledger } from './ledger.js'
 import type { MachineSnapshot } from './machine-snapshot.js'
 import { type Delivery, Mailbox, type MailboxOwner } from './mailbox.js'
@@ -25,6 +25,7 @@ import type { SupervisionPolicy } from './restart.js'
 import type { IndexEntry, Outgoing, Parent, SessionState } from './state.js'
 import type { Transition } from './transition.js'
 import { LETTERS_LIMIT } from './trouble.js'
+import { between, receiverOf } from './write.js'
 
 /** What a new session comes from. */
 export type Beginning = Partial<Pick<Identity, 'created' | 'parent'>>
@@ -461,7 +462,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner, IntakeO
   /** EngineHost: an action of its machine sends it an event, or a local actor does. */
   post(event: RecordedEvent, actor: LocalActor | undefined): void {
     try {
-      const copied = isResult(event) ? event : copyJson(shownTo(event), 'event')
+      const copied = isResult(event) ? event : this.#copy(shownTo(event))
       const delivery: Delivery = actor
         ? { kind: 'local', actor, event: copied }
         : { kind: 'send', event: copied, sender: undefined }
@@ -470,6 +471,34 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner, IntakeO
     } catch (error) {
       this.#host.report(this, error)
     }
+  }
+
+  say(to: string, event: RecordedEvent): void {
+    try {
+      const receiver = receiverOf(to, undefined, this.#ledger.decided, this.#identity)
+      if (receiver === undefined) return
+      const delivery: Delivery = { kind: 'say', to: receiver, event: this.#copy(event, receiver) }
+      queueMicrotask(() => this.#deliver(delivery))
+    } catch (error) {
+      this.#host.report(this, error)
+    }
+  }
+
+  /** An event of the machine's own code, with references for the actors in it; `to`: another session that it goes to. */
+  #copy(event: RecordedEvent, to?: string): RecordedEvent {
+    const referenceOf = this.#decider?.referenceOf ?? nobody
+    const sender = { identity: this.#identity, before: this.#ledger.decided, decision: { referenceOf } }
+    const of = to === undefined ? referenceOf : between(sender, to, undefined)
+    return withReferences(of, () => copyJson(event, 'event'))
+  }
+
+  get next(): number {
+    return this.#ledger.decided.seq + 1
+  }
+
+  childOf(session: string): string | undefined {
+    const { children } = this.#ledger.decided
+    return Object.keys(children).find((id) => children[id]?.status === 'active' && children[id].session === session)
   }
 
   log(args: readonly unknown[]): void {

@@ -3,12 +3,12 @@
 
 import type { Chance } from './chance.js'
 import type { AnySessionKind } from './define.js'
-import type { Decision, TimerRequest } from './durable.js'
+import type { Decision } from './durable.js'
 import { encodeError } from './envelope.js'
 import { HoldfastError } from './errors.js'
-import { copyJson, freezeJson, sealJson } from './json.js'
-import { childrenOf, historyOf, orderOf } from './machine-snapshot.js'
-import { diffAndSeal } from './patch.js'
+import { copyJson, freezeJson, nobody, type ReferenceOf, referencesMet, sealJson, withReferences } from './json.js'
+import { type ChildRef, childrenOf, contextOf, historyOf, orderOf, setWritten } from './machine-snapshot.js'
+import { applyAndSeal, diffAndSeal, type Patch } from './patch.js'
 import type { Identity, Point } from './point.js'
 import {
   PARENT,
@@ -18,7 +18,9 @@ import {
   type StartedChild,
   type TransitionRecord,
 } from './record.js'
+import { type ChildReference, sessionReference } from './references.js'
 import type { Attributes, StateValue } from './state.js'
+import { stepOf } from './steps.js'
 
 export type Writable<T> = { -readonly [K in keyof T]: T[K] }
 
@@ -37,7 +39,10 @@ export interface Decided {
 }
 
 /** The record of a decision. Throws NOT_JSON naming the path, or what the kind's `index` throws. */
-export function recordOf(decided: Decided): Writable<TransitionRecord> {
+export const recordOf = (decided: Decided): Writable<TransitionRecord> =>
+  withReferences(decided.decision.referenceOf, () => write(decided))
+
+function write(decided: Decided): Writable<TransitionRecord> {
   const { identity, kind, event, before, decision, fired, now } = decided
   const { after } = decision
   const seq = before.seq + 1
@@ -51,21 +56,33 @@ export function recordOf(decided: Decided): Writable<TransitionRecord> {
     value,
   }
   if (seq > 1 && value !== before.value) record.from = before.value
-  const patch = diffAndSeal(before.context, after.context, 'context')
+  const patch = patchOf(before, decision)
   if (patch) record.patch = patch
   if (after.historyValue !== decision.before?.historyValue) writeHistory(record, decision)
   if (after !== decision.before) writeOrder(record, decision)
   if (after.children !== decision.before?.children) writeChildren(record, decided)
   if (fired !== undefined) record.cleared = [fired]
-  if (decision.timers.length > 0) writeTimers(record, before, decision.timers, now)
+  if (decision.timers.length > 0) writeTimers(record, decided)
   if (decision.messages.length > 0) record.messages = decision.messages.map((message) => copyJson(message, 'message'))
   if (decision.sends.length > 0) writeSends(record, decided)
   if (after.status !== 'active') writeEnd(record, decision)
   if (kind.index) {
-    const attributes = kind.index({ context: after.context, value, status: after.status })
+    const attributes = kind.index({ context: contextOf(after) as never, value, status: after.status })
     if (!sameAttributes(before.attributes, attributes)) record.attributes = checkAttributes(attributes)
   }
   return record
+}
+
+/** The change of the context; what records hold of one with actors in it is made of the one before. */
+function patchOf(before: Point, decision: Decision): Patch | undefined {
+  const { after } = decision
+  const old = decision.before?.context
+  const met = referencesMet()
+  const patch = diffAndSeal(old, after.context, 'context')
+  if (met !== referencesMet() || old !== before.context) {
+    setWritten(after, patch ? applyAndSeal(before.context, patch) : before.context)
+  }
+  return patch
 }
 
 function writeHistory(record: Writable<TransitionRecord>, { before, after }: Decision): void {
@@ -80,7 +97,8 @@ function writeOrder(record: Writable<TransitionRecord>, { before, after }: Decis
   if (String(old) !== String(order)) record.order = order ?? []
 }
 
-function writeChildren(record: Writable<TransitionRecord>, { decision, kind, chance }: Decided): void {
+function writeChildren(record: Writable<TransitionRecord>, decided: Decided): void {
+  const { decision, kind, chance } = decided
   const { before, after } = decision
   const old = childrenOf(before)
   const now = childrenOf(after)
@@ -98,7 +116,7 @@ function writeChildren(record: Writable<TransitionRecord>, { decision, kind, cha
       src: ref.src as string,
       ...(session !== undefined && { session }),
       ...(ref._syncSnapshot && { sync: true as const }),
-      ...(input !== undefined && { input: sealJson(input, `input of ${id}`) }),
+      ...(input !== undefined && { input: inputOf(ref, session, decided) }),
       ...(ref.systemId !== undefined && { systemId: ref.systemId }),
     })
   }
@@ -106,15 +124,65 @@ function writeChildren(record: Writable<TransitionRecord>, { decision, kind, cha
   if (started.length > 0) record.started = started
 }
 
+/** What a child begins with, as far as it can know the actors in it. */
+function inputOf({ id, src, options }: ChildRef, session: string | undefined, decided: Decided): unknown {
+  const seal = (): unknown => sealJson(options.input, `input of ${id}`)
+  const { after } = decided.decision
+  if (session !== undefined) return withReferences(between(decided, session, undefined), seal)
+  return stepOf(after.machine.implementations.actors[src as string]) ? withReferences(forSteps, seal) : seal()
+}
+
 /** To the parent, and to children that are sessions: those of this record, or those that were there before. */
-function writeSends(record: Writable<TransitionRecord>, { decision, before, identity }: Decided): void {
+function writeSends(record: Writable<TransitionRecord>, decided: Decided): void {
+  const { decision, before, identity } = decided
   const sent: SentMessage[] = []
   for (const { to, event } of decision.sends) {
     const session = receiverOf(to, record.started, before, identity)
-    if (session !== undefined) sent.push({ to: session, event: copyJson(event, 'message') })
+    if (session !== undefined) sent.push({ to: session, event: messageTo(session, event, decided, record.started) })
   }
   if (sent.length > 0) record.sent = sent
 }
+
+const messageTo = (
+  session: string,
+  event: RecordedEvent,
+  decided: Decided,
+  started: readonly StartedChild[] | undefined,
+): RecordedEvent => withReferences(between(decided, session, started), () => copyJson(event, 'message'))
+
+/** What an actor is in what one session gives another: the two know each other, and nobody else that both know. */
+export function between(
+  {
+    identity,
+    before,
+    decision,
+  }: Pick<Decided, 'identity' | 'before'> & { readonly decision: Pick<Decision, 'referenceOf'> },
+  other: string,
+  started: readonly StartedChild[] | undefined,
+): ReferenceOf {
+  const sessionOf = ({ id, incarnation }: ChildReference): string | undefined =>
+    incarnation > before.seq
+      ? started?.find((child) => child.id === id)?.session
+      : before.children[id]?.incarnation === incarnation
+        ? before.children[id].session
+        : undefined
+  return (value) => {
+    const reference = decision.referenceOf(value)
+    if (typeof reference !== 'object') return reference
+    const session = 'session' in reference ? reference.session : sessionOf(reference)
+    return session === identity.id || session === other ? sessionReference(session) : UNKNOWN_THERE
+  }
+}
+
+const UNKNOWN_THERE =
+  'is an actor that the session it goes to is not linked to; only the two of them can be told of, so pass its messages on here'
+
+const forSteps: ReferenceOf = (value) => {
+  const reference = nobody(value)
+  return reference ?? ('sessionId' in value ? UNREACHABLE : undefined)
+}
+
+const UNREACHABLE = 'is an actor, which a step in its worker cannot reach; give it plain values'
 
 /** The session that a child's id, or PARENT, stands for; undefined when there is none. */
 export function receiverOf(
@@ -130,22 +198,22 @@ export function receiverOf(
 }
 
 /** Requests in their order: a timer that is set and cancelled at once leaves no trace; `cancel` takes the latest. */
-function writeTimers(
-  record: Writable<TransitionRecord>,
-  before: Point,
-  requests: readonly TimerRequest[],
-  now: number,
-): void {
+function writeTimers(record: Writable<TransitionRecord>, decided: Decided): void {
+  const { before, decision, identity, now } = decided
   const cleared: string[] = [...(record.cleared ?? [])]
   const pending: { readonly key: string; readonly id: string }[] = before.timers.filter(
     ({ key }) => !cleared.includes(key),
   )
   const set: SetTimer[] = []
-  for (const request of requests) {
+  for (const request of decision.timers) {
     if (request.kind === 'set') {
       const key = `${record.seq}.${set.length}`
-      const event = copyJson(request.event, 'delayed event')
       const { to } = request
+      const session = to === undefined ? undefined : receiverOf(to, record.started, before, identity)
+      const event =
+        session === undefined
+          ? copyJson(request.event, 'delayed event')
+          : messageTo(session, request.event, decided, record.started)
       const at = isoTime(dueTime(now, request.delayMs))
       const timer = { key, id: request.id ?? key, at, event, ...(to !== undefined && { to }) }
       pending.push(timer)

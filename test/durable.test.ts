@@ -46,6 +46,7 @@ const machineOf = (config: Loose): AnyMachine => base.createMachine(config)
 class Session implements EngineHost {
   readonly decisions: Decision[] = []
   readonly posted: RecordedEvent[] = []
+  readonly said: [string, RecordedEvent][] = []
   readonly logged: unknown[][] = []
   readonly engine: Engine
 
@@ -95,6 +96,16 @@ class Session implements EngineHost {
   post(event: RecordedEvent): void {
     this.posted.push(event)
   }
+
+  say(to: string, event: RecordedEvent): void {
+    this.said.push([to, event])
+  }
+
+  get next(): number {
+    return this.decisions.length + 1
+  }
+
+  childOf(): undefined {}
 
   log(args: readonly unknown[]): void {
     this.logged.push([...args])
@@ -170,7 +181,7 @@ describe('beginning', () => {
     ['a guard of an always', { initial: 'a', states: { a: { always: { guard: boom, target: 'b' } }, b: {} } }],
     ['a delay', { entry: raise({ type: 'x' }, { delay: boom }) }],
   ])('a machine that throws while it begins is thrown out: %s', (_, config) => {
-    const host = { post: boom, log: boom, shown: boom }
+    const host = { post: boom, say: boom, log: boom, shown: boom, next: 1, childOf: boom }
     expect(() => Engine.begin(machineOf(config), { id: 's', parent: undefined }, {}, host)).toThrow('boom')
   })
 
@@ -834,7 +845,7 @@ describe('children', () => {
       expect(systemOf(session, 'second').get('same')).toBe(session.engine.snapshot.children.second)
     }
     const stored = { status: 'active', value: 'b', context: {}, history: {} } as const
-    const ended = { src: 'work', systemId: 'same', status: 'done' } as const
+    const ended = { src: 'work', systemId: 'same', status: 'done', incarnation: 1 } as const
     const resumed = new Session(machine, undefined, {
       ...stored,
       children: { first: ended, second: { ...ended, status: 'active' } },
@@ -846,13 +857,32 @@ describe('children', () => {
     ['in an assign', assign(({ spawn }: Loose) => ({ ref: spawn('work') && null }))],
     ['by spawnChild', spawnChild('work')],
     ['by spawnChild among enqueued actions', enqueueActions(({ enqueue }: Loose) => enqueue.spawnChild('work'))],
-  ])('a spawn without an id is refused, because it would be another child after a restart: %s', (_, action) => {
-    const session = new Session(machineOf({ context: {}, on: { go: { actions: action } } }))
-    const { snapshot } = session.engine
-    const error = thrownBy(() => session.send('go'))
-    expect(error).toMatchObject({ code: 'CHILD_ID_REQUIRED' })
-    expect(error.message).toContain('"work"')
-    expect(session.engine.snapshot).toBe(snapshot)
+  ])('a child without an id gets one of its transition, the same whenever that is decided: %s', (_, action) => {
+    const machine = machineOf({ context: {}, on: { go: { actions: action }, no: { guard: boom } } })
+    const session = new Session(machine).send('go')
+    thrownBy(() => session.send('no'))
+    session.engine.undo(session.send('go').last)
+    session.decisions.pop()
+    session.send('go')
+    expect(Object.keys(session.engine.snapshot.children)).toEqual(['x:2.0', 'x:3.0'])
+    expect(session.last.after.children['x:3.0']?.id).toBe('x:3.0')
+  })
+
+  test('several children without ids are all there', () => {
+    const actions = [
+      spawnChild('work'),
+      spawnChild('work'),
+      assign(({ spawn }: Loose) => ({ ref: spawn('work') && null })),
+    ]
+    const session = new Session(machineOf({ context: {}, on: { go: { actions } } })).send('go').send('go')
+    expect(Object.keys(session.engine.snapshot.children).sort()).toEqual([
+      'x:2.0',
+      'x:2.1',
+      'x:2.2',
+      'x:3.0',
+      'x:3.1',
+      'x:3.2',
+    ])
   })
 
   const inline = fromPromise(async () => 1)
@@ -882,7 +912,7 @@ describe('children', () => {
   })
 
   test('a spawn at the beginning is checked like any other', () => {
-    const config = { context: ({ spawn }: Loose) => ({ ref: spawn('work') && null }) }
+    const config = { context: ({ spawn }: Loose) => ({ ref: spawn('work', { id: '#parent' }) && null }) }
     expect(thrownBy(() => new Session(machineOf(config)))).toMatchObject({ code: 'CHILD_ID_REQUIRED' })
   })
 
@@ -1159,7 +1189,7 @@ describe('resuming', () => {
     ...more,
   })
 
-  const child = { src: 'work', status: 'active', input: { a: 1 }, systemId: 'worker' } as const
+  const child = { src: 'work', status: 'active', input: { a: 1 }, systemId: 'worker', incarnation: 1 } as const
 
   test('a session goes on where it was, and nothing is decided or done on the way', () => {
     const stored = state({ value: { work: 'two' }, children: { w: child } })
@@ -1240,11 +1270,15 @@ describe('resuming', () => {
     ['a remembered state that is gone', { history: { 'm.work.past': ['m.work.three'] } }, '"m.work.three"'],
     [
       'a child whose step is gone',
-      { value: { work: 'one' }, children: { w: { src: 'fetch', status: 'active' } } },
+      { value: { work: 'one' }, children: { w: { src: 'fetch', status: 'active', incarnation: 1 } } },
       '"fetch"',
     ],
-    ['a child that would be lost', { children: { w: { src: 'sums', status: 'active' } } }, '"sums"'],
-    ['a finished child whose step is gone', { children: { w: { src: 'fetch', status: 'done' } } }, '"fetch"'],
+    ['a child that would be lost', { children: { w: { src: 'sums', status: 'active', incarnation: 1 } } }, '"sums"'],
+    [
+      'a finished child whose step is gone',
+      { children: { w: { src: 'fetch', status: 'done', incarnation: 1 } } },
+      '"fetch"',
+    ],
     ['two children of one systemId', { children: { v: child, w: child } }, 'already exists'],
   ])('is refused, saying why, when the machine has changed under it: %s', (_, more, why) => {
     expect(thrownBy(() => new Session(machine(), undefined, state(more))).message).toContain(why)

@@ -267,12 +267,12 @@ test('the path of a refusal begins where the value stands', () => {
 
 test('a shell is frozen without a look at its fields, and refused when it is not plain', () => {
   const shell = { inner: { a: 1 } }
-  sealShell(shell, 'context', [])
+  expect(sealShell(shell)).toBe(true)
   expect(Object.isFrozen(shell)).toBe(true)
   expect(Object.isFrozen(shell.inner)).toBe(false)
-  expect(thrownBy(() => sealShell(new Map(), 'context', ['a'])).details).toEqual({ path: 'context.a' })
-  for (const [, make, path] of hidden.filter(([what]) => !/long|hole/.test(what))) {
-    expect(thrownBy(() => sealShell(make(), 'context', ['a'])).details).toEqual({ path: `context.a${path}` })
+  for (const odd of [new Map(), ...hidden.filter(([what]) => !/long|hole/.test(what)).map(([, make]) => make())]) {
+    expect(sealShell(odd)).toBe(false)
+    expect(Object.isFrozen(odd)).toBe(false)
   }
 })
 

@@ -438,6 +438,14 @@ class Live implements EngineHost {
   }
 
   post(): void {}
+  say(): void {}
+
+  get next(): number {
+    return (this.point?.seq ?? 0) + 1
+  }
+
+  childOf(): undefined {}
+
   log(): void {}
 
   shown(): Point['snapshot'] {
