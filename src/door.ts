@@ -11,8 +11,12 @@ import type { RecordedEvent } from './record.js'
 const LONGEST_KEY = 256
 const MOST_EVENTS = 10_000
 
+/** XState's one event for whoever is outside: a state with a `route` is entered by its id. */
+const ROUTE = 'xstate.route'
+
 /** Event types that only the machine and the runtime may use. */
-const isReserved = (type: string): boolean => type === '*' || type.startsWith('xstate.') || type.startsWith('holdfast.')
+const isReserved = (type: string): boolean =>
+  type === '*' || type.startsWith('holdfast.') || (type.startsWith('xstate.') && type !== ROUTE)
 
 /** An event from outside, checked, copied and frozen. Throws INVALID_EVENT or NOT_JSON. Who has ended may have no kind. */
 export function admitEvent(kind: AnySessionKind | undefined, event: unknown): RecordedEvent {

@@ -13,7 +13,7 @@ import type { Ledger } from './ledger.js'
 import { type Delivery, isForQuarantined } from './mailbox.js'
 import type { Identity } from './point.js'
 import type { StepEnd } from './pool.js'
-import type { Progress, RecordedEvent } from './record.js'
+import { PARENT, type Progress, type RecordedEvent } from './record.js'
 import { sessionQuarantined } from './refusals.js'
 import type { Child } from './state.js'
 import type { StepRun } from './step-runner.js'
@@ -132,9 +132,11 @@ export class Intake {
     if (!timer) return
     const { event, to } = timer
     if (to === undefined) return decider.follow(event, undefined, key)
-    const receiver = receiverOf(to, undefined, decided, this.#owner.identity)
+    // A child that has been started since is another one.
+    const isThere = to === PARENT || (decided.children[to]?.incarnation ?? Number.POSITIVE_INFINITY) <= seqOf(key)
+    const receiver = isThere ? receiverOf(to, undefined, decided, this.#owner.identity) : undefined
     const sent = receiver === undefined ? {} : { sent: [{ to: receiver, event }] }
-    const actor = decider.local(to)
+    const actor = isThere ? decider.local(to) : undefined
     const effects = actor ? { actions: [() => actor.send(decider.revive(event))], emitted: [] } : NO_EFFECTS
     this.#ledger.note({ type: 'holdfast.sent' }, { cleared: [key], ...sent }, undefined, effects)
   }
@@ -224,6 +226,9 @@ function conclude(
   const event = withReferences(of, () => resultOf(id, outcome))
   decider.follow(event, { finished: id, ...(progress && { progress }) })
 }
+
+/** When a timer was set: its key begins with that. */
+const seqOf = (key: string): number => Number.parseInt(key, 10)
 
 const TAKEN: Marks = { taken: true }
 
