@@ -38,6 +38,7 @@ export {
 } from './open.js'
 export { applyPatch, type Patch } from './patch.js'
 export type { StepContext } from './pool.js'
+export type { Ports } from './ports.js'
 export type { Pruned, PruneFilter, PruneOptions } from './prune.js'
 export { Reader, type Unreadable } from './reader.js'
 export type { Quarantined, SessionEntry, SessionFilter, SessionPage, SessionStats } from './registry.js'
@@ -47,12 +48,11 @@ export {
   type CloseOptions,
   createRuntime,
   type Health,
-  type Ports,
   Runtime,
   type RuntimeOptions,
   type SessionLetter,
-  type Sessions,
 } from './runtime.js'
+export type { Sessions } from './sessions.js'
 export type { Attributes, ForkOrigin, SessionState, SessionStatus, StateValue } from './state.js'
 export type { StepUpdate } from './step-runner.js'
 export { type StepLogic, type StepOptions, step } from './steps.js'

@@ -6,62 +6,41 @@
 
 import { refuseAborted } from './abort.js'
 import type { Backup } from './backup.js'
-import type { Chance } from './chance.js'
 import { Checkpoints } from './checkpoints.js'
-import type { Clock } from './clock.js'
 import { CREATE_OPTIONS, type CreateOptions, Creation } from './creation.js'
 import type { AnyMachine, AnySessionKind, KindInput, SessionKind } from './define.js'
 import { admitId } from './door.js'
-import { HoldfastError, isHoldfastError } from './errors.js'
+import { HoldfastError } from './errors.js'
 import { Feeds } from './feeds.js'
 import { Session, type TransitionsOptions } from './handle.js'
 import { wholeFrom } from './history.js'
 import type { SessionHost } from './host.js'
-import type { Compacted, Damage, Journal, JournalStats } from './journal.js'
+import type { Compacted, Damage, JournalStats } from './journal.js'
+import { kindsByName } from './kinds.js'
 import { Links } from './links.js'
 import { consoleLogger, guarded, type Logger } from './logger.js'
 import { Milestones } from './milestones.js'
 import { requireBytes, requireMs, requireWhole } from './numbers.js'
-import { admitKinds, admitOptions } from './options.js'
+import { admitOptions } from './options.js'
 import type { PassivationLimits } from './passivation.js'
 import type { Pool } from './pool.js'
-import { choosePrunable, PRUNE_OPTIONS, type Pruned, type PruneOptions } from './prune.js'
+import type { Ports } from './ports.js'
+import { PRUNE_OPTIONS, type Pruned, type PruneOptions } from './prune.js'
 import type { Position, TransitionRecord } from './record.js'
 import { recover } from './recover.js'
 import { closed, sessionNotFound } from './refusals.js'
-import {
-  type Quarantined,
-  Registry,
-  type SessionEntry,
-  type SessionFilter,
-  type SessionPage,
-  type SessionStats,
-  shown,
-} from './registry.js'
+import { type Quarantined, Registry, type SessionStats } from './registry.js'
 import { Retention, type RetentionRules } from './retention.js'
 import type { LiveSession } from './session.js'
-import type { Snapshots } from './snapshots.js'
+import { type Sessions, sessionsOf } from './sessions.js'
 import type { IndexEntry } from './state.js'
 import { replayThenLive, type Source, type Stream, type StreamHost } from './stream.js'
 import { type Parked, Supervisor } from './supervisor.js'
 import { Timers } from './timers.js'
 import { type Transition, transitionOf } from './transition.js'
 import type { DeadLetter } from './trouble.js'
+import { Upkeep } from './upkeep.js'
 import { Verbs } from './verbs.js'
-import type { ReadonlyAtom } from './watched.js'
-
-/** Everything a runtime stands on. `openRuntime` chooses these for a directory of files. */
-export interface Ports {
-  readonly journal: Journal
-  readonly snapshots: Snapshots
-  readonly pool: Pool
-  readonly clock: Clock
-  readonly chance: Chance
-  /** Writes the journal up to a position to one file; absent where nothing is in files. */
-  readonly backup?: (path: string, end: Position) => Promise<Backup>
-  /** Called last when the runtime closes: frees what the ports hold, such as the lock. */
-  readonly release?: () => void
-}
 
 export interface RuntimeOptions extends PassivationLimits {
   readonly kinds: readonly AnySessionKind[]
@@ -76,19 +55,6 @@ export interface RuntimeOptions extends PassivationLimits {
   readonly historyBytes?: number
   /** What opening the journal found damaged, for `health`. */
   readonly damage?: readonly Damage[]
-}
-
-/** The registry as users see it. */
-export interface Sessions {
-  list(filter?: SessionFilter, page?: { readonly cursor?: string; readonly limit?: number }): SessionPage
-  count(filter?: SessionFilter): number
-  stats(): SessionStats
-  /** The totals as an atom of @xstate/store: `get` them, or `subscribe` to hear each change once it is durable. */
-  statsAtom(): ReadonlyAtom<SessionStats>
-  /** One session as an atom, which follows it without opening it; undefined when there is none, or none any more. */
-  atom(id: string): ReadonlyAtom<SessionEntry | undefined>
-  /** The one session whose id begins with `prefix`. Throws SESSION_NOT_FOUND or AMBIGUOUS_ID. */
-  find(prefix: string): SessionEntry
 }
 
 export interface Health {
@@ -125,10 +91,7 @@ export interface CloseOptions {
 const PENDING_BYTES = 256 * 1024 * 1024
 
 const CHANGE_LIMIT = 16 * 1024 * 1024
-const PRUNED_TOGETHER = 128
 const HISTORY_BYTES = 1024 * 1024 * 1024
-/** The least that a compaction by itself is made for. */
-const COMPACTED_BYTES = 64 * 1024 * 1024
 
 /** Opens a runtime on ports of one's own. Throws INVALID_KIND when two kinds have the same name, or INVALID_ARGUMENT. */
 export async function createRuntime(ports: Ports, options: RuntimeOptions): Promise<Runtime> {
@@ -154,8 +117,7 @@ export class Runtime implements AsyncDisposable {
   readonly #links: Links
   readonly #retention: Retention
   readonly #historyBytes: number
-  /** One after the other. */
-  #compacting: Promise<unknown> | undefined
+  readonly #upkeep: Upkeep
   #failure: HoldfastError | undefined
   #closing: Promise<void> | undefined
   /** Nothing can be read any more. */
@@ -167,7 +129,7 @@ export class Runtime implements AsyncDisposable {
     requireWhole('mailboxLimit', mailboxLimit, 1)
     requireWhole('changeLimit', changeLimit, 1)
     this.#ports = ports
-    this.#kinds = byName(options.kinds)
+    this.#kinds = kindsByName(options.kinds)
     this.#logger = guarded(options.logger ?? consoleLogger)
     this.#historyBytes = historyBytes
     this.#timers = new Timers(ports.clock)
@@ -199,10 +161,14 @@ export class Runtime implements AsyncDisposable {
       snapshots,
       registry,
       (err) => this.#logger.warn({ err }, 'a snapshot could not be written; the journal has everything'),
-      () => this.#considerCompaction(),
+      () => this.#upkeep.considerCompaction(),
     )
     if (recovered.lost) this.#checkpoints.keepIndex()
-    this.sessions = this.#makeSessions()
+    this.sessions = sessionsOf(() => {
+      this.#assertOpen()
+      return this.#registry
+    })
+    this.#upkeep = this.#makeUpkeep()
     this.#retention = new Retention(options.retention ?? {}, {
       clock: ports.clock,
       prune: (prune) => this.prune(prune),
@@ -293,18 +259,7 @@ export class Runtime implements AsyncDisposable {
   async prune(options: PruneOptions): Promise<Pruned> {
     this.#assertOpen()
     admitOptions('options of prune', options, PRUNE_OPTIONS)
-    const { dryRun = false, signal, ...filter } = options
-    refuseAborted(signal)
-    const { journal, snapshots, clock } = this.#ports
-    const chosen = await choosePrunable(filter, {
-      ...{ registry: this.#registry, journal, snapshots, now: clock.now() },
-      unreadable: (id) => this.#supervisor.reasonParked(id) !== undefined,
-      pause: () => new Promise((resolve) => clock.soon(resolve)),
-    })
-    if (dryRun || chosen.sessions.length === 0) return chosen
-    await this.#remove(chosen.sessions, signal)
-    await this.#compactAside(this.#historyBytes)
-    return chosen
+    return await this.#upkeep.prune(options)
   }
 
   /**
@@ -317,42 +272,7 @@ export class Runtime implements AsyncDisposable {
     admitOptions('options of compact', options, { keepBytes: true })
     const { keepBytes = this.#historyBytes } = options
     requireBytes('keepBytes', keepBytes)
-    return await this.#inTurn(() => this.#compact(keepBytes))
-  }
-
-  /** Whoever drops parts of the journal, or must not be disturbed by that, after the one before. */
-  #inTurn<T>(act: () => Promise<T>): Promise<T> {
-    const turn = (this.#compacting ?? Promise.resolve()).then(act)
-    this.#compacting = turn.catch(() => {})
-    return turn
-  }
-
-  async #compact(keepBytes: number): Promise<Compacted> {
-    this.#assertWritable()
-    const { journal, clock } = this.#ports
-    const registry = this.#registry
-    return await journal.compact({
-      keepBytes,
-      isGone: (session, position) => (registry.get(session)?.birth ?? Number.POSITIVE_INFINITY) > position,
-      pause: async () => {
-        await new Promise<void>((resolve) => clock.soon(resolve))
-        if (this.#closing) throw closed('runtime')
-      },
-    })
-  }
-
-  /** For whoever has something else to do: what goes wrong is reported, and everything is as it was. */
-  async #compactAside(keepBytes: number): Promise<void> {
-    await this.compact({ keepBytes }).catch((err: unknown) => {
-      if (!this.#closing && !this.#failure) this.#logger.warn({ err }, 'the journal could not be compacted')
-    })
-  }
-
-  /** Looked at when an index was written, so once in a while; a part that is worth the trouble goes at a time. */
-  #considerCompaction(): void {
-    const { begin, end } = this.#ports.journal
-    if (end - begin < this.#historyBytes + Math.max(COMPACTED_BYTES, this.#historyBytes / 4)) return
-    void this.#compactAside(this.#historyBytes)
+    return await this.#upkeep.compact(keepBytes)
   }
 
   /**
@@ -362,28 +282,7 @@ export class Runtime implements AsyncDisposable {
    */
   async backup(path: string): Promise<Backup> {
     if (this.#closing) throw closed('runtime')
-    const { backup, journal } = this.#ports
-    if (backup) return await this.#inTurn(() => backup(path, journal.end))
-    throw new HoldfastError(
-      'INVALID_ARGUMENT',
-      'this runtime keeps everything in memory: there are no files to back up',
-    )
-  }
-
-  /** So many at a time that they share their syncs, and leave room for others. */
-  async #remove(sessions: readonly SessionEntry[], signal: AbortSignal | undefined): Promise<void> {
-    for (let first = 0; first < sessions.length; first += PRUNED_TOGETHER) {
-      const page = sessions.slice(first, first + PRUNED_TOGETHER)
-      const options = signal ? { signal } : {}
-      await Promise.all(
-        page.map(({ id }) =>
-          this.#verbs.delete(id, options).catch((error: unknown) => {
-            // Somebody else has removed it meanwhile.
-            if (!isHoldfastError(error, 'SESSION_NOT_FOUND', 'SESSION_DELETED')) throw error
-          }),
-        ),
-      )
-    }
+    return await this.#upkeep.backup(path)
   }
 
   /**
@@ -415,7 +314,7 @@ export class Runtime implements AsyncDisposable {
     this.#timers.stop()
     try {
       await pool.close()
-      if (this.#compacting) await this.#compacting
+      if (this.#upkeep.underWay) await this.#upkeep.underWay
       if (!this.#failure) {
         await journal.flush()
         await this.#checkpoints.close(this.#supervisor.live)
@@ -457,23 +356,22 @@ export class Runtime implements AsyncDisposable {
     })
   }
 
-  #makeSessions(): Sessions {
-    const open = (): Registry => {
-      this.#assertOpen()
-      return this.#registry
-    }
-    return {
-      list: (filter, page) => open().list(filter, page),
-      count: (filter) => open().count(filter),
-      stats: () => open().stats.get(),
-      statsAtom: () => open().stats,
-      atom: (id) => open().atom(admitId(id)),
-      find: (prefix) => {
-        const entry = open().find(prefix)
-        if (entry) return shown(entry)
-        throw sessionNotFound(prefix)
+  #makeUpkeep(): Upkeep {
+    const closing = (): boolean => this.#closing !== undefined
+    return new Upkeep({
+      ports: this.#ports,
+      registry: this.#registry,
+      historyBytes: this.#historyBytes,
+      unreadable: (id) => this.#supervisor.reasonParked(id) !== undefined,
+      delete: (id, options) => this.#verbs.delete(id, options),
+      get closing() {
+        return closing()
       },
-    }
+      assertWritable: () => this.#assertWritable(),
+      report: (err) => {
+        if (!this.#closing && !this.#failure) this.#logger.warn({ err }, 'the journal could not be compacted')
+      },
+    })
   }
 
   #makeSessionHost(mailboxLimit: number, changeLimit: number): SessionHost {
@@ -570,25 +468,4 @@ export class Runtime implements AsyncDisposable {
     if (entry) return entry
     throw sessionNotFound(id)
   }
-}
-
-/** By name, the kinds of child sessions among them. */
-function byName(kinds: readonly AnySessionKind[]): Map<string, AnySessionKind> {
-  admitKinds(kinds)
-  const named = new Map<string, AnySessionKind>()
-  const add = (kind: AnySessionKind): void => {
-    const same = named.get(kind.kind)
-    if (same && same !== kind) {
-      throw new HoldfastError('INVALID_KIND', `two session kinds have the same name: ${kind.kind}`)
-    }
-    named.set(kind.kind, kind)
-    if (!same) for (const child of kind.children.values()) add(child.kind)
-  }
-  for (const kind of kinds) {
-    if (named.get(kind.kind) === kind && kinds.indexOf(kind) !== kinds.lastIndexOf(kind)) {
-      throw new HoldfastError('INVALID_KIND', `session kind ${kind.kind} is there twice`)
-    }
-    add(kind)
-  }
-  return named
 }
