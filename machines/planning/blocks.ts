@@ -151,7 +151,8 @@ function lineOf(run: Run, markdown: string): Line {
 /** `points: 5` in lower case is a field of its own, not the rest of the line before. */
 const GOES_ON = /^(?![a-z][a-z -]{0,24}:)[\p{Ll}(]/u
 
-function unwrapped(lines: readonly Line[]): Line[] {
+/** Lines, with those that go on in lower case joined to the line before. */
+export function unwrapped(lines: readonly Line[]): Line[] {
   const joined: Line[] = []
   for (const line of lines) {
     const last = joined.at(-1)

@@ -96,8 +96,22 @@ export class Fields {
     return {}
   }
 
+  textList(name: string, most: number, longest: number): string[] | undefined {
+    const value = this.#values[name]
+    if (value === undefined) return undefined
+    const fits = (text: unknown): boolean => typeof text === 'string' && text !== '' && text.length <= longest
+    if (Array.isArray(value) && value.length <= most && value.every(fits)) return [...value] as string[]
+    return this.refuse(name, `must be a list of at most ${most} texts`, undefined)
+  }
+
   require(name: string): void {
     if (!this.has(name)) this.#refuse(name, 'is missing')
+  }
+
+  /** Notes an issue of the caller's own, and gives what stands in for the value. */
+  refuse<T>(name: string, message: string, standIn: T): T {
+    this.#refuse(name, message)
+    return standIn
   }
 
   #refuse(name: string, message: string): void {

@@ -16,7 +16,7 @@ export type {
 } from './document.js'
 export type { PlanningErrorCode } from './errors.js'
 export type { PlanningEvent } from './events.js'
-export type { PlanningInput } from './input.js'
+export type { ExtractorConfig, PlanningInput } from './input.js'
 export { planning } from './kind.js'
 export {
   type PlanningContext,
@@ -38,5 +38,6 @@ export {
 } from './state.js'
 export { PlanningSessionStateManager } from './state-manager.js'
 export { PlanningSessionStateStore, planningSessionStateStore } from './state-store.js'
+export type { ModelErrorCode } from './steps/model/errors.js'
 export type { SourceErrorCode } from './steps/source.js'
 export type { Issue, NewIssue, Tracker, TrackerConfig, TrackerErrorCode } from './tracker.js'

@@ -1,5 +1,6 @@
 // The statechart of a planning session: pending → processing → completed | failed. In `processing.working` five steps run
-// one after the other; in `processing.driven` none does: then somebody outside does the work and tells the setters.
+// one after the other, and when somebody out there says "not now" the session waits as long as it was told to, on a
+// durable timer; in `processing.driven` no step runs: then somebody outside does the work and tells the setters.
 // It promises that only `start` starts steps, that setters are taken in every state, and that leaving `working` stops the
 // step. `completed` and `failed` are resting states: never final, so that the setters still act.
 // It is pure: no clock (events bring their time, see `events.ts`; steps stamp what they find or throw), no files.
@@ -22,7 +23,7 @@ import {
 } from 'xstate'
 import type { PlanningDocument, PlanningWarning } from './document.js'
 import type { NoteFields, PlanningEvent, UpdateFields } from './events.js'
-import type { Pace, PlanningInput } from './input.js'
+import type { ExtractorConfig, Pace, PlanningInput } from './input.js'
 import type { PlanningSessionResult, PlanningSessionStatus } from './state.js'
 import type { createIssues, Extracted, extract, Fetched, fetch, Issued, linkHierarchy, Parsed, parse } from './steps.js'
 import type { TrackerConfig } from './tracker.js'
@@ -40,7 +41,11 @@ export interface PlanningContext {
   readonly source: string
   readonly organizationId: string
   readonly baseDir: string
+  /** Hosts that may have private addresses; absent: none. */
+  readonly allowHosts?: readonly string[]
   readonly tracker: TrackerConfig
+  /** Absent: by rule. */
+  readonly extractor?: ExtractorConfig
   readonly pace: Pace | null
   /** 0 to 100. */
   readonly progress: number
@@ -51,6 +56,10 @@ export interface PlanningContext {
   readonly result?: PlanningSessionResult
   /** What is being made: from the extraction on, until the session completes. */
   readonly making?: Making
+  /** How many of its links are known to be made. */
+  readonly linked?: number
+  /** How long to wait, in ms, and how often that was said since the last start. */
+  readonly wait?: { readonly ms: number; readonly times: number }
 }
 
 /** A plan, and the key that its issues are made under: the same however often the session fails and goes on. */
@@ -59,7 +68,7 @@ export interface Making {
   readonly key: string
 }
 
-export type WorkingValue = 'fetching' | 'parsing' | 'extracting' | 'creatingIssues' | 'linkingHierarchy'
+export type WorkingValue = 'fetching' | 'parsing' | 'extracting' | 'creatingIssues' | 'linkingHierarchy' | 'waiting'
 
 export type PlanningValue =
   | 'pending'
@@ -84,29 +93,38 @@ export type PlanningMachine = StateMachine<
   StateSchema
 >
 
-/** A tracker that is busy or away may be there a moment later; a document that cannot be read stays so. */
-const TRACKER_ATTEMPTS = 3
+/** What is busy or away may be there a moment later: five times in about eight seconds. Most errors are final, though. */
+const RETRIES = { attempts: 5, backoffMs: 500 } as const
+/** Nobody is asked for ever: each wait is an hour at most. */
+const MOST_WAITS = 50
 /** For what only computes: far beyond what the largest document takes. */
 const COMPUTING_TIMEOUT_MS = 300_000
+/** A language model takes its time. */
+const EXTRACTING_TIMEOUT_MS = 1_800_000
 
 const parts = setup({
   types: {} as { context: PlanningContext; events: PlanningEvent; input: PlanningInput },
   actors: {
-    fetch: step<typeof fetch>('fetch', { timeoutMs: COMPUTING_TIMEOUT_MS }),
+    fetch: step<typeof fetch>('fetch', { ...RETRIES, timeoutMs: COMPUTING_TIMEOUT_MS }),
     parse: step<typeof parse>('parse', { timeoutMs: COMPUTING_TIMEOUT_MS }),
-    extract: step<typeof extract>('extract', { timeoutMs: COMPUTING_TIMEOUT_MS }),
-    createIssues: step<typeof createIssues>('createIssues', { attempts: TRACKER_ATTEMPTS }),
-    linkHierarchy: step<typeof linkHierarchy>('linkHierarchy', { attempts: TRACKER_ATTEMPTS }),
+    extract: step<typeof extract>('extract', { ...RETRIES, timeoutMs: EXTRACTING_TIMEOUT_MS }),
+    createIssues: step<typeof createIssues>('createIssues', RETRIES),
+    linkHierarchy: step<typeof linkHierarchy>('linkHierarchy', RETRIES),
+  },
+  delays: {
+    asTold: ({ context: { wait } }) => wait?.ms ?? 0,
   },
   guards: {
     asksFor: ({ event }, { status }: { status: PlanningSessionStatus }) =>
       (event.type === 'setStatus' || event.type === 'updateState') && event.status === status,
     /** True when a plan was found and not all of it is known to be made. */
     isMaking: ({ context }) => context.making !== undefined,
+    isToldToWait: ({ context: { wait } }, { error }: { error: unknown }) =>
+      waitIn(error) !== undefined && (wait?.times ?? 0) < MOST_WAITS,
   },
   actions: {
     /** Errors are those of one run; what an earlier one said stands in the history. */
-    begin: assign({ progress: 0, progressMessage: undefined, result: undefined, errors: [] }),
+    begin: assign({ progress: 0, progressMessage: undefined, result: undefined, errors: [], wait: undefined }),
     advance: assign((_, { progress, message }: { progress: number; message: string }) => ({
       progress,
       progressMessage: message,
@@ -123,7 +141,16 @@ const parts = setup({
       untitled: undefined,
       ...(untitled && title !== undefined && { title }),
     })),
-    forgetPlan: assign({ making: undefined }),
+    forgetPlan: assign({ making: undefined, linked: undefined, wait: undefined }),
+    /** What was done before is not done again (see `linkHierarchy`). */
+    wait: assign(({ context: { wait } }, { error }: { error: unknown }) => {
+      const { linked } = (error as Thrown).details ?? {}
+      return {
+        progressMessage: waitMessage(error as Thrown),
+        wait: { ms: waitIn(error) ?? 0, times: (wait?.times ?? 0) + 1 },
+        ...(linked !== undefined && { linked }),
+      }
+    }),
     keepResult: assign((_, { result }: { result: PlanningSessionResult }) => ({ result })),
     fail: assign(({ context }, { step, error }: { step: string; error: unknown }) => ({
       errors: [...context.errors, failureOf(step, error)],
@@ -144,11 +171,16 @@ const alreadyProcessing = { guard: { type: 'asksFor', params: { status: 'process
 
 const at = (progress: number, message: string) => ({ type: 'advance', params: { progress, message } }) as const
 
+const thrown = ({ event }: { event: { error: unknown } }) => ({ error: event.error })
+
 const failedIn = (step: string) =>
-  ({
-    target: '#planning.failed',
-    actions: { type: 'fail', params: ({ event }: { event: { error: unknown } }) => ({ step, error: event.error }) },
-  }) as const
+  [
+    { guard: { type: 'isToldToWait', params: thrown }, target: 'waiting', actions: { type: 'wait', params: thrown } },
+    {
+      target: '#planning.failed',
+      actions: { type: 'fail', params: ({ event }: { event: { error: unknown } }) => ({ step, error: event.error }) },
+    },
+  ] as const
 
 /** The statechart. Its input is checked by `input.ts`, its events by `events.ts`. */
 export const planningMachine: PlanningMachine = parts.createMachine({
@@ -184,7 +216,7 @@ export const planningMachine: PlanningMachine = parts.createMachine({
               invoke: {
                 id: 'fetch',
                 src: 'fetch',
-                input: ({ context: { source, baseDir } }) => ({ source, baseDir }),
+                input: ({ context: { source, baseDir, allowHosts = [] } }) => ({ source, baseDir, allowHosts }),
                 onDone: 'parsing',
                 onError: failedIn('fetch'),
               },
@@ -194,7 +226,10 @@ export const planningMachine: PlanningMachine = parts.createMachine({
               invoke: {
                 id: 'parse',
                 src: 'parse',
-                input: ({ event }) => ({ text: outputIn<Fetched>(event).text }),
+                input: ({ event }) => {
+                  const { text, format = 'markdown', title } = outputIn<Fetched>(event)
+                  return { text, format, ...(title !== undefined && { title }) }
+                },
                 onDone: 'extracting',
                 onError: failedIn('parse'),
               },
@@ -204,7 +239,10 @@ export const planningMachine: PlanningMachine = parts.createMachine({
               invoke: {
                 id: 'extract',
                 src: 'extract',
-                input: ({ event }) => ({ document: outputIn<Parsed>(event) }),
+                input: ({ event, context: { extractor } }) => ({
+                  document: outputIn<Parsed>(event),
+                  ...(extractor && { extractor }),
+                }),
                 onDone: {
                   target: 'creatingIssues',
                   actions: [
@@ -234,12 +272,15 @@ export const planningMachine: PlanningMachine = parts.createMachine({
               invoke: {
                 id: 'linkHierarchy',
                 src: 'linkHierarchy',
-                input: ({ event, context: { tracker, pace } }) => {
-                  return { links: outputIn<Issued>(event).links, tracker, pace }
+                input: ({ event, context: { tracker, pace, linked = 0 } }) => {
+                  return { links: outputIn<Issued>(event).links, linked, tracker, pace }
                 },
                 onDone: { target: '#planning.completed', actions: at(100, 'Planning completed') },
                 onError: failedIn('linkHierarchy'),
               },
+            },
+            waiting: {
+              after: { asTold: [{ guard: 'isMaking', target: 'creatingIssues' }, { target: 'fetching' }] },
             },
           },
         },
@@ -261,7 +302,12 @@ const contextOf = (input: PlanningInput): PlanningContext => ({
   source: input.source,
   organizationId: input.organizationId ?? '',
   baseDir: input.baseDir ?? '.',
-  tracker: { kind: 'local', file: input.trackerFile ?? 'tracker.json' },
+  ...(input.allowHosts && { allowHosts: input.allowHosts }),
+  tracker:
+    input.tracker === 'linear'
+      ? { kind: 'linear', teamId: input.teamId ?? '' }
+      : { kind: 'local', file: input.trackerFile ?? 'tracker.json' },
+  ...(input.extractor && { extractor: input.extractor }),
   pace: input.pace ?? null,
   progress: 0,
   errors: [],
@@ -317,8 +363,18 @@ function noteOf({ message, code, details }: NoteFields | PlanningWarning, timest
 interface Thrown {
   readonly message: string
   readonly code?: string | number
-  readonly details?: object
+  readonly details?: { readonly waitMs?: number; readonly linked?: number }
   readonly at?: string
+}
+
+/** How long an error says to wait, in ms. */
+function waitIn(error: unknown): number | undefined {
+  const waitMs = (error as Partial<Thrown> | undefined)?.details?.waitMs
+  return typeof waitMs === 'number' ? waitMs : undefined
+}
+
+function waitMessage({ message, at, details: { waitMs = 0 } = {} }: Thrown): string {
+  return at === undefined ? message : `${message}: waiting until ${new Date(Date.parse(at) + waitMs).toISOString()}`
 }
 
 function failureOf(step: string, error: unknown): PlanningNote {

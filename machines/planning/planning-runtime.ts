@@ -4,17 +4,16 @@
 
 import { HoldfastError, openRuntime, type Runtime, type Session } from 'holdfast'
 import type { PlanningEvent } from './events.js'
+import type { PlanningInput } from './input.js'
 import { planning } from './kind.js'
 import type { PlanningMachine } from './machine.js'
 import { defaultDirectory, trackerFileIn } from './places.js'
 
 /** What sessions made through the façade get, unless the kind's own defaults are meant. */
-export interface PlanningDefaults {
-  /** What relative sources are relative to. */
-  readonly baseDir?: string
-  /** The file of the local tracker. */
-  readonly trackerFile?: string
-}
+export type PlanningDefaults = Pick<
+  PlanningInput,
+  'baseDir' | 'tracker' | 'trackerFile' | 'teamId' | 'extractor' | 'allowHosts'
+>
 
 export interface Hosting {
   readonly runtime: Runtime

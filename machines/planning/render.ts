@@ -22,7 +22,7 @@ function renderList(list: List): string {
     .map((item, index) => {
       const bullet = list.ordered ? `${index + 1}. ` : '- '
       const box = item.checked === null ? '' : item.checked ? '[x] ' : '[ ] '
-      const body = joined(item.blocks).replaceAll('\n', `\n${' '.repeat(bullet.length)}`)
+      const body = joined(item.blocks).replace(/\n(?=[^\n])/g, `\n${' '.repeat(bullet.length)}`)
       return `${bullet}${box}${body}`
     })
     .join('\n')

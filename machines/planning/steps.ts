@@ -6,22 +6,19 @@
 import type { StepContext } from 'holdfast'
 import type { PlanningDocument } from './document.js'
 import { extractPlan, ownTitleOf } from './extract.js'
-import type { Pace } from './input.js'
+import { parseHtml } from './html.js'
+import type { ExtractorConfig, Pace } from './input.js'
 import { parseMarkdown } from './parse.js'
 import type { PlanningSessionResult } from './state.js'
 import { amount } from './steps/amount.js'
 import { type HandedDocument, handed, received } from './steps/handover.js'
 import { createAll, type Link, linkAll } from './steps/issues.js'
+import { extractByModel } from './steps/model.js'
 import { openTracker } from './steps/open-tracker.js'
-import { readSource } from './steps/source.js'
+import { readSource, type Source } from './steps/source.js'
 import type { TrackerConfig } from './tracker.js'
 
-export interface Fetched {
-  readonly text: string
-  /** Where it was found: an absolute path. */
-  readonly location: string
-  readonly bytes: number
-}
+export type Fetched = Source
 
 /** The sections of the document, in the compact form that travels (see `steps/handover.ts`). */
 export type Parsed = HandedDocument
@@ -43,24 +40,33 @@ export interface Issued {
 }
 
 /** Reads the document. Throws what `readSource` says. */
-export function fetch(input: { source: string; baseDir: string }, context: StepContext): Promise<Fetched> {
-  return stamped(() => readSource(input.source, input.baseDir, context.signal))
+export function fetch(
+  { source, baseDir, allowHosts }: { source: string; baseDir: string; allowHosts: readonly string[] },
+  { signal }: StepContext,
+): Promise<Fetched> {
+  return stamped(() => readSource(source, baseDir, { allowHosts, signal }))
 }
 
 /** To sections. Throws EMPTY_DOCUMENT or UNREADABLE_DOCUMENT. */
-export function parse({ text }: { text: string }, context: StepContext): Promise<Parsed> {
+export function parse(
+  { text, format, title }: Pick<Fetched, 'text' | 'format' | 'title'>,
+  context: StepContext,
+): Promise<Parsed> {
   return stamped(() => {
-    const document = parseMarkdown(text)
+    const document = format === 'html' ? parseHtml(text, title) : parseMarkdown(text)
     context.progress(100, amount(document.sections.length, 'section'))
     return handed(document)
   })
 }
 
-/** To a planning document. Throws EMPTY_DOCUMENT or NO_ITEMS_FOUND. */
-export function extract({ document }: { document: Parsed }, context: StepContext): Promise<Extracted> {
-  return stamped(() => {
+/** To a planning document, by rule or by a language model. Throws EMPTY_DOCUMENT, NO_ITEMS_FOUND, or a ModelError. */
+export function extract(
+  { document, extractor }: { document: Parsed; extractor?: ExtractorConfig },
+  context: StepContext,
+): Promise<Extracted> {
+  return stamped(async () => {
     const parsed = received(document)
-    const plan = extractPlan(parsed)
+    const plan = extractor ? await extractByModel(parsed, extractor, context) : extractPlan(parsed)
     const title = ownTitleOf(parsed, plan)
     const { epics, features, stories, enablers } = plan
     context.progress(100, amount(epics.length + features.length + stories.length + enablers.length, 'item'))
@@ -78,15 +84,15 @@ export function createIssues(
   { plan, key, tracker, pace }: TrackerInput & { plan: PlanningDocument; key: string },
   context: StepContext,
 ): Promise<Issued> {
-  return stamped(() => createAll(plan, key, openTracker(tracker, context.signal), pace, context))
+  return stamped(async () => createAll(plan, key, await openTracker(tracker, context.signal), pace, context))
 }
 
-/** Puts every issue under its parent, and names what it waits for. Throws what the tracker throws. */
+/** Puts every issue under its parent, and names what it waits for, but for the first `linked`. Throws what the tracker throws. */
 export function linkHierarchy(
-  { links, tracker, pace }: TrackerInput & { links: readonly Link[] },
+  { links, linked, tracker, pace }: TrackerInput & { links: readonly Link[]; linked: number },
   context: StepContext,
 ): Promise<{ linked: number }> {
-  return stamped(() => linkAll(links, openTracker(tracker, context.signal), pace, context))
+  return stamped(async () => linkAll(links, linked, await openTracker(tracker, context.signal), pace, context))
 }
 
 const now = (): string => new Date().toISOString()

@@ -1,10 +1,10 @@
 // The port for the issue tracker: where a plan becomes issues. An issue is created under an id of the caller's choosing,
 // so that creating it again, after a crash or a retry, gives the one that is there: nothing is ever made twice.
-// Adapter: a JSON file (`steps/local-tracker.ts`); `linear` has its place in `steps/open-tracker.ts`.
+// Adapters: a JSON file (`steps/local-tracker.ts`), Linear (`steps/linear-tracker.ts`).
 
 import type { ItemType, Priority } from './document.js'
 
-/** An issue as it is to be. */
+/** An issue as it is to be. What a tracker has no place for goes into its text. */
 export interface NewIssue {
   /** A UUID that the caller derives from what the issue is for: the same each time it is tried. */
   readonly clientId: string
@@ -30,26 +30,30 @@ export interface Tracker {
   /** How many calls are worth having under way at a time. */
   readonly parallel: number
   /**
+   * The issues that are there of those with these `clientId`s: `clientId` -> the tracker's own id. Rejects as `create` does.
+   */
+  find(clientIds: readonly string[]): Promise<ReadonlyMap<string, string>>
+  /**
    * Creates an issue, or finds the one with the same `clientId`, which stays as it is; resolves when it is durable.
-   * Rejects with TRACKER_CORRUPT, TRACKER_NEWER, TRACKER_BUSY or TRACKER_FAILED; it may be tried again.
+   * Rejects with a TrackerError; one whose `retry` is true may be gone the next time.
    */
   create(issue: NewIssue): Promise<{ readonly id: string }>
   /**
    * Puts an issue under another; resolves when that is durable. Doing it again changes nothing.
-   * Rejects as `create` does, with UNKNOWN_ISSUE when either is not there, with INVALID_LINK for a circle.
+   * Rejects as `create` does, when either is not there, and for a circle.
    */
   link(childId: string, parentId: string): Promise<void>
   /**
    * Notes that an issue waits for another; resolves when that is durable. Doing it again changes nothing.
-   * Rejects as `create` does, and with UNKNOWN_ISSUE when either is not there.
+   * Rejects as `create` does, and when either is not there.
    */
   depend(waitingId: string, onId: string): Promise<void>
-  /** Every issue, in the order of creation. Rejects with TRACKER_CORRUPT, TRACKER_NEWER or TRACKER_FAILED. */
-  list(): Promise<readonly Issue[]>
 }
 
-/** Which tracker, as a session records it. */
-export type TrackerConfig = { readonly kind: 'local'; readonly file: string }
+/** Which tracker, as a session records it. Keys are never recorded: they stand in the environment of whoever runs it. */
+export type TrackerConfig =
+  | { readonly kind: 'local'; readonly file: string }
+  | { readonly kind: 'linear'; readonly teamId: string }
 
 /** A stable code for what a tracker refuses. */
 export type TrackerErrorCode =
@@ -63,6 +67,18 @@ export type TrackerErrorCode =
   | 'TRACKER_FAILED'
   /** there is no tracker of this kind */
   | 'TRACKER_NOT_SUPPORTED'
+  /** it needs a package that is not installed: `details.package` names it */
+  | 'TRACKER_NOT_INSTALLED'
+  /** an environment variable is missing: `details.variable` names it */
+  | 'TRACKER_NOT_CONFIGURED'
+  /** its key is wrong, or gone */
+  | 'TRACKER_UNAUTHORIZED'
+  /** too many requests: `details.waitMs` says how long to wait */
+  | 'TRACKER_RATE_LIMITED'
+  /** no connection, no answer in time, or a failure over there: nobody knows whether the call has acted */
+  | 'TRACKER_UNAVAILABLE'
+  /** it does not take what it was given */
+  | 'TRACKER_REFUSED'
   /** an issue was named that it does not have */
   | 'UNKNOWN_ISSUE'
   /** an issue would be above itself */
@@ -73,11 +89,20 @@ export class TrackerError extends Error {
   override readonly name = 'TrackerError'
   readonly code: TrackerErrorCode
   /** Facts as JSON: the file, the issue. */
-  readonly details: Readonly<Record<string, string>>
+  readonly details: Readonly<Record<string, string | number>>
+  /** False when a further attempt would find the same. */
+  readonly retry: boolean
 
-  constructor(code: TrackerErrorCode, message: string, options: { cause?: unknown; details?: Record<string, string> }) {
+  constructor(
+    code: TrackerErrorCode,
+    message: string,
+    options: { cause?: unknown; details?: Record<string, string | number> },
+  ) {
     super(message, 'cause' in options ? { cause: options.cause } : undefined)
     this.code = code
     this.details = options.details ?? {}
+    this.retry = WORTH_ANOTHER_TRY.includes(code)
   }
 }
+
+const WORTH_ANOTHER_TRY: readonly TrackerErrorCode[] = ['TRACKER_BUSY', 'TRACKER_FAILED', 'TRACKER_UNAVAILABLE']

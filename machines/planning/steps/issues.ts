@@ -2,14 +2,14 @@
 // goes through the tracker, several at a time, and may be cut off anywhere: done again with the same key, it finds what
 // is there. It never undoes anything.
 
-import { createHash } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { StepContext } from 'holdfast'
 import type { Enabler, ItemType, PlanningDocument, PlanningItem, Story } from '../document.js'
 import type { Pace } from '../input.js'
 import type { PlanningSessionResult } from '../state.js'
-import type { NewIssue, Tracker } from '../tracker.js'
+import { type NewIssue, type Tracker, TrackerError } from '../tracker.js'
 import { amount } from './amount.js'
+import { uuidOf } from './uuid.js'
 
 /** Tracker ids: what stands under what, and what waits for what. */
 export type Link =
@@ -31,31 +31,47 @@ export async function createAll(
 ): Promise<{ result: PlanningSessionResult; links: Link[] }> {
   const items = itemsOf(plan)
   const titles = new Map(items.map(({ item }) => [item.id, item.title]))
+  const clientIds = items.map(({ item }) => clientIdOf(key, item.id))
+  const there = await tracker.find(clientIds)
   const ids = new Map<string, string>()
-  await each(items, tracker.parallel, pace, context.signal, async ({ type, item }) => {
-    const { id } = await tracker.create(issueOf(type, item, clientIdOf(key, item.id), titles))
+  await each(items, tracker.parallel, pace, context.signal, async ({ type, item }, index) => {
+    const clientId = clientIds[index] as string
+    const id = there.get(clientId) ?? (await tracker.create(issueOf(type, item, clientId, titles))).id
     ids.set(item.id, id)
     context.progress((100 * ids.size) / items.length, `${ids.size} of ${amount(items.length, 'issue')}`)
   })
   return { result: resultOf(plan, ids), links: linksOf(items, ids) }
 }
 
-/** Puts every issue under its parent, and names what it waits for. Throws what the tracker throws. */
+/**
+ * Puts every issue under its parent, and names what it waits for; the first `linked` of them are known to be done. Throws
+ * what the tracker throws, with how many are known to be done in `details.linked`.
+ */
 export async function linkAll(
   links: readonly Link[],
+  linked: number,
   tracker: Tracker,
   pace: Pace | null,
   context: StepContext,
 ): Promise<{ linked: number }> {
-  let linked = 0
-  await each(links, tracker.parallel, pace, context.signal, async (link) => {
-    if ('child' in link) await tracker.link(link.child, link.parent)
-    else await tracker.depend(link.waiting, link.on)
-    linked++
-    context.progress((100 * linked) / links.length, `${linked} of ${amount(links.length, 'link')}`)
-  })
-  return { linked }
+  const done = links.map((_, index) => index < linked)
+  let count = linked
+  try {
+    await each(links, tracker.parallel, pace, context.signal, async (link, index) => {
+      if (done[index]) return
+      if ('child' in link) await tracker.link(link.child, link.parent)
+      else await tracker.depend(link.waiting, link.on)
+      done[index] = true
+      context.progress((100 * ++count) / links.length, `${count} of ${amount(links.length, 'link')}`)
+    })
+  } catch (error) {
+    throw error instanceof TrackerError ? withDetails(error, { linked: done.indexOf(false) }) : error
+  }
+  return { linked: count }
 }
+
+const withDetails = (error: TrackerError, more: Record<string, number>): TrackerError =>
+  new TrackerError(error.code, error.message, { cause: error.cause, details: { ...error.details, ...more } })
 
 /** Parents before what they hold. */
 const itemsOf = ({ epics, features, stories, enablers }: PlanningDocument): TypedItem[] => [
@@ -65,14 +81,8 @@ const itemsOf = ({ epics, features, stories, enablers }: PlanningDocument): Type
   ...enablers.map((item): TypedItem => ({ type: 'enabler', item })),
 ]
 
-/** The issue's identity, as a UUID: the same for every attempt under the same key, another under any other. */
-export function clientIdOf(key: string, planningId: string): string {
-  const hash = createHash('sha256').update(`${key}/${planningId}`).digest()
-  hash[6] = ((hash[6] as number) & 0x0f) | 0x40
-  hash[8] = ((hash[8] as number) & 0x3f) | 0x80
-  const hex = hash.toString('hex', 0, 16)
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-')
-}
+/** The issue's identity: the same for every attempt under the same key, another under any other. */
+export const clientIdOf = (key: string, planningId: string): string => uuidOf(`${key}/${planningId}`)
 
 /** The issue that stands for an item. `titles` are those of all items, by planning id. */
 export function issueOf(
@@ -139,15 +149,15 @@ async function each<T>(
   parallel: number,
   pace: Pace | null,
   signal: AbortSignal,
-  work: (item: T) => Promise<void>,
+  work: (item: T, index: number) => Promise<void>,
 ): Promise<void> {
-  const rest = items.values()
+  const rest = items.entries()
   let failed = false
   const run = async (): Promise<void> => {
-    for (const item of rest) {
+    for (const [index, item] of rest) {
       if (failed) return
       signal.throwIfAborted()
-      await work(item)
+      await work(item, index)
       if (pace) await pause(pace.delayMs, undefined, { signal })
     }
   }

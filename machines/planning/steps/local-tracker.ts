@@ -17,11 +17,11 @@ interface Call {
 const PARALLEL = 128
 
 /** The tracker in the JSON file at `path`, which is made with its first issue. */
-export function openLocalTracker(path: string, options: TrackerFileOptions = {}): Tracker {
+export function openLocalTracker(path: string, options: TrackerFileOptions = {}): LocalTracker {
   return new LocalTracker(new TrackerFile(path, options))
 }
 
-class LocalTracker implements Tracker {
+export class LocalTracker implements Tracker {
   readonly parallel: number = PARALLEL
   readonly #file: TrackerFile
   #waiting: Call[] = []
@@ -29,6 +29,12 @@ class LocalTracker implements Tracker {
 
   constructor(file: TrackerFile) {
     this.#file = file
+  }
+
+  async find(clientIds: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    const wanted = new Set(clientIds)
+    const issues = await this.list()
+    return new Map(issues.flatMap(({ clientId, id }) => (wanted.has(clientId) ? [[clientId, id]] : [])))
   }
 
   create(issue: NewIssue): Promise<{ readonly id: string }> {
@@ -43,6 +49,7 @@ class LocalTracker implements Tracker {
     return this.#call((book) => book.depend(waitingId, onId))
   }
 
+  /** Every issue, in the order of creation. */
   async list(): Promise<readonly Issue[]> {
     return Book.read(await this.#file.read(), this.#file.path).issues
   }

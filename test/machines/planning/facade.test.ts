@@ -395,7 +395,10 @@ describe('the runtime behind it', () => {
       await expect(openRuntime({ dir: home, kinds: [planning] })).rejects.toMatchObject({ code: 'DIRECTORY_LOCKED' })
       await closePlanning()
       const again = await openRuntime({ dir: home, kinds: [planning], logger: quiet })
-      expect(again.session(id, planning).snapshot().context.tracker.file).toBe(join(home, 'tracker.json'))
+      expect(again.session(id, planning).snapshot().context.tracker).toEqual({
+        kind: 'local',
+        file: join(home, 'tracker.json'),
+      })
       await again.close()
     } finally {
       delete process.env.HOLDFAST_DIR

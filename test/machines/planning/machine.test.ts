@@ -158,11 +158,11 @@ describe('by its steps', () => {
     })
     const tracker = { kind: 'local', file: '/t.json' }
     expect(inputs).toEqual([
-      { source: 'checkout.md', baseDir: '.' },
-      { text: '# Pay' },
+      { source: 'checkout.md', baseDir: '.', allowHosts: [] },
+      { text: '# Pay', format: 'markdown' },
       { document: { title: '', sections: [[1, 'Pay']] } },
       { plan: { ...PLAN, warnings: [] }, key: 's.extract.5', tracker, pace: null },
-      { links: [], tracker, pace: null },
+      { links: [], linked: 0, tracker, pace: null },
     ])
   })
 })
