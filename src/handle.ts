@@ -3,8 +3,8 @@
 
 import type { AnyMachine, KindContext, KindEvent, KindOutput, KindValue } from './define.js'
 import type { SessionDiff } from './diff.js'
+import type { SessionEntry } from './listing.js'
 import type { RecordedEvent } from './record.js'
-import type { SessionEntry } from './registry.js'
 import type { Attributes, SessionStatus, StateValue } from './state.js'
 import type { StepUpdate } from './step-runner.js'
 import type { Stream } from './stream.js'

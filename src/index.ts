@@ -25,6 +25,7 @@ export {
   type TransitionsOptions,
 } from './handle.js'
 export type { Compacted, Damage } from './journal.js'
+export type { Quarantined, SessionEntry, SessionFilter, SessionPage, SessionStats } from './listing.js'
 export type { Logger } from './logger.js'
 export {
   backupDirectory,
@@ -41,7 +42,6 @@ export type { StepContext } from './pool.js'
 export type { Ports } from './ports.js'
 export type { Pruned, PruneFilter, PruneOptions } from './prune.js'
 export { Reader, type Unreadable } from './reader.js'
-export type { Quarantined, SessionEntry, SessionFilter, SessionPage, SessionStats } from './registry.js'
 export type { Supervision } from './restart.js'
 export type { RetentionRules } from './retention.js'
 export {

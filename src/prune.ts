@@ -5,8 +5,9 @@
 import { HoldfastError, isHoldfastError } from './errors.js'
 import type { CallOptions } from './handle.js'
 import type { ReadableJournal } from './journal.js'
+import { type Known, type SessionEntry, shown } from './listing.js'
 import { NOWHERE } from './record.js'
-import { type Known, type Registry, type SessionEntry, shown } from './registry.js'
+import type { Registry } from './registry.js'
 import type { Snapshots } from './snapshots.js'
 import type { SessionStatus, StateValue } from './state.js'
 

@@ -5,93 +5,29 @@
 
 import { HoldfastError } from './errors.js'
 import { Group } from './group.js'
+import {
+  attributeGroups,
+  groupName,
+  groupNames,
+  groupsOf,
+  type Known,
+  type Quarantined,
+  type SessionEntry,
+  type SessionFilter,
+  type SessionPage,
+  type SessionStats,
+  shown,
+  troubleGroups,
+} from './listing.js'
 import { admitOptions } from './options.js'
 import { NOWHERE, type Position, type TransitionRecord } from './record.js'
 import { ambiguousId } from './refusals.js'
-import type {
-  Attributes,
-  CreationKey,
-  ForkOrigin,
-  IndexEntry,
-  Parent,
-  SessionStatus,
-  StateValue,
-  Work,
-} from './state.js'
+import type { Attributes, CreationKey, IndexEntry, SessionStatus, Work } from './state.js'
+import { changesWork, type Todo, todoAfter, todoOf, workOf } from './todo.js'
 import type { Quarantine } from './trouble.js'
 import { type ReadonlyAtom, Watched, WatchedById } from './watched.js'
 
-/** One session, as listed. */
-export interface SessionEntry {
-  readonly id: string
-  readonly kind: string
-  readonly version: number
-  readonly seq: number
-  readonly position: Position
-  readonly status: SessionStatus
-  readonly value: StateValue
-  readonly attributes: Attributes
-  /** Whose child it is. */
-  readonly parent?: Parent
-  /** What it was forked from. */
-  readonly origin?: ForkOrigin
-  /** Why it runs no more until it is released. */
-  readonly quarantine?: Quarantine
-  /** How many dead letters it has, if any. */
-  readonly deadLetters?: number
-  readonly createdAt: string
-  readonly updatedAt: string
-}
-
-export interface SessionFilter {
-  readonly kind?: string
-  readonly status?: SessionStatus
-  /** The id of the session whose children are asked for. */
-  readonly parent?: string
-  /** The id of the session whose forks are asked for. */
-  readonly origin?: string
-  /** Only those that are quarantined. */
-  readonly quarantined?: true
-  /** Only those that have dead letters. */
-  readonly deadLetters?: true
-  /** Indexed attributes, all of which must be equal. */
-  readonly where?: Attributes
-}
-
-/** A session that crashed too often. */
-export interface Quarantined extends Quarantine {
-  readonly id: string
-  readonly kind: string
-}
-
-export interface SessionPage {
-  readonly sessions: readonly SessionEntry[]
-  /** Where the next page begins; absent on the last. */
-  readonly cursor?: string
-}
-
-export interface SessionStats {
-  readonly total: number
-  readonly active: number
-  readonly done: number
-  readonly error: number
-  readonly stopped: number
-}
-
-/** What is known of one session; what it still has to do is told by `entries` and `withWork`. */
-export type Known = Omit<IndexEntry, 'work'>
-
 type Entry = { -readonly [K in keyof Known]: Known[K] } & { todo: Todo | undefined }
-
-/** `Work`, changed in place: a transition costs what it changes, however many timers wait. */
-interface Todo {
-  readonly steps: Set<string>
-  readonly timers: Map<string, string>
-  messages: number
-  /** Of sessions that are linked to others, only. */
-  sessions: Map<string, string> | undefined
-  outbox: Map<string, string> | undefined
-}
 
 const FILTER = {
   kind: true,
@@ -358,65 +294,6 @@ function entryOf(record: TransitionRecord, position: Position): Entry {
   return entry
 }
 
-const changesWork = (record: TransitionRecord): boolean =>
-  record.started !== undefined ||
-  record.stopped !== undefined ||
-  record.finished !== undefined ||
-  record.timers !== undefined ||
-  record.cleared !== undefined ||
-  record.messages !== undefined ||
-  record.taken !== undefined ||
-  record.sent !== undefined ||
-  record.delivered !== undefined ||
-  record.status !== undefined
-
-function todoAfter(todo: Todo = todoOf(NO_WORK), record: TransitionRecord): Todo | undefined {
-  const { started = [], stopped = [], finished, timers = [], cleared = [], messages = [], taken, status } = record
-  const { sent = [], delivered = [] } = record
-  for (const key of delivered) todo.outbox?.delete(key)
-  for (const [n, { to }] of sent.entries()) {
-    todo.outbox ??= new Map()
-    todo.outbox.set(`${record.seq}.${n}`, to)
-  }
-  const { outbox } = todo
-  // What it has sent is on its way whatever has become of it.
-  if (status) return outbox?.size ? { ...todoOf(NO_WORK), outbox } : undefined
-  for (const id of finished === undefined ? stopped : [...stopped, finished]) {
-    todo.steps.delete(id)
-    todo.sessions?.delete(id)
-  }
-  for (const { id, session, status: over } of started) {
-    if (over) continue
-    todo.steps.add(id)
-    if (session === undefined) continue
-    todo.sessions ??= new Map()
-    todo.sessions.set(id, session)
-  }
-  for (const key of cleared) todo.timers.delete(key)
-  for (const { key, at } of timers) todo.timers.set(key, at)
-  todo.messages += messages.length - (taken ? 1 : 0)
-  const idle = todo.steps.size + todo.timers.size + todo.messages + (outbox?.size ?? 0) === 0
-  return idle ? undefined : todo
-}
-
-const NO_WORK: Work = { steps: [], timers: {}, messages: 0 }
-
-const todoOf = ({ steps, timers, messages, sessions, outbox }: Work): Todo => ({
-  steps: new Set(steps),
-  timers: new Map(Object.entries(timers)),
-  messages,
-  sessions: sessions && new Map(Object.entries(sessions)),
-  outbox: outbox && new Map(Object.entries(outbox)),
-})
-
-const workOf = ({ steps, timers, messages, sessions, outbox }: Todo): Work => ({
-  steps: [...steps],
-  timers: Object.fromEntries(timers),
-  messages,
-  ...(sessions?.size && { sessions: Object.fromEntries(sessions) }),
-  ...(outbox?.size && { outbox: Object.fromEntries(outbox) }),
-})
-
 function* copies(entries: readonly Entry[]): Generator<IndexEntry> {
   for (const entry of entries) yield stored(entry)
 }
@@ -425,56 +302,6 @@ function* copies(entries: readonly Entry[]): Generator<IndexEntry> {
 function stored({ todo, ...known }: Entry): IndexEntry {
   return todo ? { ...known, work: workOf(todo) } : known
 }
-
-/** An entry as it is listed. */
-export const shown = (entry: Known): SessionEntry => {
-  const { id, kind, version, seq, position, status, value, attributes, parent, origin, createdAt, updatedAt } = entry
-  const { quarantine, deadLetters } = entry
-  const from = { ...(parent && { parent }), ...(origin && { origin }) }
-  const of = { ...from, ...(quarantine && { quarantine }), ...(deadLetters && { deadLetters }) }
-  return { id, kind, version, seq, position, status, value, attributes, ...of, createdAt, updatedAt }
-}
-
-const groupName = (name: string, value: unknown): string => `${name}=${JSON.stringify(value)}`
-
-/** Attributes are kept apart from `kind` and `status`, which a user may also index. */
-const attributeGroups = (attributes: Attributes): string[] =>
-  Object.entries(attributes).map(([name, value]) => groupName(`.${name}`, value))
-
-const QUARANTINED = 'quarantined'
-const DEAD_LETTERS = 'deadLetters'
-
-const troubleGroups = ({ quarantine, deadLetters }: Entry): string[] => [
-  ...(quarantine ? [QUARANTINED] : []),
-  ...(deadLetters === undefined ? [] : [DEAD_LETTERS]),
-]
-
-const groupsOf = (entry: Entry): string[] => [
-  groupName('kind', entry.kind),
-  groupName('status', entry.status),
-  ...(entry.parent ? [groupName('parent', entry.parent.session)] : []),
-  ...(entry.origin ? [groupName('origin', entry.origin.session)] : []),
-  ...troubleGroups(entry),
-  ...attributeGroups(entry.attributes),
-]
-
-const groupNames = ({
-  kind,
-  status,
-  parent,
-  origin,
-  quarantined,
-  deadLetters,
-  where = {},
-}: SessionFilter): string[] => [
-  ...(quarantined ? [QUARANTINED] : []),
-  ...(deadLetters ? [DEAD_LETTERS] : []),
-  ...(kind === undefined ? [] : [groupName('kind', kind)]),
-  ...(status === undefined ? [] : [groupName('status', status)]),
-  ...(parent === undefined ? [] : [groupName('parent', parent)]),
-  ...(origin === undefined ? [] : [groupName('origin', origin)]),
-  ...attributeGroups(where),
-]
 
 const keyOf = (kind: string, key: string): string => `${kind}:${key}`
 

@@ -1,15 +1,9 @@
 // The registry as users see it: what is durable, read only. It opens no session.
 
 import { admitId } from './door.js'
+import { type SessionEntry, type SessionFilter, type SessionPage, type SessionStats, shown } from './listing.js'
 import { sessionNotFound } from './refusals.js'
-import {
-  type Registry,
-  type SessionEntry,
-  type SessionFilter,
-  type SessionPage,
-  type SessionStats,
-  shown,
-} from './registry.js'
+import type { Registry } from './registry.js'
 import type { ReadonlyAtom } from './watched.js'
 
 export interface Sessions {

@@ -7,10 +7,11 @@ import type { Backup } from './backup.js'
 import { HoldfastError, isHoldfastError } from './errors.js'
 import type { CallOptions } from './handle.js'
 import type { Compacted } from './journal.js'
+import type { SessionEntry } from './listing.js'
 import type { Ports } from './ports.js'
 import { choosePrunable, type Pruned, type PruneOptions } from './prune.js'
 import { closed } from './refusals.js'
-import type { Registry, SessionEntry } from './registry.js'
+import type { Registry } from './registry.js'
 
 export interface UpkeepHost {
   readonly ports: Pick<Ports, 'journal' | 'snapshots' | 'clock' | 'backup'>

@@ -2,7 +2,7 @@
 import { createRuntime, defineSession, step } from 'holdfast'
 import { expect, test } from 'vitest'
 import { assign, setup } from 'xstate'
-import { readFileJournal } from '../src/files/journal.js'
+import { readFileJournal } from '../src/files/foreign-journal.js'
 import { createInlinePool } from '../src/inline/pool.js'
 import { createMemoryJournal } from '../src/memory/journal.js'
 import { createMemorySnapshots } from '../src/memory/snapshots.js'

@@ -1,7 +1,7 @@
 // `holdfast ls`: the sessions of a directory, by default those in flight. Reads beside the owner; changes nothing.
 
+import type { SessionEntry, SessionFilter } from '../listing.js'
 import type { Reader } from '../reader.js'
-import type { SessionEntry, SessionFilter } from '../registry.js'
 import type { SessionStatus } from '../state.js'
 import { readDirectory } from './directory.js'
 import { isInFlight } from './kinds.js'

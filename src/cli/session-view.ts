@@ -1,6 +1,6 @@
 // A session as text for people: what it is, where it stands, what it runs and waits for, how it came there. Pure.
 
-import type { SessionEntry } from '../registry.js'
+import type { SessionEntry } from '../listing.js'
 import type { Child, SessionState } from '../state.js'
 import type { Transition } from '../transition.js'
 import { oneLine, printable, type Style } from './style.js'

@@ -1,8 +1,8 @@
 // `holdfast show`: one session, its state, steps, timers and transitions. Reads beside the owner; changes nothing.
 
 import { isHoldfastError } from '../errors.js'
+import type { SessionEntry } from '../listing.js'
 import type { Reader } from '../reader.js'
-import type { SessionEntry } from '../registry.js'
 import type { SessionState } from '../state.js'
 import { systemClock } from '../system/clock.js'
 import type { Transition } from '../transition.js'

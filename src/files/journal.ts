@@ -5,7 +5,7 @@
 
 import type { Clock } from '../clock.js'
 import { type Disk, writeAll, writeAllSync } from '../disk.js'
-import { HoldfastError, isHoldfastError } from '../errors.js'
+import { HoldfastError } from '../errors.js'
 import {
   type Compacted,
   type CompactOptions,
@@ -14,33 +14,20 @@ import {
   type Journal,
   type JournalEntry,
   type JournalStats,
-  type ReadableJournal,
   type Waiter,
 } from '../journal.js'
 import type { Position, TransitionRecord } from '../record.js'
 import { closed, droppedMeanwhile, recordTooLarge } from '../refusals.js'
 import type { IndexEntry, SessionState } from '../state.js'
+import { type Found, findSegments, putRight, unheaded } from './claims.js'
 import { countDroppable, raiseFloor } from './compaction.js'
 import { FLOOR, type Floor, openFloor } from './floor.js'
 import { FlushMode } from './flush-mode.js'
+import { nextOf, none } from './foreign-journal.js'
 import { letGo, OpenFiles } from './open-files.js'
 import { chainBefore, checkSeams } from './seams.js'
 import { FORMAT, HEADER_BYTES, Lines } from './segment.js'
-import {
-  createSegment,
-  type Found,
-  findSegments,
-  first,
-  lookAgain,
-  misplaced,
-  orClose,
-  putRight,
-  readIn,
-  renew,
-  type Segment,
-  scanSegments,
-  unheaded,
-} from './segments.js'
+import { createSegment, first, orClose, readIn, renew, type Segment, scanSegments } from './segments.js'
 import { storageError } from './storage-error.js'
 
 export interface FileJournalOptions {
@@ -62,11 +49,6 @@ export interface OpenedJournal {
   readonly epoch: number
   /** What was found unreadable in the last segment, and what does not fit between the others. */
   readonly damage: readonly Damage[]
-}
-
-/** A journal that another process may own. */
-export interface OpenedForReading extends ReadableJournal {
-  close(): void
 }
 
 interface Batch {
@@ -108,66 +90,6 @@ function writing(disk: Disk, clock: Clock, options: FileJournalOptions, files: O
   const journal = new FileJournal(disk, clock, options, files, segments, floor, start.chain, start.end, epoch)
   return { journal, epoch, damage: [...damage, ...start.damage] }
 }
-
-/**
- * Opens the journal for reading only, while another process may be writing it: nothing on the disk changes. It shows the
- * journal as it is now. `onDamage` hears of what a scan cannot read; a torn end is none, it may be on its way.
- * Throws FORMAT_NEWER.
- */
-export function readFileJournal(disk: Disk, onDamage: (damage: Damage) => void): OpenedForReading {
-  return lookAgain(() => {
-    const files = new OpenFiles(disk)
-    return orClose(files, () => {
-      const found = findSegments(disk, files)
-      return orClose(found, () => reading(disk, files, found, onDamage))
-    })
-  })
-}
-
-function reading(disk: Disk, files: OpenFiles, found: Found, onDamage: (damage: Damage) => void): OpenedForReading {
-  const { segments, floor } = found
-  const damage = [...found.damage, ...misplaced(found), ...checkSeams(segments, floor)]
-  const last = segments.at(-1)
-  const begin = floor?.through ?? 0
-  const end = last ? last.base + last.file.size() : begin
-  for (const one of damage) onDamage(one)
-  /** A segment that is not open and not there any more was dropped by the owner, if its floor is higher now. */
-  const dropped = (): Error | false => {
-    const now = openFloor(disk, () => {})
-    now?.close()
-    return now !== undefined && now.through > begin && droppedMeanwhile(now.through)
-  }
-  return {
-    begin,
-    end,
-    floor: (id) => floor?.read(id),
-    floors: (onFloorDamage) => (floor ? floor.entries(onFloorDamage) : none()),
-    read: (position) => orSay(() => readIn(segments, position, end), dropped),
-    *scan(from) {
-      const entries = scanSegments(segments, from, end, onDamage)
-      for (let next = nextOf(entries, dropped); !next.done; next = nextOf(entries, dropped)) yield next.value
-    },
-    close: () => {
-      files.close()
-      found.close()
-    },
-  }
-}
-
-/** What goes wrong is said with what `why` knows better, if it does. */
-function orSay<T>(act: () => T, why: () => Error | false): T {
-  try {
-    return act()
-  } catch (error) {
-    const better = isHoldfastError(error, 'DISK_FAILED') && why()
-    throw better || error
-  }
-}
-
-const nextOf = <T>(entries: Generator<T>, why: () => Error | false): IteratorResult<T, unknown> =>
-  orSay(() => entries.next(), why)
-
-function* none(): Generator<never> {}
 
 export class FileJournal implements Journal {
   readonly #disk: Disk

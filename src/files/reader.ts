@@ -5,7 +5,7 @@ import { DIRECTORY_FILE, readDirectoryFile } from '../directory.js'
 import { type Disk, readAll } from '../disk.js'
 import { HoldfastError } from '../errors.js'
 import { Reader } from '../reader.js'
-import { readFileJournal } from './journal.js'
+import { readFileJournal } from './foreign-journal.js'
 import { createFileSnapshots, type SnapshotDamage } from './snapshots.js'
 
 /**

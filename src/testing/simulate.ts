@@ -7,12 +7,11 @@ import type { Disk } from '../disk.js'
 import { encodeError } from '../envelope.js'
 import { HoldfastError } from '../errors.js'
 import type { Outcome, Pool, StepFunction } from '../pool.js'
-import type { Runtime } from '../runtime.js'
 import { createSeededChance } from './chance.js'
 import { turn, type VirtualClock } from './clock.js'
 import { type CrashDisk, type CrashDiskOptions, createCrashDisk, type DiskCall, type OnCall } from './disk.js'
-import { eventTypes } from './events.js'
 import { FAULTS, type Fault, failing, fatesOfCrash } from './faults.js'
+import { anything, type Hand, handOf } from './hand.js'
 import { INVARIANTS } from './invariants.js'
 import { type Invariant, type Trace, Tracer } from './trace.js'
 import { inFlight, openWorld, START_MS, type World } from './world.js'
@@ -37,15 +36,6 @@ export interface SimulateOptions {
   readonly wrapDisk?: (disk: Disk) => Disk
 }
 
-/** What a workload acts through. What it does by other ways is not held to `nothing acknowledged is lost`. */
-export interface Hand {
-  readonly runtime: Runtime
-  /** In [0, 1), from the seed. */
-  readonly random: () => number
-  create(kind: AnySessionKind, input?: unknown, id?: string): void
-  send(id: string, event: { readonly type: string }): void
-}
-
 export interface SimulationReport {
   readonly seed: number
   /** Of everything that happened, in order. */
@@ -61,7 +51,6 @@ const HOUR_MS = 3_600_000
 const TICK_MS = 30_000
 /** Who does not get on in so many turns waits for time to pass. */
 const TURNS = 30
-const SESSIONS = 4
 
 /** Lives one seed. Rejects with SIMULATION_FAILED: the invariant, what is wrong, and how to live it again. */
 export async function simulate(options: SimulateOptions): Promise<SimulationReport> {
@@ -124,7 +113,9 @@ class Simulation {
 
   async #tick(): Promise<void> {
     this.#draw()
-    const acting = (this.#options.workload ?? this.#anything)(this.#hand(this.#life))
+    const { kinds, workload = anything(kinds, this.#tracer) } = this.#options
+    const life = this.#life
+    const acting = workload(handOf(this.#world.runtime, this.#random, this.#tracer, () => this.#isNow(life)))
     await this.#patiently(Promise.resolve(acting))
     await this.#world.clock.advance(Math.floor(this.#random() * 2 * TICK_MS))
     if (this.#cutIn !== undefined && this.#world.disk.pending.length > 0) this.#strike('at rest')
@@ -357,45 +348,5 @@ class Simulation {
     }
     await acting
     for (let turns = 0; turns < TURNS && inFlight(this.#world); turns++) await turn()
-  }
-
-  // ---- work
-
-  #hand(life: number): Hand {
-    const { runtime } = this.#world
-    const asked = async (session: string, type: string, answer: Promise<{ seq: number }>): Promise<void> => {
-      try {
-        const { seq } = await answer
-        if (this.#isNow(life)) this.#tracer.note({ what: 'acknowledged', session, seq, type })
-      } catch (error) {
-        const { code = String(error) } = error as { code?: string }
-        if (this.#isNow(life)) this.#tracer.note({ what: 'refused', session, type, code })
-      }
-    }
-    const created = async (kind: AnySessionKind, input: unknown, id: string | undefined): Promise<{ seq: number }> => {
-      await runtime.create(kind, input, { ...(id !== undefined && { id }) })
-      return { seq: 1 }
-    }
-    return {
-      runtime,
-      random: this.#random,
-      create: (kind, input, id) => void asked(id ?? '', 'xstate.init', created(kind, input, id)),
-      send: (id, event) => {
-        try {
-          void asked(id, event.type, runtime.session(id).send(event))
-        } catch {} // there is no such session any more
-      },
-    }
-  }
-
-  readonly #anything = ({ runtime, random, create, send }: Hand): void => {
-    const one = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T
-    const active = runtime.sessions.list({ status: 'active' }, { limit: 100 }).sessions
-    if (active.length < SESSIONS) create(one(this.#options.kinds), undefined, `s${this.#tracer.entries.length}`)
-    for (let left = Math.floor(random() * 4); left > 0 && active.length > 0; left--) {
-      const { id, kind } = one(active)
-      const types = this.#options.kinds.filter(({ kind: name }) => name === kind).flatMap(eventTypes)
-      if (types.length > 0) send(id, { type: one(types) })
-    }
   }
 }

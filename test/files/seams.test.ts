@@ -3,7 +3,8 @@
 
 import { describe, expect, test } from 'vitest'
 import { type Disk, readAll, writeAllSync } from '../../src/disk.js'
-import { type FileJournalOptions, openFileJournal, readFileJournal } from '../../src/files/journal.js'
+import { readFileJournal } from '../../src/files/foreign-journal.js'
+import { type FileJournalOptions, openFileJournal } from '../../src/files/journal.js'
 import { HEADER_BYTES, headerLine, NEWLINE, readHeader, segmentName } from '../../src/files/segment.js'
 import type { Damage } from '../../src/journal.js'
 import { createMemoryDisk } from '../../src/memory/disk.js'

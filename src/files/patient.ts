@@ -1,0 +1,76 @@
+// A directory under examination: everything that its journal tells, whatever the index says, and what cannot be read.
+// Reading only.
+
+import { noteOnce, touchedBy } from '../damage.js'
+import type { Finding, FindingCode } from '../diagnosis.js'
+import type { Owner } from '../directory.js'
+import type { Disk } from '../disk.js'
+import type { Damage } from '../journal.js'
+import { Registry } from '../registry.js'
+import type { IndexFile } from '../state.js'
+import { type OpenedForReading, readFileJournal } from './foreign-journal.js'
+import { createFileSnapshots } from './snapshots.js'
+
+/** What an examination knows of a directory. */
+export interface Patient {
+  readonly disk: Disk
+  readonly journal: OpenedForReading
+  readonly damage: readonly Damage[]
+  /** What the journal alone tells. */
+  readonly registry: Registry
+  readonly unreadable: ReadonlyMap<string, Error>
+  /** A process that has the directory open: what looks unfinished may be under way. */
+  readonly owner: Owner | undefined
+  /** Records that were durable are gone: nothing that may be the last trace of a session is moved. */
+  readonly harmed: boolean
+}
+
+/** Reads the whole journal, whatever the index says. */
+export function admit(disk: Disk, owner: Owner | undefined): Patient {
+  const damage: Damage[] = []
+  const journal = readFileJournal(disk, (found) => noteOnce(damage, found))
+  const registry = new Registry()
+  const unreadable = new Map<string, Error>()
+  registry.load(journal.floors((found) => noteOnce(damage, found)))
+  follow(registry, journal, journal.begin, (id, error) => unreadable.set(id, error))
+  const known = indexOf(disk).index?.through ?? journal.begin
+  for (const { entry, reason } of touchedBy(damage, registry.entries(), known)) unreadable.set(entry.id, reason)
+  const harmed = unreadable.size > 0 || damage.some(({ kind }) => kind === 'corrupt' || kind === 'missing')
+  return { disk, journal, damage, registry, unreadable, owner, harmed }
+}
+
+export function follow(
+  registry: Registry,
+  journal: OpenedForReading,
+  from: number,
+  failed: (id: string, error: Error) => void = () => {},
+): void {
+  for (const { record, position } of journal.scan(from)) {
+    try {
+      registry.follow(record, position)
+    } catch (error) {
+      failed(record.session, error as Error)
+    }
+  }
+}
+
+/** An index that cannot be read is not moved by looking at it. */
+export function indexOf(disk: Disk): { readonly index?: IndexFile; readonly reason?: string } {
+  let reason: string | undefined
+  const index = createFileSnapshots(disk, (damage) => {
+    reason = damage.reason
+  }).readIndex()
+  return { ...(index && { index }), ...(reason !== undefined && { reason }) }
+}
+
+export const problem = (code: FindingCode, message: string, more: Partial<Finding> = {}): Finding => ({
+  ...{ code, severity: 'problem', message },
+  ...more,
+})
+
+export const note = (code: FindingCode, message: string, more: Partial<Finding> = {}): Finding => ({
+  ...{ code, severity: 'note', message },
+  ...more,
+})
+
+export const FROM_BACKUP = 'restore it from a backup; without one, the sessions that are named can only be deleted'
