@@ -45,6 +45,8 @@ export interface SendRequest {
   /** A child's id, or PARENT. */
   readonly to: string
   readonly event: RecordedEvent
+  /** The child is one that this very decision stops: it still hears this, even if another one of that id is there now. */
+  readonly last?: true
 }
 
 export type TimerRequest =
@@ -292,9 +294,11 @@ export class Engine {
     // Only now: XState resolves some receivers at the end of a transition.
     for (const { to, event } of collected.sends) {
       const receiver = this.#receiver(to, after)
+      const last = receiver === undefined && before ? this.#receiver(to, before) : undefined
       if (receiver === SELF) messages.push(event)
-      else if (receiver !== undefined && this.local(receiver, after)) actions.push(() => (to as Loose).send(event))
+      else if (this.local(receiver, after) ?? this.local(last, before)) actions.push(() => (to as Loose).send(event))
       else if (receiver !== undefined) sends.push({ to: receiver, event })
+      else if (last !== undefined) sends.push({ to: last, event, last: true })
     }
     const timers: TimerRequest[] = []
     for (const { sendId, to, id, delay: delayMs, event } of collected.timers) {
@@ -319,8 +323,8 @@ export class Engine {
   }
 
   /** A child that is a promise, a callback or an observable. */
-  local(child: string, snapshot: AnyMachineSnapshot = this.snapshot): LocalActor | undefined {
-    const ref: Loose = childrenOf(snapshot)[child]
+  local(child: string | undefined, snapshot: AnyMachineSnapshot = this.snapshot): LocalActor | undefined {
+    const ref: Loose = child !== undefined && childrenOf(snapshot)[child]
     return ref && this.#typeOf(ref.src) === 'local' ? ref : undefined
   }
 

@@ -218,7 +218,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner, IntakeO
 
   /**
    * Goes on after `restore`: waiting messages first, then overdue timers; active steps get their next attempt, local
-   * actors begin anew, and linked sessions are looked at for what they had for this one.
+   * actors begin anew, linked sessions are looked at for what they had for this one, and hear again what they may have missed.
    */
   begin(): void {
     const { timers, children } = this.durable
@@ -237,6 +237,8 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner, IntakeO
       if (session !== undefined || this.local(child)) this.#effects?.start(child, this.durable)
       else this.#deliver({ kind: 'again', child, incarnation })
     }
+    // A child that has only now begun could not look for what it was told; nobody takes a message twice.
+    for (const message of this.durable.links.outbox) this.#host.transmit(this.id, message)
   }
 
   #takeOver(session: string): void {
@@ -396,8 +398,10 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner, IntakeO
     this.#host.advanced(record, point.position)
     if (record.trouble?.kind === 'release') this.#host.released(this)
     const errors = effects.actions.length > 0 ? this.#run(effects.actions) : undefined
+    // A child that is left hears what it was told before it is cancelled; one that begins, once it is there.
+    if (record.sent) this.#transmit(record, false)
     this.#effects?.perform(record, point, before)
-    if (record.sent) this.#transmit(record)
+    if (record.sent && record.started) this.#transmit(record, true)
     if (record.received) this.#host.arrived(record.received.from, record.received.key)
     for (const event of effects.emitted) this.#host.emitted(this.id, event)
     sender?.resolve(commit.transition())
@@ -443,8 +447,12 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner, IntakeO
     this.#host.crashed(this, errors)
   }
 
-  #transmit({ seq, sent = [] }: TransitionRecord): void {
-    for (const [n, { to, event }] of sent.entries()) this.#host.transmit(this.id, { key: `${seq}.${n}`, to, event })
+  /** Carries messages to the sessions that begin with the record, or to all others. */
+  #transmit({ seq, sent = [], started = [] }: TransitionRecord, begin: boolean): void {
+    for (const [n, { to, event }] of sent.entries()) {
+      if (started.some(({ session }) => session === to) !== begin) continue
+      this.#host.transmit(this.id, { key: `${seq}.${n}`, to, event })
+    }
   }
 
   #finish(): void {

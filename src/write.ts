@@ -136,8 +136,8 @@ function inputOf({ id, src, options }: ChildRef, session: string | undefined, de
 function writeSends(record: Writable<TransitionRecord>, decided: Decided): void {
   const { decision, before, identity } = decided
   const sent: SentMessage[] = []
-  for (const { to, event } of decision.sends) {
-    const session = receiverOf(to, record.started, before, identity)
+  for (const { to, event, last } of decision.sends) {
+    const session = receiverOf(to, last ? undefined : record.started, before, identity)
     if (session !== undefined) sent.push({ to: session, event: messageTo(session, event, decided, record.started) })
   }
   if (sent.length > 0) record.sent = sent

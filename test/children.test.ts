@@ -3,6 +3,7 @@ import { defineSession, type Runtime, step } from 'holdfast'
 import { from } from 'rxjs'
 import { expect, test } from 'vitest'
 import { assign, fromCallback, fromObservable, fromPromise, fromTransition, sendParent, sendTo, setup } from 'xstate'
+import { createVirtualClock } from '../src/testing/clock.js'
 import { house } from './house.js'
 
 const until = async (test: () => boolean): Promise<void> => {
@@ -130,6 +131,58 @@ test('a child that is left is cancelled, and its end is no news to the parent', 
   await session.send({ type: 'leave' })
   await until(() => child.entry().status === 'stopped')
   expect(session.snapshot()).toMatchObject({ value: 'left', status: 'active' })
+})
+
+/** Tells its child goodbye whenever it leaves the state that runs it, and sends it a delayed event. */
+const leaver = defineSession({
+  kind: 'leaver',
+  version: 1,
+  machine: setup({
+    types: {
+      context: {} as { heard: number[] },
+      events: {} as { type: 'again' | 'leave' | 'later' } | { type: 'counted'; count: number },
+    },
+    actors: { counter },
+  }).createMachine({
+    context: { heard: [] },
+    initial: 'with',
+    states: {
+      with: {
+        invoke: { id: 'child', src: 'counter', input: { from: 10 } },
+        exit: sendTo('child', { type: 'add', by: 7 }),
+        on: { again: { target: 'with', reenter: true }, leave: 'without' },
+      },
+      without: {},
+    },
+    on: { later: { actions: sendTo('child', { type: 'add', by: 1 }, { delay: 50 }) }, counted: {} },
+  }),
+})
+
+const countsOf = (runtime: Runtime, id: string): unknown[] =>
+  runtime.sessions.list({ parent: id }).sessions.map((child) => runtime.session(child.id).snapshot().context)
+
+test('what a child is told when its state is left it hears before it is cancelled; the one that takes its place does not', async () => {
+  await using runtime = await house([leaver]).open()
+  const session = await runtime.create(leaver)
+  await session.send({ type: 'again' })
+  await session.send({ type: 'leave' })
+  await until(() => runtime.sessions.count({ parent: session.id, status: 'stopped' }) === 2)
+  expect(countsOf(runtime, session.id)).toEqual([{ count: 17 }, { count: 17 }])
+})
+
+test('a delayed event for a child goes to no other that has its id by then', async () => {
+  const clock = createVirtualClock()
+  await using runtime = await house([leaver], {}, undefined, undefined, { clock }).open()
+  const acting = (async () => {
+    const session = await runtime.create(leaver)
+    await session.send({ type: 'later' })
+    await session.send({ type: 'again' })
+    return session.id
+  })()
+  await clock.advance(0)
+  const id = await acting
+  await clock.advance(100)
+  expect(countsOf(runtime, id)).toEqual([{ count: 17 }, { count: 10 }])
 })
 
 test('cancelling a session cancels its children, and says so when all are gone', async () => {

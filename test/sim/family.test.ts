@@ -1,13 +1,15 @@
 // A family of sessions under power cuts: messages both ways, results, endings and cancels are each taken exactly once and
-// in order, wherever the power is cut, however often. The undisturbed family is the reference.
+// in order, wherever the power is cut, however often. The undisturbed family is the reference. HOLDFAST_RUNS sets how many.
 
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { assign, sendParent, sendTo, setup } from 'xstate'
+import { assign, sendParent, sendTo, setup, spawnChild } from 'xstate'
 import { type AnySessionKind, defineSession } from '../../src/define.js'
 import { createSeededChance } from '../../src/testing/chance.js'
 import { type CrashDisk, createCrashDisk } from '../../src/testing/disk.js'
 import { inFlight, openWorld, randomFates, START_MS, settle, type World } from '../../src/testing/world.js'
+
+const RUNS = Number(process.env.HOLDFAST_RUNS ?? 40)
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
@@ -218,9 +220,53 @@ test('a family of sessions comes to the same end through any power cuts', async 
       crashes += story.crashes
       under += story.inFlight
     }),
-    { numRuns: 120 },
+    { numRuns: RUNS },
   )
   console.log(`family: ${crashes} power cuts, ${under} with records in flight`)
-  expect(crashes).toBeGreaterThan(360)
-  expect(under).toBeGreaterThan(120)
+  expect(crashes).toBeGreaterThan(3 * RUNS)
+  expect(under).toBeGreaterThan(RUNS)
 }, 180_000)
+
+/** It starts its child, and tells it something, in one transition. */
+const teller = defineSession({
+  kind: 'teller',
+  version: 1,
+  machine: setup({ types: {} as Loose, actors: { child } }).createMachine({
+    context: {},
+    on: {
+      go: {
+        actions: [
+          spawnChild('child', { id: 'c', input: { name: 'c' } } as Loose),
+          sendTo('c', { type: 'number', n: 1 }),
+        ],
+      },
+      echo: {},
+      later: {},
+    },
+  } as Loose),
+})
+
+test('a child that a power cut has kept from beginning hears what it was told, once it has begun', async () => {
+  let cuts = 0
+  for (let point = 0; ; point++) {
+    const disk = createCrashDisk()
+    let left = Number.POSITIVE_INFINITY
+    let cut: CrashDisk | undefined
+    const onPoint = (): void => {
+      if (left-- === 0) cut = disk.crash(() => 'kept')
+    }
+    let world = await openWorld({ disk, kinds: [teller], onPoint })
+    await world.runtime.create(teller, undefined, { id: 'root' })
+    left = point
+    await world.runtime.session('root').send({ type: 'go' }, { id: 'go' })
+    await settle(world)
+    if (!cut) break
+    cuts++
+    world = await openWorld({ disk: cut, kinds: [teller] })
+    await world.runtime.session('root').send({ type: 'go' }, { id: 'go' })
+    await settle(world)
+    const [born] = world.runtime.sessions.list({ parent: 'root' }).sessions
+    expect(world.runtime.session(born?.id as string).snapshot().context, `cut at ${point}`).toMatchObject({ got: [1] })
+  }
+  expect(cuts).toBeGreaterThan(5)
+})
