@@ -54,7 +54,7 @@ export class Lines {
   #length = 0
   #last: number
 
-  constructor(last: number, capacity: number = 64 * 1024) {
+  constructor(last: number, capacity: number = 4 * 1024) {
     this.#last = last
     this.#bytes = Buffer.allocUnsafe(capacity)
   }
@@ -138,11 +138,31 @@ export function readHeader(bytes: Uint8Array): { header: SegmentHeader; chain: n
 /** The record whose line begins at `offset`, or undefined when no valid line does. */
 export function readRecord(bytes: Uint8Array, offset: number): (Piece & { kind: 'record' }) | undefined {
   const line = lineAt(view(bytes), offset)
-  return line && pieceOf(line, offset)
+  return line && new RecordPiece(line, offset)
 }
 
-const pieceOf = ({ before, checksum, json, end }: Line, offset: number): Piece & { kind: 'record' } => {
-  return { kind: 'record', offset, bytes: end - offset, record: JSON.parse(json) as StoredRecord, before, checksum }
+/** Its JSON is parsed when it is first looked at: whoever only follows the chain does without. */
+class RecordPiece {
+  readonly kind = 'record'
+  readonly offset: number
+  readonly bytes: number
+  readonly before: number
+  readonly checksum: number
+  readonly #json: string
+  #record: StoredRecord | undefined
+
+  constructor({ before, checksum, json, end }: Line, offset: number) {
+    this.offset = offset
+    this.bytes = end - offset
+    this.before = before
+    this.checksum = checksum
+    this.#json = json
+  }
+
+  get record(): StoredRecord {
+    this.#record ??= JSON.parse(this.#json) as StoredRecord
+    return this.#record
+  }
 }
 
 /** Everything in a segment from `from` on, in order. Ends with a `torn` piece if the rest cannot be read. */
@@ -154,7 +174,7 @@ export function* pieces(bytes: Uint8Array, base: Position, from: number, chain?:
   while (offset < end) {
     const line = lineAt(buffer, offset)
     if (line && (last === undefined || line.before === last)) {
-      yield pieceOf(line, offset)
+      yield new RecordPiece(line, offset)
       last = line.checksum
       offset = line.end
       continue
