@@ -12,8 +12,9 @@ import { createSeededChance } from './chance.js'
 import type { VirtualClock } from './clock.js'
 import { Difference, show } from './comparison.js'
 import { eventsOf } from './events.js'
+import { family } from './family.js'
 import { TimerFault, XStateFault } from './reference.js'
-import { type CrashPlan, family, type Operation, type Story, Twin } from './twin.js'
+import { type CrashPlan, type Operation, type Story, Twin } from './twin.js'
 
 export interface CheckOptions<TMachine extends AnyMachine = AnyMachine> {
   /** How many lives are lived; default 1,000. */

@@ -4,10 +4,10 @@
 
 import { isDeepStrictEqual } from 'node:util'
 import type { AnySessionKind } from '../define.js'
-import type { Position, RecordedEvent, TransitionRecord } from '../record.js'
+import { PARENT, type Position, type RecordedEvent, type StartedChild, type TransitionRecord } from '../record.js'
 import { type Folding, fold } from '../rehydrate.js'
 import type { SessionState, Timer } from '../state.js'
-import { messageOf, type Observation, Reference, type ReferenceWatch } from './reference.js'
+import { messageOf, type Observation, Reference, type ReferenceWatch, type Sending } from './reference.js'
 
 /** The two lives differ; both sides are JSON. */
 export class Difference extends Error {
@@ -50,6 +50,8 @@ export class Comparison {
   readonly reference: Reference
   #state: Folding | undefined
   #lastRecord: TransitionRecord | undefined
+  /** What plain XState was when the last record was compared. */
+  #observed: Observation | undefined
 
   constructor(kind: AnySessionKind, watch: ReferenceWatch) {
     this.reference = new Reference(kind, watch)
@@ -82,16 +84,22 @@ export class Comparison {
     this.#state = state
     this.#lastRecord = record
     const place = `record ${record.seq} (${record.event.type})`
-    const sent = (record.sent ?? []).map(({ event }) => event)
-    const observation = this.#observe(record, fired, waiting, place)
-    mustEqual(seen(state, sent), seenOf(observation), place)
+    const sent = (record.sent ?? []).map(({ to, event }) => ({
+      to: nameOf(to, state, before, record.started ?? []),
+      event,
+    }))
+    this.#observed = this.#observe(record, fired, waiting, place)
+    const { tags: _, ...observed } = this.#observed
+    mustEqual(seen(state, sent), observed, place)
   }
 
   /** What plain XState comes to by what caused the record. */
   #observe(record: TransitionRecord, fired: Timer | undefined, waiting: number, place: string): Observation {
     const { reference } = this
     const { type } = record.event
-    if (record.attempt || type === 'holdfast.arrived') return reference.look()
+    // Plain XState has taken its messages to itself by then, and a session that restarts has not.
+    if (record.attempt || type === 'holdfast.arrived' || type === 'holdfast.restart')
+      return { ...(this.#observed as Observation), sent: [] }
     if (type === 'holdfast.cancel' || record.deleted) {
       reference.stop()
       return reference.look()
@@ -99,7 +107,7 @@ export class Comparison {
     if (record.taken) must(waiting > 0, `${place} takes a message that nobody sent`)
     else this.#cause(record, fired, place)
     // What a timer sends to somebody else is no step of the machine.
-    const observation = type === 'holdfast.sent' ? reference.look() : reference.take()
+    const observation = type === 'holdfast.sent' ? reference.lookAfterSending() : reference.take()
     must(observation !== undefined, `${place}: plain XState takes no such step`)
     return observation as Observation
   }
@@ -128,7 +136,7 @@ const isCancelled = ({ cleared = [] }: TransitionRecord, key: string, event: Rec
 type Seen = Omit<Observation, 'tags'>
 
 /** What the fold of the records knows; tags are the machine's, see `Twin`. */
-const seen = (state: SessionState, sent: readonly unknown[]): Seen => ({
+const seen = (state: SessionState, sent: readonly Sending[]): Seen => ({
   ...{ value: state.value, context: state.context, status: state.status },
   ...{ output: state.output, error: messageOf(state.error), sent },
   deadlines: state.timers.map(({ at }) => Date.parse(at)).sort((a, b) => a - b),
@@ -138,6 +146,15 @@ const seen = (state: SessionState, sent: readonly unknown[]): Seen => ({
     .sort(),
 })
 
-function seenOf({ tags: _, sent, ...rest }: Observation): Seen {
-  return { ...rest, sent: sent.map((message) => (message as { event: unknown }).event) }
+/** What the machine calls a session that it sends to: its parent, or one of its children, now or before. */
+function nameOf(
+  to: string,
+  after: SessionState,
+  before: SessionState | undefined,
+  started: readonly StartedChild[],
+): string {
+  if (to === after.parent?.session) return PARENT
+  const children = [...Object.entries(after.children), ...Object.entries(before?.children ?? {})]
+  const child = children.find(([, { session }]) => session === to)?.[0]
+  return child ?? started.find(({ session }) => session === to)?.id ?? to
 }

@@ -36,7 +36,13 @@ export interface Observation {
   /** Ids of the active children, sorted. */
   readonly children: readonly string[]
   /** What it has sent to its parent and to its child sessions in this step. */
-  readonly sent: readonly unknown[]
+  readonly sent: readonly Sending[]
+}
+
+/** A message to a child session, by its id in the machine, or to the parent. */
+export interface Sending {
+  readonly to: string
+  readonly event: AnyEventObject
 }
 
 /** What a test wants to know more of. */
@@ -44,6 +50,8 @@ export interface ReferenceWatch {
   /** A custom action would run now. */
   readonly action?: (run: () => void) => void
   readonly microstep?: (event: AnyEventObject, transition: { readonly description?: string }) => void
+  /** Plain XState decides: runs it. */
+  readonly driving?: (drive: () => void) => void
 }
 
 /** Plain XState itself goes wrong: there is nothing to compare with. */
@@ -53,13 +61,18 @@ export class XStateFault extends Error {}
 export class TimerFault extends XStateFault {}
 
 export class Reference {
+  /** The one that decides just now. */
+  static #driven: Reference
+  /** The machines of all that were made so far: to make one takes longer than to have it decide. */
+  static readonly #machines = new WeakMap<AnyStateMachine, AnyStateMachine>()
+
   /** What the machine has shown of itself, by name. */
   readonly features: Set<string> = new Set()
   readonly #clock = new ManualClock()
   readonly #machine: AnyStateMachine
   readonly #watch: ReferenceWatch
   readonly #observations: Observation[] = []
-  #sent: unknown[] = []
+  #sent: Sending[] = []
   #actor: Actor<AnyStateMachine> | undefined
   #fault: XStateFault | undefined
   /** What it is driven by just now, and how many macrosteps came of it. */
@@ -67,11 +80,35 @@ export class Reference {
   #macrosteps = 0
 
   constructor(kind: AnySessionKind, watch: ReferenceWatch = {}) {
-    const machine: AnyStateMachine = kind.machine
-    const actors = Object.keys(machine.implementations.actors).map((src) => [src, this.#child(kind.children.has(src))])
-    this.#machine = this.#withoutActions(machine.provide({ actors: Object.fromEntries(actors) }))
-    this.#machine.options.maxIterations = machine.options.maxIterations
+    this.#machine = Reference.#machineOf(kind)
     this.#watch = watch
+  }
+
+  /** The kind's machine: its children do nothing, and its custom actions do not run. */
+  static #machineOf({ machine, children }: AnySessionKind): AnyStateMachine {
+    const known = Reference.#machines.get(machine)
+    if (known) return known
+    const actors = Object.keys(machine.implementations.actors).map((src) => [src, childOf(children.has(src))])
+    const made: AnyStateMachine = machine.provide({ actors: Object.fromEntries(actors) })
+    made.options.maxIterations = machine.options.maxIterations
+    const { getInitialSnapshot, transition } = made
+    const without = (scope: Loose): Loose => ({ ...scope, actionExecutor: executor(scope.actionExecutor) })
+    made.getInitialSnapshot = (scope, input) => getInitialSnapshot.call(made, without(scope), input)
+    made.transition = (snapshot, event, scope) => transition.call(made, snapshot, event, without(scope))
+    Reference.#machines.set(machine, made)
+    return made
+  }
+
+  /** A custom action of the one that decides. */
+  static act(action: Loose): void {
+    const { features } = Reference.#driven
+    features.add('custom action')
+    Reference.#driven.#watch.action?.(() => action.exec(action.info, action.params))
+  }
+
+  /** A session that is linked to the one that decides is sent something. */
+  static hear(to: string, event: AnyEventObject): void {
+    Reference.#driven.#sent.push({ to, event })
   }
 
   /** The next observation that no record has been compared with. */
@@ -85,11 +122,17 @@ export class Reference {
   }
 
   begin(input: unknown, hasParent: boolean, atMs: number): void {
+    this.#drive(atMs, undefined, () => this.#start(input, hasParent))
+    // XState frees the systemId of a stopped child only in an actor that runs: such a machine cannot begin at all.
+    if (/already exists/.test(String(this.#live.getSnapshot().error))) throw new XStateFault('it cannot begin')
+  }
+
+  #start(input: unknown, hasParent: boolean): void {
     const clock = this.#clock as Loose
     const inspect = (event: InspectionEvent): void => this.#notice(event)
     const parent = hasParent
       ? createActor(
-          this.#listener(() => PARENT),
+          listener(() => PARENT),
           { clock, inspect },
         ).start()
       : undefined
@@ -98,9 +141,7 @@ export class Reference {
     const observe = (): void => this.#observed()
     this.#watchIds(actor.system)
     actor.subscribe({ next: observe, error: observe })
-    this.#drive(atMs, undefined, () => actor.start())
-    // XState frees the systemId of a stopped child only in an actor that runs: such a machine cannot begin at all.
-    if (/already exists/.test(String(actor.getSnapshot().error))) throw new XStateFault('it cannot begin')
+    actor.start()
   }
 
   send(event: AnyEventObject, atMs: number): void {
@@ -120,12 +161,13 @@ export class Reference {
     if (child?.getSnapshot().status !== 'active') return false
     const type = event.type.startsWith('xstate.done.') ? DONE : FAILED
     this.#drive(atMs, undefined, () => child.send({ ...event, type }))
-    child._send = () => {} // or XState would warn of whatever it is still sent
     return true
   }
 
+  /** As its parent stops a child, whether or not it is one. */
   stop(): void {
-    this.#live.stop()
+    const live = this.#live as Loose
+    live._stop()
   }
 
   can(event: AnyEventObject): boolean {
@@ -133,9 +175,16 @@ export class Reference {
     return elsewhen(() => snapshot.status === 'active' && snapshot.can(event))
   }
 
-  /** What an observer of the machine would see now. */
+  /** What an observer of the machine would see now, beside what it has sent. */
   look(): Observation {
-    return this.#observe()
+    return this.#observe([])
+  }
+
+  /** The same after a step that only sent something. */
+  lookAfterSending(): Observation {
+    const sent = this.#sent
+    this.#sent = []
+    return this.#observe(sent)
   }
 
   get #live(): Actor<AnyStateMachine> {
@@ -144,21 +193,23 @@ export class Reference {
   }
 
   #drive(atMs: number, cause: unknown, act: () => void): void {
+    Reference.#driven = this
     this.#clock.nowMs = atMs
     this.#cause = cause
     this.#macrosteps = 0
-    elsewhen(act)
+    const drive = (): void => elsewhen(act)
+    if (this.#watch.driving) this.#watch.driving(drive)
+    else drive()
   }
 
   #observed(): void {
     const { _nodes: nodes } = this.#live.getSnapshot() as Loose
     if (!isLegal(nodes)) this.#fault ??= new XStateFault('it is in two states at once')
     this.#macrosteps++
-    this.#observations.push(this.#observe())
-    this.#sent = []
+    this.#observations.push(this.lookAfterSending())
   }
 
-  #observe(): Observation {
+  #observe(sent: readonly Sending[]): Observation {
     const snapshot: Loose = this.#live.getSnapshot()
     const { value, context, status, output, error, tags, historyValue, children } = snapshot
     const history: Record<string, string[]> = {}
@@ -168,53 +219,11 @@ export class Reference {
     const active = Object.keys(children).filter((id) => children[id].getSnapshot().status === 'active')
     const ended = status !== 'active'
     return {
-      ...{ value, context, status, output, history, sent: this.#sent },
+      ...{ value, context, status, output, history, sent },
       error: messageOf(error),
       tags: [...tags].sort(),
       deadlines: ended ? [] : this.#clock.deadlines,
       children: ended ? [] : active.sort(),
-    }
-  }
-
-  /** A child that ends when it is told to, and how it is told. Only what child sessions are sent is looked at. */
-  #child(isSession: boolean): AnyActorLogic {
-    const listener = this.#listener((self) => (isSession ? self.id : undefined))
-    const transition = (snapshot: Loose, event: AnyEventObject, scope: Loose): Loose => {
-      if (event.type === DONE) return { ...snapshot, status: 'done', output: event.output }
-      if (event.type === FAILED) return { ...snapshot, status: 'error', error: event.error }
-      return listener.transition(snapshot, event, scope)
-    }
-    return { ...listener, transition }
-  }
-
-  /** An actor that takes down what it hears, under the name that `nameOf` gives it. */
-  #listener(nameOf: (self: { readonly id: string }) => string | undefined): AnyActorLogic {
-    return {
-      config: {},
-      getInitialSnapshot: () => ({ status: 'active', output: undefined, error: undefined }) as never,
-      transition: (snapshot: Loose, event: AnyEventObject, { self }: Loose) => {
-        const to = nameOf(self)
-        if (to !== undefined && !event.type.startsWith('xstate.')) this.#sent.push({ to, event })
-        return snapshot
-      },
-      getPersistedSnapshot: (snapshot: Loose) => snapshot,
-    } as AnyActorLogic
-  }
-
-  /** The machine, whose custom actions are counted and not run. */
-  #withoutActions(machine: AnyStateMachine): AnyStateMachine {
-    const { getInitialSnapshot, transition } = machine
-    const executing = (scope: Loose): Loose => ({ ...scope, actionExecutor: this.#executor(scope.actionExecutor) })
-    machine.getInitialSnapshot = (scope, input) => getInitialSnapshot.call(machine, executing(scope), input)
-    machine.transition = (snapshot, event, scope) => transition.call(machine, snapshot, event, executing(scope))
-    return machine
-  }
-
-  #executor(execute: (action: Loose) => void): (action: Loose) => void {
-    return (action) => {
-      if (action.type.startsWith('xstate.') || !action.exec) return execute(action)
-      this.features.add('custom action')
-      this.#watch.action?.(() => action.exec(action.info, action.params))
     }
   }
 
@@ -224,12 +233,15 @@ export class Reference {
       if (`${source.sessionId}.${id}` in system._snapshot._scheduledEvents) {
         this.#fault ??= faultOf(id)
       }
+      // What is sent later to a child that has been left is sent to nobody.
+      if (target._parent === source && source.getSnapshot().children[target.id] !== target) return
       schedule(source, target, event, delay, id)
     }
   }
 
   /** Which features of XState a microstep has used. */
   #notice(inspected: InspectionEvent): void {
+    if (inspected.type === '@xstate.actor') silenceOnceStopped(inspected.actorRef)
     if (inspected.type !== '@xstate.microstep' || inspected.actorRef !== this.#actor) return
     const { event, _transitions: transitions } = inspected as Loose
     const remembered = (this.#live.getSnapshot() as Loose).historyValue ?? {}
@@ -248,6 +260,37 @@ export class Reference {
 
 const DONE = 'holdfast.done'
 const FAILED = 'holdfast.failed'
+
+/** A child that ends when it is told to, and how it is told. Only what child sessions are sent is looked at. */
+function childOf(isSession: boolean): AnyActorLogic {
+  const inner = listener((self) => (isSession ? self.id : undefined))
+  const transition = (snapshot: Loose, event: AnyEventObject, scope: Loose): Loose => {
+    if (event.type === DONE) return { ...snapshot, status: 'done', output: event.output }
+    if (event.type === FAILED) return { ...snapshot, status: 'error', error: event.error }
+    return inner.transition(snapshot, event, scope)
+  }
+  return { ...inner, transition }
+}
+
+/** An actor that takes down what it hears, under the name that `nameOf` gives it. */
+const listener = (nameOf: (self: { readonly id: string }) => string | undefined): AnyActorLogic =>
+  ({
+    config: {},
+    getInitialSnapshot: () => ({ status: 'active', output: undefined, error: undefined }) as never,
+    transition: (snapshot: Loose, event: AnyEventObject, { self }: Loose) => {
+      const to = nameOf(self)
+      if (to !== undefined && !event.type.startsWith('xstate.')) Reference.hear(to, event)
+      return snapshot
+    },
+    getPersistedSnapshot: (snapshot: Loose) => snapshot,
+  }) as AnyActorLogic
+
+const executor = (execute: (action: Loose) => void): ((action: Loose) => void) => {
+  return (action) => {
+    if (action.type.startsWith('xstate.') || !action.exec) execute(action)
+    else Reference.act(action)
+  }
+}
 
 /** Ids of the machine's own are its author's; those of `after` are XState's. */
 const faultOf = (id: string | undefined): XStateFault =>
@@ -294,6 +337,15 @@ function isLegal(nodes: readonly Loose[]): boolean {
   })
 }
 
+/** XState warns of whatever a stopped actor is still sent, which is no news here. */
+function silenceOnceStopped(actor: Loose): void {
+  const send = actor._send
+  actor._send = (event: unknown) => actor._processingStatus === STOPPED || send.call(actor, event)
+}
+
+/** XState's `ProcessingStatus.Stopped`. */
+const STOPPED = 2
+
 const BY_EVENT: { readonly [prefix: string]: string } = {
   'xstate.after': 'after',
   'xstate.done.state': 'nested final',
@@ -319,15 +371,24 @@ function elsewhen<T>(run: () => T): T {
   const RealDate = Date
   // biome-ignore lint/style/noRestrictedGlobals: what the machine reads is changed, and put back at once
   const scope = globalThis as { Date: DateConstructor }
-  const now = (): number => RealDate.now() + ELSEWHEN_MS
-  scope.Date = new Proxy(RealDate, {
-    construct: (target, given, asked) => Reflect.construct(target, given.length > 0 ? given : [now()], asked),
-    apply: () => new RealDate(now()).toString(),
-    get: (target, key) => (key === 'now' ? now : Reflect.get(target, key)),
-  })
+  scope.Date = aheadOf(RealDate)
   try {
     return run()
   } finally {
     scope.Date = RealDate
   }
+}
+
+let ahead: { readonly of: DateConstructor; readonly Date: DateConstructor } | undefined
+
+function aheadOf(RealDate: DateConstructor): DateConstructor {
+  if (ahead?.of === RealDate) return ahead.Date
+  const now = (): number => RealDate.now() + ELSEWHEN_MS
+  const proxy = new Proxy(RealDate, {
+    construct: (target, given, asked) => Reflect.construct(target, given.length > 0 ? given : [now()], asked),
+    apply: () => new RealDate(now()).toString(),
+    get: (target, key) => (key === 'now' ? now : Reflect.get(target, key)),
+  })
+  ahead = { of: RealDate, Date: proxy }
+  return proxy
 }

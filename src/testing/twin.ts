@@ -13,7 +13,9 @@ import type { RecordedEvent, TransitionRecord } from '../record.js'
 import { createSeededChance } from './chance.js'
 import { turn, type VirtualClock } from './clock.js'
 import { Comparison, must, mustEqual, show } from './comparison.js'
-import { type CrashDisk, createCrashDisk, type DiskCall } from './disk.js'
+import { type CrashDisk, createCrashDisk, type DiskCall, failAt } from './disk.js'
+import { family, withoutRestarts } from './family.js'
+import { Mail } from './mail.js'
 import { messageOf, type ReferenceWatch } from './reference.js'
 import { inFlight, messagesOn, openWorld, randomFates, START_MS, settle, type World } from './world.js'
 
@@ -47,6 +49,10 @@ export interface TwinOptions {
   /** The steps, given the clock of a world and whether that world still counts. */
   readonly steps?: (clock: VirtualClock, counts: () => boolean) => Record<string, unknown>
   readonly watch?: ReferenceWatch & { readonly record?: (record: TransitionRecord) => void }
+  /** Sessions that crash are restarted, as their kinds have it; they must do so at once. Default: they end, as in XState. */
+  readonly restarts?: boolean
+  /** Of the next so many events, the first that the machine would take is sent first. Default: 1, so as they come. */
+  readonly lookAhead?: number
 }
 
 interface Sent {
@@ -59,6 +65,8 @@ const ID = 'checked'
 const LONGEST_WAIT_MS = 120_000
 /** More turns than any answer takes. */
 const PATIENCE_TURNS = 10_000
+/** Of so many of the next events it is asked whether they would be accepted. */
+const FORESEEN = 3
 /** What a machine may come to by design; any other refusal is a finding. */
 const REFUSALS = ['NOT_ACCEPTED', 'DECISION_FAILED', 'SESSION_ENDED', 'INVALID_EVENT', 'SESSION_NOT_FOUND'] as const
 
@@ -87,13 +95,18 @@ export class Twin {
   #cutShort: CrashDisk | undefined
   #acknowledged = 0
   readonly #sent: Sent[] = []
+  /** Events that are still to be sent. */
+  readonly #left: RecordedEvent[]
+  readonly #mail: Mail
 
   constructor(kind: AnySessionKind, story: Story, options: TwinOptions = {}) {
-    this.#kind = withoutRestarts(kind)
+    this.#kind = options.restarts ? kind : withoutRestarts(kind)
     this.#kinds = new Map(family(this.#kind).map((one) => [one.kind, one]))
     this.#story = story
     this.#options = options
     this.#random = createSeededChance(story.seed).random
+    this.#left = [...story.events]
+    this.#mail = new Mail(this.#kinds, (session) => this.#comparisons.get(session)?.state)
   }
 
   /** The power has been cut, and the next life has not begun. */
@@ -103,18 +116,17 @@ export class Twin {
 
   /** Tells the whole story. Throws at the first difference. */
   async live(): Promise<void> {
-    const { operations, begin, events, input } = this.#story
+    const { operations, begin, input } = this.#story
     await this.#open(createCrashDisk(), START_MS)
     this.tale.push(input === undefined ? 'create' : `create with ${show(input)}`)
     await this.#during(begin, () => this.#create())
     if (this.#world.runtime.sessions.count() === 0) await this.#during(undefined, () => this.#create())
     this.#check()
-    const left = [...events]
     for (const operation of operations) {
       if (operation.do === 'wait') await this.#wait(operation.ms, operation.crash)
-      else await this.#send(left.splice(0, operation.count), operation.crash)
+      else await this.#send(operation.count, operation.crash)
     }
-    for (const event of left) await this.#send([event])
+    while (this.#left.length > 0) await this.#send(1)
     for (const { reference } of this.#comparisons.values()) {
       for (const feature of reference.features) this.features.add(feature)
     }
@@ -126,11 +138,13 @@ export class Twin {
     this.tale.push(`wait ${ms} ms`)
     await this.#during(crash, () => this.#advance(until))
     await this.#advance(until)
+    await this.#rest()
     this.#check()
     this.#checkPunctual()
   }
 
-  async #send(events: readonly RecordedEvent[], crash?: CrashPlan): Promise<void> {
+  async #send(count: number, crash?: CrashPlan): Promise<void> {
+    const events = Array.from({ length: Math.min(count, this.#left.length) }, () => this.#next())
     if (events.length === 0) return
     this.tale.push(`send ${events.map(show).join(', ')}`)
     const sent = events.map((event): Sent => ({ event: this.#admitted(event), state: 'under way' }))
@@ -138,6 +152,16 @@ export class Twin {
     if (crash) await this.#sendAgain(sent)
     this.#check()
     if (!crash && sent.length === 1) this.#checkRefusal(sent[0] as Sent)
+  }
+
+  /** Takes the event that is sent next. */
+  #next(): RecordedEvent {
+    const { lookAhead = 1 } = this.#options
+    const { reference } = this.#comparisons.get(ID) as Comparison
+    const first = this.#left
+      .slice(0, lookAhead)
+      .findIndex((event) => lookAhead > 1 && answer(() => reference.can(event)) === true)
+    return this.#left.splice(Math.max(first, 0), 1)[0] as RecordedEvent
   }
 
   /** As the kind's schema makes it; one that it refuses is sent as it is. */
@@ -154,11 +178,26 @@ export class Twin {
     this.#pointsLeft = crash?.points
     const acting = act()
     this.#point()
-    await acting
-    await settle(this.#world)
+    try {
+      await acting
+    } catch (error) {
+      if (!this.#crash) throw error
+    }
+    await this.#rest()
     if (!crash) return
     this.#strike()
     await this.#recover(crash)
+  }
+
+  /** Nothing is on its way any more, and who has crashed is back. */
+  async #rest(): Promise<void> {
+    const { clock, appended } = this.#world
+    await settle(this.#world)
+    for (let before = -1; this.#options.restarts && before < appended.length; ) {
+      before = appended.length
+      await clock.advance(0)
+      await settle(this.#world)
+    }
   }
 
   /** A point of the plan is reached: the crash may be here. */
@@ -179,6 +218,8 @@ export class Twin {
     if (busy) this.crashesInFlight++
     this.tale.push(`crash ${where}${opening ? ', while opening' : busy ? ', with work in flight' : ''}`)
     const disk = this.#disk.crash(randomFates(this.#random))
+    // Nothing can be read or written any more where the power is cut.
+    this.#disk.onCall = failAt(-1, 'EIO', 'from then on')
     if (opening) this.#cutShort = disk
     else this.#crash = { disk, nowMs: this.#world.clock.now() }
   }
@@ -193,10 +234,7 @@ export class Twin {
     this.#pointsLeft = undefined
     const rest = this.#cutShort
     this.#cutShort = undefined
-    if (rest) {
-      await settle(this.#world) // what the life that was cut off while it opened still does is over, and counts for nothing
-      await this.#open(rest, nowMs + downtimeMs)
-    }
+    if (rest) await this.#open(rest, nowMs + downtimeMs)
     const entry = this.#world.runtime.sessions.list().sessions.find(({ id }) => id === ID)
     must((entry?.seq ?? 0) >= this.#acknowledged, `the acknowledged transition ${this.#acknowledged} is lost`)
     for (const { state, lastRecord } of this.#comparisons.values()) {
@@ -204,7 +242,7 @@ export class Twin {
       if (!state || !lastRecord) continue
       mustEqual(this.#world.journal.read(state.position).at, lastRecord.at, 'the last record that was seen')
     }
-    await settle(this.#world)
+    await this.#rest()
   }
 
   async #open(disk: CrashDisk, nowMs: number): Promise<void> {
@@ -214,12 +252,16 @@ export class Twin {
     const life = ++this.#lives
     this.#disk = disk
     const counts = (): boolean => this.#lives === life && !this.#crash
-    this.#world = await openWorld({
-      ...{ disk, kinds: [this.#kind], nowMs, journal },
-      seed: seed + life,
-      steps: (clock) => this.#options.steps?.(clock, counts) ?? {},
-      onPoint: (phase, call) => this.#lives === life && this.#point(phase, call),
-    })
+    try {
+      this.#world = await openWorld({
+        ...{ disk, kinds: [this.#kind], nowMs, journal },
+        seed: seed + life,
+        steps: (clock) => this.#options.steps?.(clock, counts) ?? {},
+        onPoint: (phase, call) => this.#lives === life && this.#point(phase, call),
+      })
+    } catch (error) {
+      if (!this.#cutShort) throw error
+    }
     if (!this.#cutShort) this.#crash = undefined
   }
 
@@ -245,11 +287,13 @@ export class Twin {
       }),
     )
     sending.catch(() => {}) // it is heard below
-    for (let turns = 0; waiting > 0; turns++) {
+    for (let turns = 0; waiting > 0 && !this.#crash; turns++) {
       must(turns < PATIENCE_TURNS, `the session does not answer; what was logged: ${show(this.#world.complaints)}`)
-      await turn()
+      // Whoever is restarted meanwhile answers only then.
+      if (this.#options.restarts) await this.#world.clock.advance(0)
+      else await turn()
     }
-    await sending
+    if (!this.#crash) await sending
   }
 
   #refusal(sent: Sent, error: unknown): void {
@@ -293,11 +337,11 @@ export class Twin {
 
   /** Holds the new records against the reference. */
   #follow(): void {
-    for (const { record, position } of this.#world.journal.scan(Math.max(this.#followed, 0))) {
-      if (position <= this.#followed) continue
+    for (const { record, position } of this.#world.journal.scan(this.#followed + 1)) {
       this.#followed = position
       const comparison = this.#comparisonOf(record)
       if (record.session === ID && this.#isOutside(record, comparison)) this.#match(record)
+      this.#mail.follow(record, comparison.state)
       comparison.follow(record, position)
       this.records++
       this.#notice(record)
@@ -336,7 +380,8 @@ export class Twin {
   #check(): void {
     this.#follow()
     for (const [id, comparison] of this.#comparisons) this.#checkSession(id, comparison)
-    for (const event of this.#story.events) {
+    this.#mail.atRest(this.#comparisons.keys())
+    for (const event of this.#left.slice(0, FORESEEN)) {
       const { reference } = this.#comparisons.get(ID) as Comparison
       const accepts = answer(() => this.#session.can(event))
       mustEqual(
@@ -345,7 +390,9 @@ export class Twin {
         `whether ${show(event)} would be accepted`,
       )
     }
-    mustEqual(this.#world.complaints, [], 'what was logged')
+    // That something threw in a session shows in its records.
+    const complaints = this.#world.complaints.filter((line) => !line.startsWith('an effect of session '))
+    mustEqual(complaints, [], 'what was logged')
   }
 
   #checkSession(id: string, { reference, state }: Comparison): void {
@@ -377,9 +424,13 @@ export class Twin {
   }
 
   #notice(record: TransitionRecord): void {
-    const { status, output, attempt, order, value, session, patch } = record
+    const { status, output, attempt, order, value, session, patch, event, received } = record
     this.#options.watch?.record?.(record)
     if (session !== ID) this.features.add('child session')
+    if (session !== ID && status)
+      this.features.add(event.type === 'holdfast.cancel' ? 'child session cancelled' : 'child session ended')
+    if (received) this.features.add(session === ID ? 'told by child' : 'told by parent')
+    if (event.type === 'holdfast.restart') this.features.add('restarted')
     if (patch) this.features.add('context')
     if (status) this.features.add(status)
     if (output !== undefined) this.features.add('output')
@@ -398,23 +449,4 @@ function answer(ask: () => boolean): boolean | string {
   } catch (error) {
     return String(error)
   }
-}
-
-/** A kind and the kinds of its child sessions. */
-export const family = (kind: AnySessionKind): AnySessionKind[] => [
-  kind,
-  ...[...kind.children.values()].flatMap((child) => family(child.kind)),
-]
-
-/** Plain XState ends when a decision throws, and so does this: with restarts there would be nothing to compare. */
-function withoutRestarts(kind: AnySessionKind, made: Map<AnySessionKind, AnySessionKind> = new Map()): AnySessionKind {
-  const known = made.get(kind)
-  if (known) return known
-  const supervision = { ...kind.supervision, restart: 'temporary' } as const
-  const children = [...kind.children].map(
-    ([src, child]) => [src, { ...child, kind: withoutRestarts(child.kind, made) }] as const,
-  )
-  const ending = { ...kind, supervision, children: new Map(children) }
-  made.set(kind, ending)
-  return ending
 }

@@ -10,16 +10,21 @@ import {
   assign,
   cancel,
   emit,
+  enqueueActions,
   raise,
+  sendParent,
   sendTo,
   setup,
+  spawnChild,
   stateIn,
+  stopChild,
 } from 'xstate'
 import {
   type ActionSpec,
   EVENTS,
   type GuardSpec,
   IDS,
+  type KidSpec,
   type MachineSpec,
   type NodeSpec,
   TAGS,
@@ -27,7 +32,7 @@ import {
   type WorkSpec,
 } from './machines.js'
 
-const FUEL = 6
+const FUEL = 4
 
 /** What a step is asked to do. */
 export interface WorkInput {
@@ -40,8 +45,10 @@ export interface WorkInput {
 export interface MachineHost {
   /** The logic behind `invoke`. */
   readonly work: AnyActorLogic
-  /** The custom action. */
-  note(n: number, count: number): void
+  /** The custom action, of a machine or of its child. */
+  note(n: number, count: number, by: 'parent' | 'child'): void
+  /** Called while the machine decides on an event that nobody waits for: it may throw. */
+  stumble?(): void
 }
 
 export interface Context {
@@ -50,6 +57,8 @@ export interface Context {
   readonly list: readonly number[]
   readonly bag: { readonly [key: string]: number }
   readonly got: unknown
+  /** Whether it has spawned a child and not dismissed it. */
+  readonly spawned: boolean
 }
 
 /** An event of the machine to itself says which way it came. */
@@ -70,22 +79,38 @@ interface Arguments {
 /** A loosely typed XState config: it is made of data. */
 type Config = { [key: string]: any }
 
-export const isOutside = ({ type, via }: AnyEvent): boolean => via === undefined && !type.startsWith('xstate.')
+/** To a child, what its parent says is from outside. */
+const isOutside = ({ type, via }: AnyEvent): boolean =>
+  (via === undefined || via === 'parent') && !type.startsWith('xstate.')
+
+/** A session is restarted when it crashes on such an event; on any other its sender is refused. */
+const nobodyWaits = ({ type, via }: AnyEvent): boolean =>
+  via === undefined ? /^xstate\.(after|done\.actor|error\.actor)/.test(type) : via !== 'raise'
+
+/** The child that a machine spawns; it may spawn one after another. */
+export const SPAWNED = 'spawned'
 
 /** The event types that the history states of a machine are entered by, from anywhere. */
 export const returnEvents = (spec: MachineSpec): string[] => numbered(spec).histories.map((_, index) => `H${index}`)
 
-export function buildMachine(spec: MachineSpec, host: MachineHost): AnyStateMachine {
+export function buildMachine(spec: MachineSpec, host: MachineHost, is: 'parent' | 'child' = 'parent'): AnyStateMachine {
   const { ids, targets, histories } = numbered(spec)
-  const build = new Builder(ids, targets, host)
+  const build = new Builder(ids, targets, host, is)
   const config = build.node(spec.root)
+  // A failure that no state handles would be a crash to a session that is restarted for ever.
+  if (host.stumble) config.on['xstate.error.actor.*'] = {}
+  if (spec.livesMs !== undefined) config.after[spec.livesMs] = [{ target: `#${lastOf(spec)}` }]
   for (const [index, id] of histories.entries()) config.on[`H${index}`] = { target: `#${id}`, actions: [spend] }
   config.context = ({ input }: { input: { start: number } }): Context => {
-    return { count: input.start, fuel: FUEL, list: [], bag: {}, got: null }
+    return { count: input.start, fuel: FUEL, list: [], bag: {}, got: null, spawned: false }
   }
   if (spec.hasOutput) config.output = ({ context, event }: Arguments) => ({ context, ended: event.output ?? null })
-  return setup({ actors: { work: host.work } }).createMachine(config as any)
+  const actors = { work: host.work, ...(spec.kid && { kid: buildMachine(spec.kid, host, 'child') }) }
+  return setup({ actors: actors as any }).createMachine(config as any)
 }
+
+/** The last state of a machine: a final one, if it has any. */
+const lastOf = (spec: MachineSpec): string => (spec.root.final ? 'n0end' : (numbered(spec).targets.at(-1) as string))
 
 interface Numbered {
   readonly ids: Map<NodeSpec, string>
@@ -116,11 +141,20 @@ class Builder {
   readonly #ids: Map<NodeSpec, string>
   readonly #targets: readonly string[]
   readonly #host: MachineHost
+  readonly #is: 'parent' | 'child'
+  readonly #spend: unknown
 
-  constructor(ids: Map<NodeSpec, string>, targets: readonly string[], host: MachineHost) {
+  constructor(ids: Map<NodeSpec, string>, targets: readonly string[], host: MachineHost, is: 'parent' | 'child') {
+    this.#is = is
     this.#ids = ids
     this.#targets = targets
     this.#host = host
+    const { stumble } = host
+    const stumbling = (args: any): Partial<Context> => {
+      if (nobodyWaits(args.event)) stumble?.()
+      return spent(args)
+    }
+    this.#spend = stumble ? assign(stumbling) : spend
   }
 
   node(spec: NodeSpec): Config {
@@ -139,15 +173,27 @@ class Builder {
   }
 
   #behaviour(spec: NodeSpec, id: string): Config {
-    const { entry, exit, on, after, always, onDone, work } = spec
+    const { entry, exit, on, after, always, onDone, work, kid } = spec
+    const tells = kid?.tells.map(({ event, as, ms }) => [EVENTS[event] as string, tell(`${id}kid`, as, ms)] as const)
     return {
       entry: entry.flatMap((action) => this.#action(action)),
       exit: exit.flatMap((action) => this.#action(action)),
-      on: grouped(on.map(({ event, to }) => [EVENTS[event] as string, this.#transition(to)])),
+      on: grouped([
+        ...(tells ?? []),
+        ...on.map(({ event, to }) => [EVENTS[event] as string, this.#transition(to)] as const),
+      ]),
       after: grouped(after.map(({ ms, to }) => [String(ms), this.#transition(to)])),
       always: always.map((to) => this.#transition(to, true)),
       ...(onDone && spec.children.length > 0 && { onDone: this.#transition(onDone) }),
-      ...(work && { invoke: this.#work(work, id) }),
+      invoke: [...(work ? [this.#work(work, id)] : []), ...(kid ? [this.#kid(kid, id)] : [])],
+    }
+  }
+
+  #kid({ onDone, onError }: KidSpec, id: string): Config {
+    return {
+      ...{ id: `${id}kid`, src: 'kid', input: ({ context }: Arguments) => ({ start: context.count }) },
+      onDone: this.#transition(onDone),
+      ...(onError && { onError: this.#transition(onError) }),
     }
   }
 
@@ -171,7 +217,7 @@ class Builder {
       guard: this.#guard(guard, eventless),
       // So that whoever watches can tell the guards of the machine from the fuel.
       description: guard ? 'guarded' : '',
-      actions: [eventless ? burn : spend, ...actions.flatMap((action) => this.#action(action))],
+      actions: [eventless ? burn : this.#spend, ...actions.flatMap((action) => this.#action(action))],
     }
   }
 
@@ -185,7 +231,8 @@ class Builder {
   #action(spec: ActionSpec): any {
     switch (spec.do) {
       case 'note':
-        return (({ context }: Arguments) => this.#host.note(spec.n, context.count)) as unknown as ActionFunction<
+        return (({ context }: Arguments) =>
+          this.#host.note(spec.n, context.count, this.#is)) as unknown as ActionFunction<
           any,
           any,
           any,
@@ -215,6 +262,23 @@ class Builder {
         )
       case 'cancel':
         return cancel(IDS[spec.id] as string)
+      case 'spawn':
+        return [
+          stopChild(SPAWNED),
+          spawnChild(
+            'kid' as never,
+            { id: SPAWNED, input: ({ context }: Arguments) => ({ start: context.count }) } as never,
+          ),
+          assign({ spawned: true } as never),
+        ]
+      case 'dismiss':
+        return [stopChild(SPAWNED), assign({ spawned: false } as never)]
+      case 'tellSpawned':
+        return enqueueActions((({ context, enqueue }: any) => {
+          if (context.spawned) enqueue.sendTo(SPAWNED, { type: EVENTS[spec.event], via: 'parent' })
+        }) as never)
+      case 'tellParent':
+        return sendParent({ type: EVENTS[spec.event], via: 'child' } as never, { delay: spec.ms } as never)
       default:
         return change(spec)
     }
@@ -252,7 +316,22 @@ function change(spec: ActionSpec): any {
   })
 }
 
-const spend = assign(({ context, event }: any): Partial<Context> => {
+/** Passes an event on to a child, which finds it to be from outside. */
+const tell = (to: string, as: number, ms: number | undefined): Config => ({
+  actions: [
+    assign(({ context }: any): Partial<Context> => ({ count: context.count + 1, fuel: FUEL })),
+    sendTo(to, (({ event }: Arguments) => passedOn(event, EVENTS[as] as string)) as never, { delay: ms } as never),
+  ],
+  guard: ({ event }: Arguments): boolean => isOutside(event),
+})
+
+const passedOn = ({ n, boom }: AnyEvent, type: string): AnyEvent => ({
+  ...{ type, via: 'parent' },
+  ...(n !== undefined && { n }),
+  ...(boom && { boom }),
+})
+
+const spent = ({ context, event }: any): Partial<Context> => {
   const { output, error } = event as AnyEvent
   return {
     count: context.count + 1,
@@ -260,7 +339,9 @@ const spend = assign(({ context, event }: any): Partial<Context> => {
     ...(output !== undefined && { got: output }),
     ...(error !== undefined && { got: error.message }),
   }
-})
+}
+
+const spend = assign(spent)
 
 const burn = assign(({ context }: any): Partial<Context> => ({ count: context.count + 1, fuel: context.fuel - 1 }))
 
