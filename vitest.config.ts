@@ -9,6 +9,7 @@ export default defineConfig({
     alias: [
       { find: /^holdfast$/, replacement: here('./src/index.ts') },
       { find: /^holdfast\/testing$/, replacement: here('./src/testing/index.ts') },
+      { find: /^holdfast\/machines\/agent$/, replacement: here('./machines/agent/index.ts') },
       { find: /^holdfast\/machines\/planning$/, replacement: here('./machines/planning/index.ts') },
     ],
   },
