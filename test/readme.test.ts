@@ -65,7 +65,7 @@ const run = (group: string): string =>
 
 test('every TypeScript snippet belongs to a group that is run', () => {
   const groups = new Set(snippets().map(({ group }) => group))
-  expect(groups).toEqual(new Set(['quick-start', 'steps', 'children', 'testing']))
+  expect(groups).toEqual(new Set(['quick-start', 'steps', 'children', 'references', 'testing']))
 })
 
 test('the quick start prints what its comments say', () => {
@@ -76,6 +76,10 @@ test('the quick start prints what its comments say', () => {
 
 test('the child session takes each message once, and its output comes to the parent', () => {
   expect(run('children').trim()).toBe('bank.teller 3')
+})
+
+test('a child without an id is in the context, and answers whoever asks it', () => {
+  expect(run('references').trim()).toBe('[{"xstate$$type":1,"id":"x:2.0","incarnation":2}]')
 })
 
 test('the step runs in a worker thread and gives its result', () => {

@@ -1,27 +1,35 @@
 // References to actors: in a context, an event, an input or an output they are JSON to everybody but the machine, and are
-// the same actors after a restart.
-import { defineSession, type Runtime, type Session, step } from 'holdfast'
-import { expect, test } from 'vitest'
+// the same actors after a restart. HOLDFAST_RUNS sets how many lives are juggled with them, HOLDFAST_SEED which.
+import * as fc from 'fast-check'
+import { defineSession, isHoldfastError, type Runtime, type Session, step } from 'holdfast'
+import { expect, test, vi } from 'vitest'
 import {
   type AnyActorRef,
   assign,
+  createActor,
   emit,
   enqueueActions,
   forwardTo,
   fromCallback,
   fromPromise,
+  raise,
   sendParent,
   sendTo,
   setup,
   stopChild,
 } from 'xstate'
 import type { AnySessionKind } from '../src/define.js'
+import { createSeededChance } from '../src/testing/chance.js'
+import { createVirtualClock, turn, type VirtualClock } from '../src/testing/clock.js'
+import { type CrashDisk, createCrashDisk } from '../src/testing/disk.js'
+import { openWorld, randomFates, START_MS, settle, type World } from '../src/testing/world.js'
 import { type House, house } from './house.js'
 
 /** Machines are made of what XState leaves loosely typed. */
 type Loose = any
 
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+const RUNS = Number(process.env.HOLDFAST_RUNS ?? 24)
+const SEED = Number(process.env.HOLDFAST_SEED ?? 3)
 
 async function until(what: () => boolean): Promise<void> {
   for (let turns = 0; !what(); turns++) {
@@ -476,3 +484,227 @@ test('an output may be the whole context, to an observer and to the parent', asy
   await life.session.send({ type: 'use' }) // it is gone, and nobody hears it
   expect(life.home.log).toEqual([])
 })
+
+// Whatever is done with references, and wherever the power is cut: the same answers come as in plain XState.
+
+const IDS = ['p', 'q', undefined] as const
+const SLOTS = ['a', 'b', 'c'] as const
+
+const talker = setup({ types: {} as Loose }).createMachine({
+  context: ({ input }: Loose) => ({ name: input.name, heard: 0, boss: input.boss }),
+  initial: 'on',
+  states: {
+    on: {
+      on: {
+        ask: {
+          actions: [
+            assign({ heard: ({ context }: Loose) => context.heard + 1 }),
+            sendTo(
+              ({ context, event }: Loose) => event.replyTo ?? context.boss,
+              ({ context }: Loose) => ({ type: 'answer', name: context.name, heard: context.heard }),
+            ),
+          ],
+        },
+        stop: 'off',
+      },
+    },
+    off: { type: 'final' },
+  },
+})
+
+const slotOf = ({ context, event }: Loose): Loose => context.slots[event.slot]
+const keptOf = ({ context, event }: Loose): Loose => context.list[event.index % context.list.length]?.deep.ref
+const put =
+  (slot: string, ref: (args: Loose) => Loose): Loose =>
+  (args: Loose) => ({ type: 'put', slot, ref: ref(args) })
+
+const juggler = setup({
+  types: {} as Loose,
+  actors: { talker },
+  guards: { slot: slotOf, kept: (args: Loose) => keptOf(args) } as Loose,
+}).createMachine({
+  context: { slots: { a: null, b: null, c: null }, list: [], made: 0, n: 0, answers: [] },
+  on: {
+    make: {
+      actions: [
+        stopChild(({ context, event }: Loose) => (event.id && context.slots ? event.id : undefined)),
+        assign(({ context, event, spawn, self }: Loose) => ({
+          made: context.made + 1,
+          slots: {
+            ...context.slots,
+            [event.slot]: spawn('talker', { id: event.id, input: { name: `t${context.made}`, boss: self } }),
+          },
+        })),
+      ],
+    },
+    fire: { guard: 'slot', actions: stopChild(slotOf) },
+    end: { guard: 'slot', actions: sendTo(slotOf, { type: 'stop' }) },
+    keep: {
+      actions: assign({
+        list: ({ context, event }: Loose) => [...context.list, { deep: { ref: context.slots[event.slot] } }],
+      }),
+    },
+    drop: { actions: assign({ list: ({ context }: Loose) => context.list.slice(1) }) },
+    restore: {
+      actions: assign({ slots: (args: Loose) => ({ ...args.context.slots, [args.event.slot]: keptOf(args) ?? null }) }),
+    },
+    ask: { guard: 'slot', actions: sendTo(slotOf, { type: 'ask' }) },
+    askKept: { guard: 'kept', actions: sendTo(keptOf, { type: 'ask' }) },
+    reply: { guard: 'slot', actions: sendTo(slotOf, ({ self }: Loose) => ({ type: 'ask', replyTo: self })) },
+    pass: { actions: sendTo(({ self }: Loose) => self, put('c', slotOf)) },
+    later: { actions: raise(put('b', slotOf), { delay: 5 }) },
+    askLater: { guard: 'slot', actions: sendTo(slotOf, { type: 'ask' }, { delay: 5 }) },
+    put: {
+      actions: assign({
+        slots: ({ context, event }: Loose) => ({ ...context.slots, [event.slot]: event.ref ?? null }),
+      }),
+    },
+    answer: {
+      actions: assign({ answers: ({ context, event }: Loose) => [...context.answers, `${event.name} ${event.heard}`] }),
+    },
+    count: { actions: assign({ n: ({ context }: Loose) => context.n + 1 }) },
+  },
+} as Loose)
+
+/** An actor is told by its id; those without one have ids of their own on either side. */
+const named = (context: unknown): unknown =>
+  JSON.parse(JSON.stringify(context), (key, part) => {
+    if (key === 'incarnation') return undefined
+    return typeof part === 'string' && part.startsWith('x:') ? 'x' : part
+  })
+
+type Move = Loose
+
+const rest = async (clock: VirtualClock): Promise<void> => {
+  for (let turns = 0; turns < 4; turns++) await turn()
+  await clock.advance(0)
+}
+
+async function playedPlainly(moves: readonly Move[]): Promise<unknown[]> {
+  const clock = createVirtualClock(START_MS)
+  const options: Loose = {
+    clock: {
+      setTimeout: (run: () => void, ms: number) => clock.setTimeout(run, ms),
+      clearTimeout: (stop?: () => void) => stop?.(),
+    },
+  }
+  const actor = createActor(juggler, options).start()
+  const seen: unknown[] = []
+  for (const move of moves) {
+    if (typeof move === 'number') await clock.advance(move)
+    else actor.send(move)
+    await rest(clock)
+    seen.push(named(actor.getSnapshot().context))
+  }
+  return seen
+}
+
+/** The same as a session; `cuts` says at which call to the disk, in each move, the power is cut. */
+async function playedDurably(
+  moves: readonly Move[],
+  cuts: readonly number[],
+  seed: number,
+): Promise<{ seen: unknown[]; crashes: number }> {
+  const kind = kindOf(juggler)
+  const { random } = createSeededChance(seed)
+  let lives = 0
+  let points: number | undefined
+  let cut: { disk: CrashDisk; nowMs: number } | undefined
+  let world: World
+  const onPoint = (): void => {
+    if (points === undefined || cut || points-- > 0) return
+    cut = { disk: world.disk.crash(randomFates(random)), nowMs: world.clock.now() }
+  }
+  const open = (disk: CrashDisk, nowMs: number): Promise<World> =>
+    openWorld({ disk, kinds: [kind], nowMs, seed: seed * 1000 + ++lives, onPoint })
+  world = await open(createCrashDisk(), START_MS)
+  await (world.runtime as Loose).create(kind, undefined, { id: 'one' })
+  const seen: unknown[] = []
+  for (const [index, move] of moves.entries()) {
+    const dueMs = world.clock.now() + (typeof move === 'number' ? move : 0)
+    points = cuts[index % cuts.length]
+    for (;;) {
+      const { runtime, clock } = world
+      const act = async (): Promise<void> => {
+        if (typeof move === 'number') await clock.advance(dueMs - clock.now())
+        else
+          await runtime
+            .session('one')
+            .send(move, { id: `${index}` })
+            .catch((error: unknown) => {
+              if (!cut && !isHoldfastError(error, 'NOT_ACCEPTED')) throw error
+            })
+      }
+      const struck = async (): Promise<void> => {
+        while (!cut && points !== undefined) await turn()
+      }
+      await Promise.race([act(), struck()])
+      if (!cut) {
+        await settle(world)
+        await rest(clock)
+        await settle(world)
+      }
+      points = undefined
+      if (!cut) break
+      const { disk, nowMs } = cut
+      cut = undefined
+      world = await open(disk, nowMs)
+    }
+    const snapshot = world.runtime.session('one').snapshot()
+    seen.push(named(snapshot.context))
+    expect(JSON.parse(JSON.stringify(snapshot.context))).toStrictEqual(snapshot.context)
+    expect(world.complaints).toEqual([])
+  }
+  const session = world.runtime.session('one')
+  const { seq, context } = session.snapshot()
+  expect((await session.at(seq)).context).toStrictEqual(context)
+  await world.runtime.close()
+  return { seen, crashes: lives - 1 }
+}
+
+const slot = fc.constantFrom(...SLOTS)
+/** So that there is somebody to talk to. */
+const FIRST: readonly Move[] = [
+  { type: 'make', slot: 'a', id: 'p' },
+  { type: 'make', slot: 'b' },
+  { type: 'keep', slot: 'a' },
+]
+
+const moves = fc.array(
+  fc.oneof(
+    { weight: 4, arbitrary: fc.record({ type: fc.constant('make'), slot, id: fc.constantFrom(...IDS) }) },
+    { weight: 8, arbitrary: fc.record({ type: fc.constantFrom('ask', 'reply', 'askLater'), slot }) },
+    { weight: 4, arbitrary: fc.record({ type: fc.constantFrom('fire', 'end', 'keep', 'pass', 'later'), slot }) },
+    { weight: 4, arbitrary: fc.record({ type: fc.constantFrom('askKept', 'restore'), slot, index: fc.nat(5) }) },
+    { weight: 1, arbitrary: fc.record({ type: fc.constantFrom('drop', 'count') }) },
+    { weight: 2, arbitrary: fc.constantFrom(1, 6) },
+  ),
+  { minLength: 6, maxLength: 24 },
+)
+
+test('whatever is done with references, and wherever the power is cut, the same answers come as in plain XState', async () => {
+  const warn = vi.spyOn(console, 'warn').mockImplementation(() => {})
+  let crashes = 0
+  let answers = 0
+  await fc.assert(
+    fc.asyncProperty(
+      moves,
+      fc.array(fc.nat(16), { minLength: 3, maxLength: 9 }),
+      fc.nat(1000),
+      async (made, cuts, seed) => {
+        const moved = [...FIRST, ...made].map((move: Move) => JSON.parse(JSON.stringify(move)))
+        const plainly = await playedPlainly(moved)
+        const durably = await playedDurably(moved, cuts, seed)
+        for (const [index, context] of plainly.entries())
+          expect(durably.seen[index], `after ${JSON.stringify(moved[index])} (${index})`).toEqual(context)
+        crashes += durably.crashes
+        answers += (plainly.at(-1) as Loose).answers.length
+      },
+    ),
+    { numRuns: RUNS, seed: SEED },
+  )
+  warn.mockRestore()
+  console.log(`references: ${RUNS} lives, ${crashes} power cuts, ${answers} answers`)
+  expect(crashes).toBeGreaterThan(RUNS * 3)
+  expect(answers).toBeGreaterThan(RUNS * 2)
+}, 600_000)
