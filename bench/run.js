@@ -1,6 +1,7 @@
 // All benchmarks, one after the other: `npm run bench`. Read ratios within one run; absolute figures are this machine's.
 import { cpus } from 'node:os'
 import { flat } from './flat.js'
+import { lag } from './lag.js'
 import { layers } from './layers.js'
 import { size } from './size.js'
 import { throughput } from './throughput.js'
@@ -14,3 +15,5 @@ console.log('\nCost of one transition as things grow, processor time, medians of
 console.table(await flat())
 console.log('\nSize and opening:')
 console.table(await size())
+console.log('\nHow late the event loop is under full load:')
+console.table(await lag())
