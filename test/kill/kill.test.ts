@@ -31,7 +31,7 @@ const PLACES: readonly { readonly place: Place | 'anywhere'; readonly calls: num
   { place: 'opening', calls: 0 },
   { place: 'append', calls: 80 },
   { place: 'snapshot', calls: 12 },
-  { place: 'compaction', calls: 10 },
+  { place: 'compaction', calls: 24 },
   { place: 'shutdown', calls: 16 },
 ]
 

@@ -37,7 +37,8 @@ const say = (line: string): void => void writeSync(1, `${line}\n`)
 let phase: 'opening' | 'work' | 'shutdown' = 'opening'
 let calls = 0
 let inPlace = 0
-let compacting = false
+/** A compaction has begun to write. */
+let flooring = false
 
 function die(op: string, path: string): never {
   say(`dies ${phase} ${op} ${path}`)
@@ -56,7 +57,8 @@ function isThere(op: string, path: string): boolean {
   if (phase !== 'work') return false
   if (place === 'snapshot') return path.startsWith('sessions/')
   if (place === 'append') return /^journal\/\d/.test(path) && op !== 'remove'
-  return compacting && (path.startsWith('journal/floor') || op === 'remove' || path === 'journal')
+  flooring ||= path.startsWith('journal/floor')
+  return flooring && (path.startsWith('journal/floor') || op === 'remove' || path === 'journal')
 }
 
 /** Runs a call to the disk, or dies of it. `half` does a part of it. */
@@ -147,9 +149,8 @@ async function work(runtime: Runtime, index: number, found: number): Promise<voi
 /** Drops what is old as long as there is work. */
 async function tidy(runtime: Runtime): Promise<void> {
   while (orders.place === 'compaction' && left > 0) {
-    compacting = true
     await runtime.compact({ keepBytes: 100_000 })
-    compacting = false
+    flooring = false
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }
