@@ -29,13 +29,20 @@ const kind = defineSession({
   steps: 'sim:steps',
   machine: setup({
     types: {
-      context: {} as { seed: number; got: string[] },
+      context: {} as { seed: number; got: string[]; once: string },
       input: {} as { seed: number },
       events: {} as { type: 'nudge' },
     },
     actors: { work: step<Work>('work', { attempts: 3, backoffMs: 5 }) },
   }).createMachine({
-    context: ({ input }) => ({ seed: input.seed, got: [] }),
+    context: ({ input }) => ({ seed: input.seed, got: [], once: '' }),
+    // Ends while the state that runs it goes on.
+    invoke: {
+      id: 'once',
+      src: 'work',
+      input: ({ context: { seed } }) => ({ ms: (seed % 5) * 6, fails: seed % 3 === 0 }),
+      onDone: { actions: assign({ once: ({ event }) => event.output }) },
+    },
     initial: 'working',
     on: { nudge: {} },
     states: {
@@ -54,11 +61,14 @@ const kind = defineSession({
         },
       },
       next: {
-        always: [{ guard: ({ context }) => context.got.length === STEPS, target: 'end' }, { target: 'working' }],
+        always: [
+          { guard: ({ context }) => context.got.length < STEPS, target: 'working' },
+          { guard: ({ context }) => context.once !== '', target: 'end' },
+        ],
       },
       end: { type: 'final' },
     },
-    output: ({ context }) => context.got,
+    output: ({ context }) => [...context.got, context.once],
   }),
 })
 
@@ -174,11 +184,11 @@ test(`at ${POINTS} points around the end of a step no recorded result is run aga
       totals.ranAgain += runs.length
       const outputs = world.runtime.sessions.list().sessions.map(({ id }) => {
         expect(world.runtime.session(id).entry().status).toBe('done')
-        return world.runtime.session(id, kind).snapshot().context.got
+        return world.runtime.session(id, kind).snapshot().output as string[]
       })
       const all = outputs.flat()
       for (const [key, output] of results) expect(all, `the result of ${key}`).toContain(output)
-      expect(all).toHaveLength(STEPS * outputs.length)
+      expect(all).toHaveLength((STEPS + 1) * outputs.length)
       expect(new Set(all.map((output) => output.split(' ')[0])).size).toBe(all.length)
       expect(world.complaints).toEqual([])
       await world.runtime.close()
