@@ -15,11 +15,13 @@ import { stateAt } from './history.js'
 import type { SessionHost } from './host.js'
 import { withinRoom } from './json.js'
 import type { Known } from './listing.js'
+import { migrationRecord } from './migration.js'
 import { decisionFailed, sessionExists, unknownKind } from './refusals.js'
 import type { Registry } from './registry.js'
+import { type Folding, fold, sealed } from './rehydrate.js'
 import { LiveSession } from './session.js'
 import type { Snapshots } from './snapshots.js'
-import type { CreationKey } from './state.js'
+import type { CreationKey, SessionState } from './state.js'
 import type { Supervisor } from './supervisor.js'
 import { isoTime } from './write.js'
 
@@ -74,12 +76,23 @@ export class Creation {
     if (!kind) throw unknownKind(source.kind, kinds)
     const input = { fork: source.id, ...(at !== undefined && { at }) }
     const created = key === undefined ? undefined : creationKey(key, input)
-    const state = stateAt(at ?? source.seq, host.journal, snapshots, source)
+    const stored = stateAt(at ?? source.seq, host.journal, snapshots, source)
+    const state = stored.status === 'active' ? this.#ofToday(kind, stored) : stored
     const begin: Begin = (id, sender) => {
       const plan = { id, at: isoTime(host.clock.now()), created, restartChildren: children === 'restart' }
       return LiveSession.fork(host, kind, forkRecord(state, { ...plan, newId: () => chance.id() }), sender)
     }
     return this.#once({ kind, input, created, begin }, options)
+  }
+
+  /** A state of an older version is migrated; its number stays what it was. */
+  #ofToday(kind: AnySessionKind, state: SessionState): SessionState {
+    if (state.version === kind.version) return state
+    const { chance, session: host } = this.#host
+    const plan = { now: host.clock.now(), newId: () => chance.id() }
+    const record = withinRoom(host.changeLimit, () => migrationRecord(kind, state, plan))
+    const { seq, position } = state
+    return { ...sealed(fold(structuredClone(state) as Folding, record, position)), seq, position }
   }
 
   /** Begins a session, unless the key stands for one already. */

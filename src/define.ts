@@ -6,6 +6,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec'
 import type { AnyStateMachine, ContextFrom, EventFromLogic, InputFrom, OutputFrom, SnapshotFrom } from 'xstate'
 import { actorOf, childLogic, isMachine } from './actors.js'
 import { HoldfastError } from './errors.js'
+import type { Migration, Migrations } from './migrations.js'
 import { policyOf, type Supervision, type SupervisionPolicy } from './restart.js'
 import type { Attributes } from './state.js'
 
@@ -24,11 +25,11 @@ export interface IndexedState<TMachine extends AnyStateMachine> {
   readonly status: 'active' | 'done' | 'error' | 'stopped'
 }
 
-export interface SessionDefinition<TMachine extends AnyStateMachine> {
+export interface SessionDefinition<TMachine extends AnyStateMachine, TVersion extends number = number> {
   /** Name of the kind: a letter, then letters, digits, `-` or `_`, at most 64. */
   readonly kind: string
-  /** Version of the machine's meaning, from 1. */
-  readonly version: number
+  /** Version of the machine's meaning, from 1. One more, with a step in `migrate`, when stored sessions would not fit. */
+  readonly version: TVersion
   /** Any machine made with `setup({...}).createMachine(...)`. */
   readonly machine: TMachine
   /** The module whose exported functions are the steps: `new URL('./steps.js', import.meta.url)`. */
@@ -37,8 +38,15 @@ export interface SessionDefinition<TMachine extends AnyStateMachine> {
   readonly input?: StandardSchemaV1<unknown, KindInput<TMachine>>
   /** Checks every event from outside, synchronously. */
   readonly events?: StandardSchemaV1<unknown, KindEvent<TMachine>>
+  /** Checks the context of a session that is restored or migrated, synchronously. What it would make of it is not used. */
+  readonly context?: StandardSchemaV1<unknown, KindContext<TMachine>>
   /** Flat values to list and find sessions by. Pure; runs at every transition. */
   readonly index?: (state: IndexedState<TMachine>) => Attributes
+  /**
+   * Version n -> what makes version n + 1 of a stored session. Pure; the runtime applies them to the sessions of older
+   * versions when it is opened. A session for which one is missing is parked.
+   */
+  readonly migrate?: Migrations<TMachine, TVersion>
   /** By the name of the actor: more about actors that are machines, and run as sessions of their own. */
   readonly children?: { readonly [actor: string]: ChildOptions }
   /** What becomes of a session that crashes; its kinds of children share it unless they have kinds of their own. */
@@ -51,6 +59,11 @@ export interface ChildOptions {
   readonly kind?: AnySessionKind
   /** What becomes of it when the parent ends or leaves the state that runs it: `cancel` (default), or it goes on. */
   readonly onParentEnd?: 'cancel' | 'abandon'
+  /**
+   * As in `defineSession`, for a kind of its parent's, which has its parent's version: what is not here is taken over as it
+   * is. A `kind` of its own has a version and migrations of its own.
+   */
+  readonly migrate?: { readonly [version: number]: Migration }
 }
 
 /** A kind of child sessions, as the runtime takes it. */
@@ -67,7 +80,12 @@ export interface SessionKind<TMachine extends AnyStateMachine = AnyStateMachine>
   readonly steps: string | undefined
   readonly input: StandardSchemaV1<unknown, KindInput<TMachine>> | undefined
   readonly events: StandardSchemaV1<unknown, KindEvent<TMachine>> | undefined
+  readonly context: StandardSchemaV1<unknown, KindContext<TMachine>> | undefined
   readonly index: ((state: IndexedState<TMachine>) => Attributes) | undefined
+  /** Version n -> what makes version n + 1 of it. */
+  readonly migrate: ReadonlyMap<number, Migration>
+  /** Its version is its parent's: where there is no step, what is stored is taken over as it is. */
+  readonly follows: boolean
   readonly children: ReadonlyMap<string, ChildKind>
   readonly supervision: SupervisionPolicy
 }
@@ -82,8 +100,8 @@ const MAX_MICROSTEPS = 10_000
  * Declares a session kind. The types of input, events, context and output follow from the machine.
  * Throws INVALID_KIND, or ACTOR_NOT_DURABLE naming the state whose actor could not be restored after a crash.
  */
-export function defineSession<TMachine extends AnyStateMachine>(
-  definition: SessionDefinition<TMachine>,
+export function defineSession<TMachine extends AnyStateMachine, const TVersion extends number = number>(
+  definition: SessionDefinition<TMachine, TVersion>,
 ): SessionKind<TMachine> {
   const { kind, version, machine, steps } = definition
   if (typeof kind !== 'string' || !/^[A-Za-z][A-Za-z0-9_-]{0,63}$/.test(kind)) {
@@ -96,18 +114,39 @@ export function defineSession<TMachine extends AnyStateMachine>(
       'machine must be what setup({…}).createMachine(…) of XState 5 gives, of the xstate that Holdfast uses',
     )
   }
-  return build({ ...definition, steps: steps?.toString() })
+  return build({ ...(definition as SessionDefinition<TMachine>), steps: steps?.toString(), follows: false })
 }
 
-type Built<TMachine extends AnyStateMachine> = SessionDefinition<TMachine> & { readonly steps: string | undefined }
+type Built<TMachine extends AnyStateMachine> = SessionDefinition<TMachine> & {
+  readonly steps: string | undefined
+  readonly follows: boolean
+}
 
 /** The kind, and the kinds of its children. */
 function build<TMachine extends AnyStateMachine>(definition: Built<TMachine>): SessionKind<TMachine> {
-  const { kind, version, machine, steps, input, events, index } = definition
+  const { kind, version, machine, steps, input, events, context, index, follows } = definition
   checkActors(kind, machine, steps !== undefined)
   const children = childrenOf(definition)
   const supervision = supervisionOf(definition)
-  return { kind, version, machine: bounded(machine, children), steps, input, events, index, children, supervision }
+  const migrate = migrationsOf(definition)
+  const checks = { input, events, context, index }
+  return {
+    ...{ kind, version, machine: bounded(machine, children), steps },
+    ...checks,
+    ...{ migrate, follows, children, supervision },
+  }
+}
+
+function migrationsOf({ kind, version, migrate = {} }: Built<AnyStateMachine>): Map<number, Migration> {
+  const steps = new Map<number, Migration>()
+  for (const [name, step] of Object.entries(migrate as { [name: string]: unknown })) {
+    const from = Number(name)
+    if (!Number.isSafeInteger(from) || from < 1 || from >= version)
+      throw invalid(kind, `migrate.${name} is no step to version ${version}: name the version that it starts from`)
+    if (typeof step !== 'function') throw invalid(kind, `migrate.${name} must be a function`)
+    steps.set(from, step as Migration)
+  }
+  return steps
 }
 
 function supervisionOf({ kind, supervision }: Built<AnyStateMachine>): SupervisionPolicy {
@@ -136,9 +175,14 @@ function childrenOf({
       kind: `${kind}.${src}`,
       version,
       machine: logic as AnyStateMachine,
-      steps,
+      ...{ steps, follows: true },
       ...(supervision && { supervision }),
+      ...(options.migrate && {
+        migrate: options.migrate as NonNullable<SessionDefinition<AnyStateMachine>['migrate']>,
+      }),
     }
+    if (options.kind && options.migrate)
+      throw invalid(kind, `children.${src} has a kind of its own: its migrations belong there`)
     kinds.set(src, { kind: options.kind ?? build(own), onParentEnd: options.onParentEnd ?? 'cancel' })
   }
   const unknown = Object.keys(children).find((src) => !kinds.has(src))

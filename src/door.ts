@@ -69,7 +69,7 @@ export function admitKey(key: unknown): string {
   throw invalid('INVALID_ARGUMENT', `an idempotency key is a text of 1 to ${LONGEST_KEY} characters`)
 }
 
-function validate(schema: StandardSchemaV1, value: unknown, code: ErrorCode, what: string): unknown {
+export function validate(schema: StandardSchemaV1, value: unknown, code: ErrorCode, what: string): unknown {
   const result = schema['~standard'].validate(value)
   if (result instanceof Promise) {
     result.catch(() => {}) // nobody waits for it, and its failure must not end the process

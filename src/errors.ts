@@ -36,6 +36,15 @@ const table = {
   OVERLOADED: [503, 1],
   ABORTED: [499, 7],
   TIMEOUT: [504, 1],
+  // what is stored, and the code of today
+  VERSION_NEWER: [409, 6],
+  MIGRATION_MISSING: [409, 6],
+  MIGRATION_FAILED: [500, 1],
+  STATE_UNKNOWN: [409, 6],
+  CONTEXT_INVALID: [409, 6],
+  ACTOR_MISSING: [409, 6],
+  REPLAY_DIFFERS: [409, 1],
+  NOT_DETERMINISTIC: [409, 1],
   // steps
   STEP_NOT_FOUND: [500, 1],
   STEP_MODULE_FAILED: [500, 1],

@@ -26,7 +26,7 @@ export function forkRecord(source: SessionState, plan: ForkPlan): TransitionReco
   refuse(source, plan)
   const sessions = newSessions(source, plan)
   const state = mapReferences(source, (reference) => inFork(reference, source, sessions))
-  const { id: session, seq, kind, version, value, context, history, order, attributes, messages } = state
+  const { id: session, seq, kind, version, value, context, history, order, attributes, messages, fired } = state
   const event = { type: 'holdfast.fork', session, seq }
   const record: Writable<TransitionRecord> = {
     ...{ session: plan.id, seq: 1, prev: NOWHERE, at: plan.at, event, value, kind, version },
@@ -36,6 +36,7 @@ export function forkRecord(source: SessionState, plan: ForkPlan): TransitionReco
   if (plan.created) record.created = plan.created
   if (Object.keys(history).length > 0) record.history = history
   if (order) record.order = order
+  if (fired) record.fired = fired
   if (Object.keys(attributes).length > 0) record.attributes = attributes
   const children = Object.entries(state.children)
   if (children.length > 0) record.started = children.map(([id, child]) => startedAnew(id, child, sessions))
@@ -63,7 +64,7 @@ function inFork(reference: Reference, { children }: SessionState, sessions: Read
 
 function startedAnew(
   id: string,
-  { src, input, systemId, sync, session, status }: Child,
+  { src, input, systemId, sync, spawned, session, status }: Child,
   sessions: ReadonlyMap<string, string>,
 ): StartedChild {
   return {
@@ -71,6 +72,7 @@ function startedAnew(
     ...(input !== undefined && { input }),
     ...(systemId !== undefined && { systemId }),
     ...(sync && { sync }),
+    ...(spawned && { spawned }),
     ...(status === 'active' ? session !== undefined && { session: sessions.get(session) as string } : { status }),
   }
 }

@@ -27,6 +27,7 @@ export {
 export type { Compacted, Damage } from './journal.js'
 export type { Quarantined, SessionEntry, SessionFilter, SessionPage, SessionStats } from './listing.js'
 export type { Logger } from './logger.js'
+export type { Migration, Migrations, StoredChild, StoredState, StoredTimer } from './migrations.js'
 export {
   backupDirectory,
   type DoctorOptions,

@@ -3,6 +3,7 @@
 
 import { type AnyMachineSnapshot, type AnyStateMachine, matchesState } from 'xstate'
 import { actorOf } from './actors.js'
+import { HoldfastError } from './errors.js'
 import type { StateValue } from './state.js'
 
 /** XState's snapshot of a machine. */
@@ -23,7 +24,10 @@ interface ResumableChild {
   readonly incarnation: number
   readonly systemId?: string
   readonly sync?: true
+  readonly spawned?: true
   readonly input?: unknown
+  /** The session that it is, while it is active. */
+  readonly session?: string
   readonly status: 'active' | 'done' | 'error'
 }
 
@@ -98,7 +102,79 @@ export function orderOf(snapshot: AnyMachineSnapshot): readonly string[] | undef
 
 interface ActiveNode {
   readonly id: string
+  readonly path: readonly string[]
+  readonly invoke: readonly InvokeDefinition[]
+  readonly after: readonly { readonly eventType: string; readonly delay: unknown }[]
 }
+
+interface InvokeDefinition {
+  readonly id: string
+  readonly src: string
+  readonly systemId?: string
+  readonly onSnapshot?: unknown
+  readonly input?: unknown
+}
+
+/** Whether an active state invokes the child of an id; any other child was spawned by an action. */
+export const isInvoked = (snapshot: AnyMachineSnapshot, id: string): boolean =>
+  nodesOf(snapshot).some(({ invoke }) => invoke.some((one) => one.id === id))
+
+/** What the states of a value begin when they are entered. */
+export interface Beginnings {
+  readonly ids: readonly string[]
+  /** True when the machine would be done in these states. */
+  readonly final: boolean
+  readonly invokes: readonly Invoked[]
+  readonly afters: readonly After[]
+}
+
+export interface Invoked {
+  readonly id: string
+  readonly src: string
+  readonly systemId: string | undefined
+  readonly sync: boolean
+  input(args: Arguments): unknown
+}
+
+export interface After {
+  readonly type: string
+  /** The names on the way to its state. */
+  readonly path: readonly string[]
+  delayMs(args: Arguments): number
+}
+
+/** What a function in a machine is called with. */
+interface Arguments {
+  readonly context: unknown
+  readonly event: { readonly type: string }
+  readonly self: unknown
+}
+
+/** What the states of a value begin. The value must be one of the machine's: see `checkState`. */
+export function beginningsOf(machine: AnyStateMachine, value: StateValue): Beginnings {
+  const resolved = resolve(machine, value)
+  const nodes = nodesOf(resolved)
+  const { delays } = machine.implementations as { delays: { readonly [name: string]: unknown } }
+  const invokes = nodes.flatMap(({ invoke }) =>
+    invoke.map(({ id, src, systemId, onSnapshot, input }) => ({
+      ...{ id, src, systemId, sync: onSnapshot !== undefined },
+      input: (args: Arguments) => (typeof input === 'function' ? input(args) : input),
+    })),
+  )
+  // Several transitions may share a delay.
+  const afters = new Map<string, After>()
+  for (const { after, path } of nodes)
+    for (const { eventType: type, delay } of after) {
+      const given = typeof delay === 'string' ? delays[delay] : delay
+      const delayMs = (args: Arguments): number => Number(typeof given === 'function' ? given(args) : given)
+      afters.set(type, { type, path, delayMs })
+    }
+  const ids = nodes.map(({ id }) => id)
+  return { ids, final: resolved.status === 'done', invokes, afters: [...afters.values()] }
+}
+
+const resolve = (machine: AnyStateMachine, value: StateValue): AnyMachineSnapshot =>
+  machine.resolveState({ value: value as Loose, context: {} as Loose })
 
 const nodesOf = (snapshot: AnyMachineSnapshot): ActiveNode[] => (snapshot as Loose)._nodes
 
@@ -119,8 +195,8 @@ function orderMatters(machine: AnyStateMachine): boolean {
 }
 
 /**
- * The snapshot that a stored state stands for; `engine` gives it its actors back. Throws an Error that says what no longer
- * fits the machine.
+ * The snapshot that a stored state stands for; `engine` gives it its actors back. Throws STATE_UNKNOWN or
+ * ACTOR_MISSING when it does not fit the machine.
  */
 export function restore(
   machine: AnyStateMachine,
@@ -152,22 +228,56 @@ function persisted(machine: AnyStateMachine, state: Resumable): Loose {
   return { status, value, children, historyValue }
 }
 
-/** XState drops what it does not find, or enters states nobody asked for; a session must not be restored like that. */
+/**
+ * XState drops what it does not find, or enters states nobody asked for; a session must not be restored like that. Nor may
+ * it wait for a child whose end no state takes. Throws STATE_UNKNOWN or ACTOR_MISSING.
+ */
 function checkFits(machine: AnyStateMachine, state: Resumable): void {
-  const nodes = (machine as Loose).idMap as Map<string, unknown>
-  const resolved = machine.resolveState({ value: state.value as Loose, context: {} as Loose }).value
-  if (JSON.stringify(sorted(resolved)) !== JSON.stringify(sorted(state.value))) {
-    throw new Error(`state ${JSON.stringify(state.value)} has become ${JSON.stringify(resolved)} in today's machine`)
-  }
+  checkState(machine, state.value)
   for (const id of [...Object.keys(state.history), ...Object.values(state.history).flat()]) {
-    if (!nodes.has(id)) throw new Error(`the history refers to state "${id}", which today's machine does not have`)
+    if (!hasNode(machine, id))
+      throw stateUnknown(`its history refers to state "${id}", which the machine does not have`)
   }
-  for (const [id, child] of Object.entries(state.children)) {
-    if (!actorOf(machine.implementations.actors[child.src])) {
-      throw new Error(`child "${id}" runs "${child.src}", which is not an actor of today's machine`)
-    }
+  const children = Object.entries(state.children)
+  if (children.length > 0) checkChildren(machine, state.value, children)
+}
+
+function checkChildren(machine: AnyStateMachine, value: StateValue, children: [string, ResumableChild][]): void {
+  const { invokes } = beginningsOf(machine, value)
+  for (const [id, { src, status, spawned, session }] of children) {
+    const type = actorOf(machine.implementations.actors[src])
+    if (!type) throw actorMissing(id, `runs "${src}", which is not an actor of the machine`)
+    if (status !== 'active') continue
+    if ((type === 'machine') !== (session !== undefined))
+      throw actorMissing(id, `runs "${src}", now another kind of actor`)
+    if (!spawned && !invokes.some((invoke) => invoke.id === id && invoke.src === src))
+      throw actorMissing(id, `runs "${src}", and no state that it is in invokes that any more`)
   }
 }
+
+/** Whether the machine has a state of this id. */
+export const hasNode = (machine: AnyStateMachine, id: string): boolean =>
+  ((machine as Loose).idMap as Map<string, unknown>).has(id)
+
+/** Throws STATE_UNKNOWN when a value is not one of the machine's. */
+export function checkState(machine: AnyStateMachine, value: StateValue): void {
+  let resolved: unknown
+  try {
+    resolved = resolve(machine, value).value
+  } catch (cause) {
+    throw stateUnknown(`the machine has no state ${JSON.stringify(value)}`, cause)
+  }
+  if (JSON.stringify(sorted(resolved)) !== JSON.stringify(sorted(value)))
+    throw stateUnknown(`state ${JSON.stringify(value)} has become ${JSON.stringify(resolved)} in the machine`)
+}
+
+const ADVICE = 'give the kind another version, with a step in migrate that says what becomes of it'
+
+const stateUnknown = (what: string, cause?: unknown): HoldfastError =>
+  new HoldfastError('STATE_UNKNOWN', `${what}; ${ADVICE}`, { cause })
+
+const actorMissing = (child: string, what: string): HoldfastError =>
+  new HoldfastError('ACTOR_MISSING', `child "${child}" ${what}; ${ADVICE}`, { details: { child } })
 
 function sorted(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value

@@ -3,7 +3,16 @@
 
 import { contextOf, historyOf, type MachineSnapshot, orderOf } from './machine-snapshot.js'
 import { NOWHERE, type Position, type TransitionRecord } from './record.js'
-import { childrenAfter, linksAfter, messagesAfter, NO_LINKS, seenAfter, timersAfter } from './rehydrate.js'
+import {
+  childrenAfter,
+  firedAfter,
+  linksAfter,
+  messagesAfter,
+  NO_LINKS,
+  NOT_FIRED,
+  seenAfter,
+  timersAfter,
+} from './rehydrate.js'
 import type {
   Attributes,
   CreationKey,
@@ -29,6 +38,7 @@ export interface Point {
   readonly error: unknown
   readonly children: SessionState['children']
   readonly timers: SessionState['timers']
+  readonly fired: readonly string[]
   readonly messages: SessionState['messages']
   readonly attributes: Attributes
   readonly links: Links
@@ -52,6 +62,7 @@ export const NOTHING: Point = {
   error: undefined,
   children: {},
   timers: [],
+  fired: NOT_FIRED,
   messages: [],
   attributes: {},
   links: NO_LINKS,
@@ -87,9 +98,9 @@ export const identityOf = ({
 /** The point that a stored state stands for. */
 export function pointOf(state: SessionState, snapshot: MachineSnapshot | undefined): Point {
   const { seq, position, updatedAt, status, value, context, children, timers, messages, attributes, history } = state
-  const { output, error, links = NO_LINKS, seen = [], trouble = NO_TROUBLE } = state
+  const { output, error, links = NO_LINKS, seen = [], trouble = NO_TROUBLE, fired = NOT_FIRED } = state
   const common = { seq, position, at: updatedAt, status, value, context, output, error }
-  return { ...common, children, timers, messages, attributes, links, seen, trouble, snapshot, history }
+  return { ...common, children, timers, fired, messages, attributes, links, seen, trouble, snapshot, history }
 }
 
 /** The point after a record, in the same terms as the fold of `rehydrate.ts`. */
@@ -111,6 +122,7 @@ export function pointAfter(
     error: status ? record.error : before.error,
     children: childrenAfter(before.children, record),
     timers: timersAfter(before.timers, record),
+    fired: firedAfter(before.fired, record, before.timers),
     messages: messagesAfter(before.messages, record),
     attributes: record.attributes ?? before.attributes,
     links: linksAfter(before.links, record, before.children),
@@ -124,7 +136,7 @@ export function pointAfter(
 /** The state to store for a point. */
 export function stateOf(identity: Identity, point: Point): SessionState {
   const { seq, position, at, status, value, context, output, error, children, timers, messages, attributes } = point
-  const { links, seen } = point
+  const { links, seen, fired } = point
   const { id, kind, version, createdAt, created, parent, origin } = identity
   const history = point.snapshot ? historyOf(point.snapshot) : (point.history ?? {})
   const order = point.snapshot && orderOf(point.snapshot)
@@ -134,6 +146,7 @@ export function stateOf(identity: Identity, point: Point): SessionState {
     ...(error !== undefined && { error }),
     ...{ history, children, timers, messages, attributes },
     ...(order && { order }),
+    ...(fired.length > 0 && { fired }),
     ...(links !== NO_LINKS && { links }),
     ...(seen.length > 0 && { seen }),
     ...(point.trouble !== NO_TROUBLE && { trouble: point.trouble }),

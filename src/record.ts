@@ -10,7 +10,7 @@ export type Position = number
 
 export const NOWHERE: Position = -1
 
-/** An event as recorded: XState's own, a user's, or `holdfast.attempt` (a step is tried again). */
+/** An event as recorded: XState's own, a user's, or the runtime's (`holdfast.attempt`: a step is tried again). */
 export interface RecordedEvent {
   readonly type: string
   readonly [field: string]: unknown
@@ -25,6 +25,8 @@ export interface StartedChild {
   readonly session?: string
   /** The parent hears of each of its snapshots. */
   readonly sync?: true
+  /** An action has spawned it; absent when a state invokes it. */
+  readonly spawned?: true
   /** In a fork: it has ended already. */
   readonly status?: 'done' | 'error'
 }
@@ -82,7 +84,7 @@ export interface TransitionRecord {
   readonly value: StateValue
   /** The change of the context. */
   readonly patch?: Patch
-  /** The history nodes that changed: node id -> ids of the states it remembers. */
+  /** The history nodes that changed: node id -> ids of the states it remembers; none: it remembers nothing any more. */
   readonly history?: { readonly [node: string]: readonly string[] }
   /** The order of the active states, when it changed: see `SessionState`. Empty: the natural one again. */
   readonly order?: readonly string[]
@@ -119,11 +121,14 @@ export interface TransitionRecord {
   readonly attributes?: Attributes
   /** First record only. */
   readonly kind?: string
+  /** First record, and one that has migrated the session. */
   readonly version?: number
   readonly created?: CreationKey
   readonly parent?: Parent
   /** First record of a fork, which then holds the whole state. */
   readonly origin?: ForkOrigin
+  /** Of a fork: see `SessionState`. */
+  readonly fired?: readonly string[]
   /** Last record only: the session is gone. */
   readonly deleted?: true
 }

@@ -92,6 +92,7 @@ export class Registry {
     entry.position = position
     entry.updatedAt = record.at
     entry.value = record.value
+    if (record.version !== undefined) entry.version = record.version
     if (record.status) this.#setStatus(entry, record.status)
     if (record.attributes) this.#setAttributes(entry, record.attributes)
     if (record.trouble || record.status) this.#setTrouble(entry, record)
@@ -181,6 +182,14 @@ export class Registry {
   /** The entries that match, as they are now, in the order of creation. */
   *select(filter: SessionFilter): Generator<Known> {
     yield* this.#matching(filter, NOWHERE)
+  }
+
+  /** Active sessions that another version of their kind has recorded last. */
+  *ofOtherVersions(kinds: ReadonlyMap<string, { readonly version: number }>): Generator<Known> {
+    for (const entry of this.#entries.values()) {
+      const kind = entry.status === 'active' ? kinds.get(entry.kind) : undefined
+      if (kind && kind.version !== entry.version) yield entry
+    }
   }
 
   /** Active sessions that are children of others. */

@@ -51,12 +51,14 @@ function apply(state: Folding, record: TransitionRecord): void {
   state.updatedAt = record.at
   state.value = record.value
   if (record.patch) state.context = applyInPlace(state.context, record.patch)
-  if (record.history) state.history = { ...state.history, ...record.history }
+  if (record.version !== undefined) state.version = record.version
+  if (record.history) state.history = remembered({ ...state.history, ...record.history })
   if (record.order) setOrder(state, record.order)
   if (record.attributes) state.attributes = record.attributes
   setLinks(state, record)
   setTrouble(state, record)
   state.children = childrenAfter(state.children, record)
+  setFired(state, record)
   state.timers = timersAfter(state.timers, record)
   state.messages = messagesAfter(state.messages, record)
   if (record.sendId !== undefined) state.seen = seenAfter(state.seen ?? [], record, state.position)
@@ -77,6 +79,18 @@ function setTrouble(state: Folding, record: TransitionRecord): void {
   const trouble = troubleAfter(state.trouble ?? NO_TROUBLE, record)
   if (trouble === NO_TROUBLE) delete state.trouble
   else state.trouble = trouble
+}
+
+/** Without those that remember nothing any more. */
+function remembered(history: SessionState['history']): SessionState['history'] {
+  if (Object.values(history).every((states) => states.length > 0)) return history
+  return Object.fromEntries(Object.entries(history).filter(([, states]) => states.length > 0))
+}
+
+function setFired(state: Folding, record: TransitionRecord): void {
+  const fired = firedAfter(state.fired ?? NOT_FIRED, record, state.timers)
+  if (fired.length === 0) delete state.fired
+  else state.fired = fired
 }
 
 function setOrder(state: Folding, order: readonly string[]): void {
@@ -117,6 +131,29 @@ export function timersAfter(timers: readonly Timer[], record: TransitionRecord):
   }
   return record.timers ? kept.concat(record.timers) : kept
 }
+
+export const NOT_FIRED: readonly string[] = Object.freeze([])
+
+/**
+ * The event types of `after` that have fired and were not set again; `timers` are those before the record. A migration
+ * tells by them which deadlines of a state are over, and which are new.
+ */
+export function firedAfter(
+  fired: readonly string[],
+  { cleared, timers, event, status, fired: forked }: TransitionRecord,
+  pending: readonly Timer[],
+): readonly string[] {
+  if (status) return NOT_FIRED
+  if (forked) return forked
+  if (!cleared && (!timers || fired.length === 0)) return fired
+  const { type } = event
+  const fires = type.startsWith('xstate.after.') && cleared?.some((key) => isTimer(pending, key, type))
+  const kept = fired.filter((one) => one !== type && !timers?.some((timer) => timer.event.type === one))
+  return fires && !timers?.some((timer) => timer.event.type === type) ? [...kept, type] : kept
+}
+
+const isTimer = (timers: readonly Timer[], key: string, type: string): boolean =>
+  timers.some((timer) => timer.key === key && timer.event.type === type)
 
 /** The waiting messages after a record. Once the session has ended there are none. */
 export function messagesAfter(messages: SessionState['messages'], record: TransitionRecord): SessionState['messages'] {

@@ -40,6 +40,7 @@ import { type Parked, Supervisor } from './supervisor.js'
 import { Timers } from './timers.js'
 import { type Transition, transitionOf } from './transition.js'
 import type { DeadLetter } from './trouble.js'
+import { upgrade } from './upgrade.js'
 import { Upkeep } from './upkeep.js'
 import { Verbs } from './verbs.js'
 
@@ -96,7 +97,7 @@ const HISTORY_BYTES = 1024 * 1024 * 1024
 
 /** Opens a runtime on ports of one's own. Throws INVALID_KIND when two kinds have the same name, or INVALID_ARGUMENT. */
 export async function createRuntime(ports: Ports, options: RuntimeOptions): Promise<Runtime> {
-  return new Runtime(ports, options)
+  return await Runtime.open(ports, options)
 }
 
 export class Runtime implements AsyncDisposable {
@@ -124,7 +125,7 @@ export class Runtime implements AsyncDisposable {
   /** Nothing can be read any more. */
   #closed = false
 
-  constructor(ports: Ports, options: RuntimeOptions) {
+  private constructor(ports: Ports, options: RuntimeOptions) {
     const { mailboxLimit = 10_000, changeLimit = CHANGE_LIMIT, historyBytes = HISTORY_BYTES } = options
     requireBytes('historyBytes', historyBytes)
     requireWhole('mailboxLimit', mailboxLimit, 1)
@@ -174,6 +175,21 @@ export class Runtime implements AsyncDisposable {
       clock: ports.clock,
       prune: (prune) => this.prune(prune),
       report: (err) => this.#logger.warn({ err }, 'sessions could not be pruned; it is tried again later'),
+    })
+  }
+
+  /** As `createRuntime`. */
+  static async open(ports: Ports, options: RuntimeOptions): Promise<Runtime> {
+    const runtime = new Runtime(ports, options)
+    await runtime.#begin()
+    return runtime
+  }
+
+  /** Migrates what is of an older version, then lets everything go on. */
+  async #begin(): Promise<void> {
+    await upgrade({
+      ...{ session: this.#sessionHost, registry: this.#registry, supervisor: this.#supervisor },
+      ...{ snapshots: this.#ports.snapshots, kinds: this.#kinds },
     })
     this.#supervisor.start()
     this.#links.recover()

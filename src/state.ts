@@ -19,6 +19,8 @@ export interface Child {
   readonly session?: string
   /** The parent hears of each of its snapshots. */
   readonly sync?: true
+  /** An action has spawned it; absent when a state invokes it. */
+  readonly spawned?: true
   /** The `seq` of the transition that started it. Tells a result of this child from one of its predecessor. */
   readonly incarnation: number
   readonly status: 'active' | 'done' | 'error'
@@ -99,6 +101,8 @@ export interface SessionState {
   readonly order?: readonly string[]
   readonly children: { readonly [id: string]: Child }
   readonly timers: readonly Timer[]
+  /** Event types of `after` that have fired and were not set again since; absent when there are none. */
+  readonly fired?: readonly string[]
   /** Events that the session has sent to itself and not yet taken. */
   readonly messages: readonly { readonly type: string }[]
   readonly attributes: Attributes

@@ -8,6 +8,7 @@ import { HoldfastError, isHoldfastError } from './errors.js'
 import { loadState } from './history.js'
 import type { SessionHost } from './host.js'
 import type { Logger } from './logger.js'
+import { checkContext } from './migration.js'
 import { Passivation, type PassivationLimits } from './passivation.js'
 import { sessionEnded, sessionNotFound, sessionQuarantined, unknownKind } from './refusals.js'
 import type { Registry } from './registry.js'
@@ -33,6 +34,8 @@ export interface SupervisorHost {
 export interface Parked {
   readonly id: string
   readonly kind: string
+  /** What kind of reason it is, such as STATE_UNKNOWN: a stable code. */
+  readonly code: string
   readonly reason: HoldfastError
 }
 
@@ -158,10 +161,15 @@ export class Supervisor {
     return tombstone
   }
 
+  /** Why a session is parked, if it is. */
+  reasonBroken(id: string): HoldfastError | undefined {
+    return this.#parked.get(id)?.reason
+  }
+
   /** Why a session cannot run, if it is parked or quarantined. */
   reasonParked(id: string): HoldfastError | undefined {
     const { quarantine } = this.#host.registry.get(id) ?? {}
-    return this.#parked.get(id)?.reason ?? (quarantine && sessionQuarantined(id, quarantine.reason))
+    return this.reasonBroken(id) ?? (quarantine && sessionQuarantined(id, quarantine.reason))
   }
 
   /** Gives up a session until somebody mends the cause. */
@@ -174,7 +182,7 @@ export class Supervisor {
           cause,
           details: { id, kind, reason: codeOf(cause) ?? 'CANNOT_RESTORE' },
         })
-    this.#parked.set(id, { id, kind, reason })
+    this.#parked.set(id, { id, kind, code: String(reason.details.reason), reason })
     const session = this.#live.get(id)
     session?.stop(reason)
     if (session) this.#leave(session)
@@ -322,7 +330,10 @@ export class Supervisor {
     const state = loadState(host.journal, this.#host.snapshots, entry, (record) => {
       bytes += JSON.stringify(record).length
     })
-    if (state.status === 'active' && kind.version !== entry.version) throw otherVersion(kind, entry)
+    if (state.status === 'active') {
+      if (kind.version !== state.version) throw otherVersion(kind, state.version)
+      checkContext(kind, state.context)
+    }
     const session = LiveSession.restore(host, kind, state, bytes)
     this.#alarms.get(entry.id)?.()
     this.#alarms.delete(entry.id)
@@ -352,9 +363,10 @@ const codeOf = (cause: unknown): string | undefined => {
 const tooMany = (crashes: readonly number[], { periodMs }: SupervisionPolicy, last: unknown): string =>
   `${crashes.length} crashes in ${periodMs} ms; the last: ${last instanceof Error ? last.message : String(last)}`
 
-const otherVersion = (kind: AnySessionKind, entry: IndexEntry): HoldfastError =>
+/** Those that could be migrated were, when the runtime was opened. */
+const otherVersion = ({ kind, version }: AnySessionKind, recorded: number): HoldfastError =>
   new HoldfastError(
-    'KIND_MISMATCH',
-    `it was recorded by version ${entry.version} of kind "${kind.kind}", and this is version ${kind.version}`,
-    { details: { recorded: entry.version, present: kind.version } },
+    recorded > version ? 'VERSION_NEWER' : 'MIGRATION_MISSING',
+    `it was recorded by version ${recorded} of kind "${kind}", and this is version ${version}`,
+    { details: { recorded, present: version } },
   )

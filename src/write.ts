@@ -7,7 +7,7 @@ import type { Decision } from './durable.js'
 import { encodeError } from './envelope.js'
 import { HoldfastError } from './errors.js'
 import { copyJson, freezeJson, nobody, type ReferenceOf, referencesMet, sealJson, withReferences } from './json.js'
-import { type ChildRef, childrenOf, contextOf, historyOf, orderOf, setWritten } from './machine-snapshot.js'
+import { type ChildRef, childrenOf, contextOf, historyOf, isInvoked, orderOf, setWritten } from './machine-snapshot.js'
 import { applyAndSeal, diffAndSeal, type Patch } from './patch.js'
 import type { Identity, Point } from './point.js'
 import {
@@ -116,6 +116,7 @@ function writeChildren(record: Writable<TransitionRecord>, decided: Decided): vo
       src: ref.src as string,
       ...(session !== undefined && { session }),
       ...(ref._syncSnapshot && { sync: true as const }),
+      ...(!isInvoked(after, id) && { spawned: true as const }),
       ...(input !== undefined && { input: inputOf(ref, session, decided) }),
       ...(ref.systemId !== undefined && { systemId: ref.systemId }),
     })
@@ -240,7 +241,7 @@ function writeEnd(record: Writable<TransitionRecord>, { after }: Decision): void
 /** The latest time that a Date can hold; whoever waits longer waits for ever. */
 const LAST_TIME_MS = 8.64e15
 
-const dueTime = (now: number, delayMs: number): number =>
+export const dueTime = (now: number, delayMs: number): number =>
   Math.min(now + (Number.isNaN(delayMs) ? 0 : Math.max(delayMs, 0)), LAST_TIME_MS)
 
 let lastMs = Number.NaN
@@ -271,12 +272,12 @@ function sameValue(a: StateValue, b: StateValue): boolean {
   )
 }
 
-function sameAttributes(a: Attributes, b: Attributes): boolean {
+export function sameAttributes(a: Attributes, b: Attributes): boolean {
   const keys = Object.keys(b)
   return keys.length === Object.keys(a).length && keys.every((key) => Object.hasOwn(a, key) && a[key] === b[key])
 }
 
-function checkAttributes(attributes: Attributes): Attributes {
+export function checkAttributes(attributes: Attributes): Attributes {
   for (const [name, value] of Object.entries(attributes)) {
     if (value !== null && !['string', 'number', 'boolean'].includes(typeof value)) {
       throw new HoldfastError('NOT_JSON', `index.${name} must be a string, a number, a boolean or null`, {

@@ -1279,7 +1279,16 @@ describe('resuming', () => {
       { children: { w: { src: 'fetch', status: 'done', incarnation: 1 } } },
       '"fetch"',
     ],
-    ['two children of one systemId', { children: { v: child, w: child } }, 'already exists'],
+    [
+      'a child that no state invokes any more',
+      { value: 'paused', children: { w: { src: 'work', status: 'active', incarnation: 1 } } },
+      'no state that it is in invokes',
+    ],
+    [
+      'two children of one systemId',
+      { children: { v: { ...child, spawned: true }, w: { ...child, spawned: true } } },
+      'already exists',
+    ],
   ])('is refused, saying why, when the machine has changed under it: %s', (_, more, why) => {
     expect(thrownBy(() => new Session(machine(), undefined, state(more))).message).toContain(why)
   })

@@ -1,7 +1,7 @@
 // Claims about types, checked by `npm run types`: every line marked as an error must be one, and no other may be.
 // This file is compiled, never run.
 
-import type { Runtime } from 'holdfast'
+import type { Runtime, StoredState } from 'holdfast'
 import { defineSession, step } from 'holdfast'
 import { assign, setup } from 'xstate'
 import type * as steps from './fixtures/steps/typed.js'
@@ -88,3 +88,35 @@ export async function use(runtime: Runtime): Promise<void> {
     if (event.type === 'xstate.done.actor.0.words.counting') event.output satisfies unknown
   })
 }
+
+// A step of a migration: the last gives a context that the machine of today takes; the others whatever the next one takes.
+defineSession({
+  kind: 'words',
+  version: 3,
+  machine,
+  steps: '',
+  migrate: {
+    1: (old: StoredState<{ text: string }, 'idle'>) => ({ ...old, context: { body: old.context.text } }),
+    2: (old) => ({ ...old, value: 'idle', context: { text: old.context.body, words: 0 } }),
+  },
+})
+defineSession({
+  kind: 'words',
+  version: 2,
+  machine,
+  steps: '',
+  // @ts-expect-error a number too few in the context
+  migrate: {
+    1: (old) => ({ ...old, context: { text: 'a' } }),
+  },
+})
+defineSession({
+  kind: 'words',
+  version: 2,
+  machine,
+  steps: '',
+  migrate: {
+    // @ts-expect-error it would start from the version of today
+    2: (old) => old,
+  },
+})
