@@ -11,7 +11,7 @@ import type { Snapshots } from './snapshots.js'
 import type { IndexEntry, SessionState } from './state.js'
 import { type Transition, transitionOf } from './transition.js'
 
-interface Placed {
+export interface Placed {
   readonly position: Position
   readonly record: TransitionRecord
 }
@@ -78,6 +78,21 @@ function* back(
     yield { position, record }
     position = record.prev
   }
+}
+
+/**
+ * Tells a session from the earliest that is kept: `begin` is given what it was there, nothing when that is its beginning, and
+ * makes who then hears of each record. Throws JOURNAL_CORRUPT when one cannot be read.
+ */
+export function retold<T extends { follow(placed: Placed): void }>(
+  journal: ReadableJournal,
+  entry: IndexEntry,
+  begin: (base: SessionState | undefined) => T,
+): T {
+  const base = entry.birth < journal.begin ? journal.floor(entry.id) : undefined
+  const teller = begin(base)
+  for (const placed of recordsFrom(journal, entry, (base?.seq ?? 0) + 1)) if (placed) teller.follow(placed)
+  return teller
 }
 
 /** The transitions of a session from one `seq` to another, read as they are asked for. */

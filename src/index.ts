@@ -37,12 +37,15 @@ export {
   openRuntime,
   type ReadOptions,
   restoreBackup,
+  type VerifyOptions,
+  verify,
 } from './open.js'
 export { applyPatch, type Patch } from './patch.js'
 export type { StepContext } from './pool.js'
 export type { Ports } from './ports.js'
 export type { Pruned, PruneFilter, PruneOptions } from './prune.js'
 export { Reader, type Unreadable } from './reader.js'
+export type { Divergence } from './replay.js'
 export type { Supervision } from './restart.js'
 export type { RetentionRules } from './retention.js'
 export {
@@ -60,4 +63,5 @@ export { type StepLogic, type StepOptions, step } from './steps.js'
 export type { Stream } from './stream.js'
 export type { Transition } from './transition.js'
 export type { DeadLetter, Quarantine } from './trouble.js'
+export type { Unfit, Verification } from './verify.js'
 export type { ReadonlyAtom } from './watched.js'

@@ -232,7 +232,7 @@ function persisted(machine: AnyStateMachine, state: Resumable): Loose {
  * XState drops what it does not find, or enters states nobody asked for; a session must not be restored like that. Nor may
  * it wait for a child whose end no state takes. Throws STATE_UNKNOWN or ACTOR_MISSING.
  */
-function checkFits(machine: AnyStateMachine, state: Resumable): void {
+export function checkFits(machine: AnyStateMachine, state: Resumable): void {
   checkState(machine, state.value)
   for (const id of [...Object.keys(state.history), ...Object.values(state.history).flat()]) {
     if (!hasNode(machine, id))

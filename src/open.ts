@@ -28,6 +28,7 @@ import { repairFiles } from './files/repair.js'
 import { createFileSnapshots } from './files/snapshots.js'
 import { createInlinePool } from './inline/pool.js'
 import type { Damage } from './journal.js'
+import { kindsByName } from './kinds.js'
 import { consoleLogger, guarded, type Logger } from './logger.js'
 import { createMemoryJournal } from './memory/journal.js'
 import { createMemorySnapshots } from './memory/snapshots.js'
@@ -42,6 +43,7 @@ import type { RetentionRules } from './retention.js'
 import { createRuntime, type Runtime, type RuntimeOptions } from './runtime.js'
 import { systemChance } from './system/chance.js'
 import { systemClock } from './system/clock.js'
+import type { Verification } from './verify.js'
 
 export interface OpenOptions extends PassivationLimits {
   readonly kinds: readonly AnySessionKind[]
@@ -173,6 +175,46 @@ async function repaired(disk: Disk, clock: Clock): Promise<Diagnosis> {
     return await repairFiles({ disk, clock, epoch: lock.epoch, began: lock.began }, examineFiles(disk, undefined))
   } finally {
     lock.free()
+  }
+}
+
+export interface VerifyOptions extends ReadOptions {
+  /** Those that a deploy would open the directory with. */
+  readonly kinds: readonly AnySessionKind[]
+  /** Only sessions that are active; default: all. */
+  readonly active?: boolean
+  readonly signal?: AbortSignal
+}
+
+/** Long enough for a clock to have moved on. */
+const VERIFY_PAUSE_MS = 3
+
+/**
+ * What these kinds would make of what is stored: every session is decided once more by today's machines and compared with
+ * what was recorded, and migrated and restored for a try. Beside its owner; nothing is changed and nothing runs.
+ * Rejects with INVALID_ARGUMENT, INVALID_KIND, DIRECTORY_NOT_FOUND, FORMAT_NEWER, DISK_FAILED or ABORTED.
+ *
+ * ```ts
+ * const { unfit } = await verify({ dir: '.holdfast', kinds: [review] })
+ * ```
+ */
+export async function verify(options: VerifyOptions): Promise<Verification> {
+  admitOptions('options of verify', options, { dir: true, kinds: true, active: true, signal: true })
+  const { dir = '.holdfast', kinds, active = false, signal } = options
+  const named = kindsByName(kinds)
+  const reader = openReader({ dir })
+  try {
+    const pause = (): Promise<void> =>
+      new Promise((resolve) => void systemClock.setTimeout(() => resolve(), VERIFY_PAUSE_MS))
+    const turn = (): Promise<void> => new Promise((resolve) => systemClock.soon(resolve))
+    return await (await import('./verify.js')).verifySessions(reader, named, {
+      activeOnly: active,
+      signal,
+      pause,
+      turn,
+    })
+  } finally {
+    reader.close()
   }
 }
 

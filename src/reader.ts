@@ -6,7 +6,7 @@ import { noteOnce, touchedBy } from './damage.js'
 import { diffOf, type SessionDiff } from './diff.js'
 import { admitId } from './door.js'
 import { type HoldfastError, isHoldfastError } from './errors.js'
-import { loadState, stateAt, transitionsOf } from './history.js'
+import { loadState, type Placed, retold, stateAt, transitionsOf } from './history.js'
 import type { Damage, ReadableJournal } from './journal.js'
 import type { SessionEntry, SessionFilter, SessionPage, SessionStats } from './listing.js'
 import { choosePrunable, type Pruned, type PruneFilter } from './prune.js'
@@ -105,6 +105,19 @@ export class Reader {
           yield transition
         }
         return
+      } catch (error) {
+        if (!isDroppedMeanwhile(error) || tries === TRIES) throw error
+        this.refresh()
+      }
+    }
+  }
+
+  /** Tells a session from the earliest that is kept, to whoever `begin` makes of what it was there; again if that is dropped. */
+  retell<T extends { follow(placed: Placed): void }>(id: string, begin: (base: SessionState | undefined) => T): T {
+    for (let tries = 1; ; tries++) {
+      const entry = this.#readable(id)
+      try {
+        return retold(this.#view.journal, entry, begin)
       } catch (error) {
         if (!isDroppedMeanwhile(error) || tries === TRIES) throw error
         this.refresh()

@@ -70,6 +70,7 @@ function programOf({ out, err }: World, choose: Choose): Command {
   addBackup(program, choose)
   addRestore(program, choose)
   addDoctor(program, choose)
+  addVerify(program, choose)
   return program
 }
 
@@ -187,6 +188,17 @@ function addDoctor(program: Command, choose: Choose): void {
     )
 }
 
+function addVerify(program: Command, choose: Choose): void {
+  command(program, 'verify')
+    .description('say which stored sessions the kinds of a module would treat differently, or not restore')
+    .requiredOption('--kinds <module...>', 'modules that export session kinds: paths, or names of packages')
+    .option('--active', 'only sessions that are active')
+    .addHelpText('after', VERIFY_EPILOGUE)
+    .action(({ output, ...options }) =>
+      choose({ output, dir: options.dir, run: async (out) => (await import('./verify.js')).verify(options, out) }),
+    )
+}
+
 function addBackup(program: Command, choose: Choose): void {
   command(program, 'backup')
     .argument('<file>', 'where to write it; a file that is there is replaced')
@@ -209,7 +221,7 @@ const STATUSES: readonly SessionStatus[] = ['active', 'done', 'error', 'stopped'
 const DEFAULT_DIR = '.holdfast'
 const COMMANDS: readonly string[] = [
   ...['plan', 'ls', 'show', 'history', 'diff', 'fork'],
-  ...['prune', 'backup', 'restore', 'doctor'],
+  ...['prune', 'backup', 'restore', 'doctor', 'verify'],
 ]
 const FORMATS: readonly Format[] = ['text', 'json', 'jsonl']
 
@@ -279,6 +291,11 @@ Data goes to stdout, everything else to stderr. With -o json the result, or the 
 with -o jsonl a list is one object for each of its items:
   {"schemaVersion":1,"ok":true,"data":…}
   {"schemaVersion":1,"ok":false,"error":{"code","message","hint"?,"retryable"}}`
+
+const VERIFY_EPILOGUE = `
+Run it before a deploy, on the directory or a copy of it: it reads beside the owner and changes nothing. The modules are
+loaded, and their machines decide the stored events once more; no step, action or timer runs. Exits with 0 when nothing
+differs and every session would be restored, with 1 otherwise.`
 
 const FORK_EPILOGUE = `
 No other process may have the directory open. The new session begins with the whole state of the other one: its timers
