@@ -65,7 +65,7 @@ const run = (group: string): string =>
 
 test('every TypeScript snippet belongs to a group that is run', () => {
   const groups = new Set(snippets().map(({ group }) => group))
-  expect(groups).toEqual(new Set(['quick-start', 'steps', 'children', 'references', 'testing']))
+  expect(groups).toEqual(new Set(['quick-start', 'steps', 'children', 'references', 'versions', 'testing']))
 })
 
 test('the quick start prints what its comments say', () => {
@@ -102,4 +102,8 @@ test('holdfast itself does not load fast-check', () => {
   const node = (code: string): string =>
     execFileSync(process.execPath, ['--input-type=module', '-e', code], { cwd: ROOT, encoding: 'utf8' })
   expect(node(absent).trim()).toBe('fast-check is loaded')
+})
+
+test('versions', () => {
+  expect(run('versions')).toBe('[]\n')
 })
