@@ -1,6 +1,6 @@
-// Every TypeScript snippet of the README compiles under strict settings against the built package, and runs.
+// Every TypeScript snippet of the README and of docs/ compiles under strict settings against the built package, and runs.
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -12,20 +12,24 @@ const PLACE = join(ROOT, '.readme')
 const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc')
 
 interface Snippet {
+  readonly page: string
   readonly group: string
   readonly file: string
   readonly code: string
 }
 
+const pages = ['README.md', ...readdirSync(join(ROOT, 'docs')).map((name) => `docs/${name}`)]
+
 /** Snippets, by the comment in front of them; the first line of one may name its file. */
-function snippets(): Snippet[] {
-  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8')
-  return [...readme.matchAll(/(?:<!-- test: ([\w ]+) -->\n)?```ts\n([\s\S]*?)```/g)].map(([, group, code]) => ({
+const snippets: readonly Snippet[] = pages.flatMap((page) => {
+  const text = readFileSync(join(ROOT, page), 'utf8')
+  return [...text.matchAll(/(?:<!-- test: ([\w ]+) -->\n)?```ts\n([\s\S]*?)```/g)].map(([, group, code]) => ({
+    page,
     group: (group ?? '').replaceAll(' ', '-'),
     file: /^\/\/ ([\w-]+\.ts)$/m.exec((code as string).split('\n')[0] as string)?.[1] ?? 'index.ts',
     code: code as string,
   }))
-}
+})
 
 /** Runs what a user would write around the snippets that do nothing by themselves. */
 const drivers: Record<string, string> = {
@@ -46,7 +50,7 @@ beforeAll(() => {
     writeFileSync(join(PLACE, group, file), code)
     written.push(join(group, file))
   }
-  for (const { group, file, code } of snippets()) write(group, file, code)
+  for (const { group, file, code } of snippets) write(group, file, code)
   for (const [group, driver] of Object.entries(drivers)) write(group, 'index.ts', driver)
   const compilerOptions = {
     target: 'es2022',
@@ -63,9 +67,26 @@ afterAll(() => rmSync(PLACE, { recursive: true, force: true }))
 const run = (group: string): string =>
   execFileSync(process.execPath, ['index.js'], { cwd: join(PLACE, group), encoding: 'utf8', timeout: 30_000 })
 
+const groupsOf = (kind: 'README' | 'docs'): string[] => [
+  ...new Set(snippets.filter(({ page }) => page.startsWith(kind)).map(({ group }) => group)),
+]
+
 test('every TypeScript snippet belongs to a group that is run', () => {
-  const groups = new Set(snippets().map(({ group }) => group))
-  expect(groups).toEqual(new Set(['quick-start', 'steps', 'children', 'references', 'versions', 'testing']))
+  expect(groupsOf('README').sort()).toEqual(['children', 'quick-start', 'references', 'steps', 'testing', 'versions'])
+  expect(groupsOf('docs')).not.toContain('')
+})
+
+/** What a snippet says that it prints, behind its `console.log`. */
+const said = (group: string): string[] =>
+  snippets
+    .filter((snippet) => snippet.group === group)
+    .flatMap(({ code }) =>
+      [...code.matchAll(/console\.log\(.*\) \/\/ (.*)$/gm)].map(([, comment]) => comment as string),
+    )
+
+test.each(groupsOf('docs'))('of docs/, the snippet of %s prints what its comments say', (group) => {
+  expect(said(group)).not.toEqual([])
+  expect(run(group).trim().split('\n')).toEqual(said(group))
 })
 
 test('the quick start prints what its comments say', () => {
