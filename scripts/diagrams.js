@@ -85,9 +85,18 @@ function table(top) {
     })
     const runs = node.invoke.map(({ src }) => `runs ${src}`)
     const all = [...new Set([...runs, ...taken])]
-    return all.length === 0 ? [] : [`| ${node === top ? 'every state' : `\`${pathOf(node)}\``} | ${all.join('; ')} |`]
+    return all.length === 0 ? [] : [[node === top ? 'every state' : `\`${pathOf(node)}\``, all.join('; ')]]
   })
-  return ['| state | takes |', '| --- | --- |', ...rows].join('\n')
+  return aligned([['state', 'takes'], ...rows])
+}
+
+/** As the formatter has tables: columns as wide as their widest cell. */
+function aligned(rows) {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)))
+  const line = (cells) => `| ${cells.map((cell, column) => cell.padEnd(widths[column])).join(' | ')} |`
+  const rule = widths.map((width) => '-'.repeat(width))
+  const [head, ...body] = rows
+  return [head, rule, ...body].map(line).join('\n')
 }
 
 function* descendants(node) {
