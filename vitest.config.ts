@@ -18,6 +18,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // What the simulations leave behind is many small things that do not live long.
+    execArgv: ['--max-semi-space-size=32'],
     typecheck: { enabled: false },
     // Of the processes of the tests alone: scripts/coverage.js adds what they start.
     coverage: { provider: 'v8', include: ['src/**/*.ts'], reporter: ['json'], reportOnFailure: true },

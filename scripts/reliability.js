@@ -23,7 +23,12 @@ const GATES = {
   },
   R10: { says: 'simulated hours', tests: ['test/sim/simulation.test.ts'], runs: 'HOLDFAST_SEEDS', long: 10_000 },
   R11: { says: 'timers rehydrated', tests: ['test/sim/timers.test.ts'], runs: 'HOLDFAST_RUNS', long: 10_000 },
-  R12: { says: 'equal to XState', tests: ['test/sim/equivalence.test.ts'], runs: 'HOLDFAST_RUNS', long: 100_000 },
+  R12: {
+    says: 'equal to XState',
+    tests: ['test/sim/equivalence.test.ts', 'test/sim/equivalence-more.test.ts'],
+    runs: 'HOLDFAST_RUNS',
+    long: 100_000,
+  },
   R17: { says: 'hostile steps', tests: ['test/piscina/hostile.test.ts'], runs: 'HOLDFAST_HOSTILE', long: 1000 },
   R18: { says: 'recorded results', tests: ['test/sim/results.test.ts'], runs: 'HOLDFAST_RUNS', long: 10_000 },
   R21: { says: 'hostile observers', tests: ['test/observers.test.ts'], runs: 'HOLDFAST_OBSERVERS', long: 100_000 },

@@ -139,6 +139,8 @@ function writeSends(record: Writable<TransitionRecord>, decided: Decided): void 
   const sent: SentMessage[] = []
   for (const { to, event, last } of decision.sends) {
     const session = receiverOf(to, last ? undefined : record.started, before, identity)
+    // A child that would begin with its parent's end does not begin.
+    if (decision.after.status !== 'active' && record.started?.some((one) => one.session === session)) continue
     if (session !== undefined) sent.push({ to: session, event: messageTo(session, event, decided, record.started) })
   }
   if (sent.length > 0) record.sent = sent

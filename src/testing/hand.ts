@@ -1,5 +1,5 @@
 // The hands of a workload in a simulation: what they do is noted in the trace, as acknowledged or refused; and what is done
-// when no workload is given: random sessions get random events.
+// when no workload is given: random sessions get random events, a fork now and then, and what ended long ago is pruned.
 
 import type { AnySessionKind } from '../define.js'
 import type { Runtime } from '../runtime.js'
@@ -56,4 +56,9 @@ export const anything =
       const types = kinds.filter(({ kind: name }) => name === kind).flatMap(eventTypes)
       if (types.length > 0) send(id, { type: one(types) })
     }
+    // What is refused here is somebody else's affair; what is done is in the records.
+    const dared = (act: Promise<unknown>): void => void act.catch(() => {})
+    const draw = random()
+    if (draw < 0.04 && active.length > 0 && active.length < 2 * SESSIONS) dared(runtime.session(one(active).id).fork())
+    else if (draw < 0.06) dared(runtime.prune({ olderThanMs: 600_000 }))
   }

@@ -6,10 +6,22 @@ import type { TransitionRecord } from '../record.js'
 import { type Folding, fold } from '../rehydrate.js'
 import type { Timer } from '../state.js'
 import { asJson } from './comparison.js'
-import type { Invariant, Trace } from './trace.js'
+import { Mail } from './mail.js'
+import type { Invariant, Trace, TraceEntry } from './trace.js'
+
+export const NO_LEAK = 'nothing leaves before its record is durable'
+
+/** What a power cut could have undone when something came of it. */
+export function leakIn(entries: readonly TraceEntry[]): string | undefined {
+  const leak = entries.find((entry) => entry.what === 'leak')
+  return leak?.what === 'leak' ? `${leak.exit} of ${place(leak)}, which a power cut could have undone` : undefined
+}
 
 export const INVARIANTS: { readonly [name: string]: Invariant } = {
+  [NO_LEAK]: ({ entries }) => leakIn(entries),
+
   'nothing acknowledged is lost': ({ entries, records }) => {
+    const deleted = new Set(records.flatMap(({ record }) => (record.deleted ? [record.session] : [])))
     const types = new Map(records.map(({ record }) => [place(record), record.event.type]))
     const last = new Map<string, number>()
     for (const entry of entries) {
@@ -19,7 +31,7 @@ export const INVARIANTS: { readonly [name: string]: Invariant } = {
         if (found !== entry.type) return `${entry.type} was acknowledged as ${place(entry)}; there is ${found}`
       }
       if (entry.what !== 'opened') continue
-      const lost = [...last].find(([id, seq]) => (entry.sessions[id] ?? 0) < seq)
+      const lost = [...last].find(([id, seq]) => (entry.sessions[id] ?? 0) < seq && !deleted.has(id))
       if (lost) return `life ${entry.life} does not know transition ${lost.join('.')}, which was acknowledged`
     }
     return undefined
@@ -47,6 +59,8 @@ export const INVARIANTS: { readonly [name: string]: Invariant } = {
     }
     return undefined
   },
+
+  'messages between sessions are taken once, as they were sent': mailFault,
 
   'timers fire once, never early, and are not forgotten': timersFault,
 
@@ -94,6 +108,21 @@ function* finishedSteps(records: readonly JournalEntry[]): Generator<[string, st
     const { session, seq, finished, started = [] } = record
     if (finished !== undefined) yield [place(record), `${session}.${finished}.${begun.get(`${session}.${finished}`)}`]
     for (const { id } of started) begun.set(`${session}.${id}`, seq)
+  }
+}
+
+function mailFault({ records }: Trace): string | undefined {
+  const states = new Map<string, Folding>()
+  const mail = new Mail(new Map(), (session) => states.get(session))
+  try {
+    for (const { record, position } of records) {
+      const before = states.get(record.session)
+      mail.follow(record, before)
+      states.set(record.session, fold(before && { ...before }, record, position))
+    }
+    return undefined
+  } catch (error) {
+    return (error as Error).message
   }
 }
 

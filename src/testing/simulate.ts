@@ -7,13 +7,16 @@ import type { Disk } from '../disk.js'
 import { encodeError } from '../envelope.js'
 import { HoldfastError } from '../errors.js'
 import type { Outcome, Pool, StepFunction } from '../pool.js'
+import type { TransitionRecord } from '../record.js'
 import { createSeededChance } from './chance.js'
 import { turn, type VirtualClock } from './clock.js'
 import { type CrashDisk, type CrashDiskOptions, createCrashDisk, type DiskCall, type OnCall } from './disk.js'
 import { FAULTS, type Fault, failing, fatesOfCrash } from './faults.js'
 import { anything, type Hand, handOf } from './hand.js'
-import { INVARIANTS } from './invariants.js'
-import { type Invariant, type Trace, Tracer } from './trace.js'
+import { INVARIANTS, leakIn, NO_LEAK } from './invariants.js'
+import { mayBeLost } from './leaks.js'
+import { type Fault as Found, type Rest, shrink } from './shrink.js'
+import { type Invariant, type Trace, type TraceEntry, Tracer, told } from './trace.js'
 import { inFlight, openWorld, START_MS, type World } from './world.js'
 
 export interface SimulateOptions {
@@ -48,36 +51,78 @@ export interface SimulationReport {
 }
 
 const HOUR_MS = 3_600_000
-const TICK_MS = 30_000
+const TICK_MS = 60_000
 /** Who does not get on in so many turns waits for time to pass. */
 const TURNS = 30
 
-/** Lives one seed. Rejects with SIMULATION_FAILED: the invariant, what is wrong, and how to live it again. */
+/**
+ * Lives one seed. Rejects with SIMULATION_FAILED: the invariant, what is wrong, the shortest life with the fewest faults that
+ * was found in which it is, and how to live it again.
+ */
 export async function simulate(options: SimulateOptions): Promise<SimulationReport> {
-  const simulation = new Simulation(options)
-  const { seed = 1, replay = (n) => `await simulate({ ...options, seed: ${n} })` } = options
-  const fail = (name: string, what: string, cause?: unknown): HoldfastError => {
-    const message = `seed ${seed}: ${name}: ${what}\nlive it again: ${replay(seed)}`
-    return new HoldfastError('SIMULATION_FAILED', message, { cause, details: { seed, invariant: name } })
+  const whole: Rest = { hours: options.hours ?? 1, left: new Set() }
+  const simulation = new Simulation(options, whole)
+  const first = await wrongIn(simulation)
+  if (!first) return simulation.report()
+  const { found, rest } = await shrink(first, whole, (less) => wrongIn(new Simulation(options, less)))
+  throw failure(options, first, found, rest)
+}
+
+interface Wrong {
+  readonly what: string
+  readonly cause: unknown
+  readonly tale: readonly string[]
+}
+
+/** Lives a simulation, and gives what was wrong, if anything was. */
+async function wrongIn(simulation: Simulation): Promise<Found<Wrong> | undefined> {
+  const found = (name: string, what: string, cause?: unknown): Found<Wrong> => {
+    return { name, drawn: simulation.drawn, life: { what, cause, tale: simulation.tale } }
   }
-  let trace: Trace
   try {
-    trace = await simulation.run()
+    await simulation.run()
   } catch (error) {
-    throw fail('the runtime works', (error as Error).message, error)
+    // What has left too early may be why.
+    const leak = leakIn(simulation.entries)
+    if (leak !== undefined) return found(NO_LEAK, leak, error)
+    return found('the runtime works', (error as Error).message, error)
   }
-  for (const [name, invariant] of Object.entries({ ...INVARIANTS, ...options.invariants })) {
-    const wrong = invariant(trace)
-    if (wrong !== undefined) throw fail(name, wrong)
+  for (const [name, invariant] of Object.entries({ ...INVARIANTS, ...simulation.options.invariants })) {
+    const wrong = invariant(simulation.trace)
+    if (wrong !== undefined) return found(name, wrong)
   }
-  return simulation.report(trace)
+  return undefined
+}
+
+/** Of a long story the end is told, where it goes wrong. */
+const LONGEST_TALE = 40
+
+function failure(options: SimulateOptions, first: Found<Wrong>, found: Found<Wrong>, rest: Rest): HoldfastError {
+  const { seed = 1, hours = 1, replay = (n) => `await simulate({ ...options, seed: ${n} })` } = options
+  const { what, cause, tale } = found.life
+  const shown = tale.slice(-LONGEST_TALE)
+  const message = [
+    `seed ${seed}: ${found.name}: ${what}`,
+    '',
+    `the least that was found: ${Number((rest.hours * 60).toFixed(1))} of ${hours * 60} minutes, ${first.drawn} faults drawn, ${rest.left.size} of them left out`,
+    ...(shown.length < tale.length ? [`  … ${tale.length - shown.length} lines before`] : []),
+    ...shown.map((line) => `  ${line}`),
+    '',
+    `live it again: ${replay(seed)}`,
+  ].join('\n')
+  return new HoldfastError('SIMULATION_FAILED', message, { cause, details: { seed, invariant: found.name, tale } })
 }
 
 class Simulation {
-  readonly #options: SimulateOptions
+  /** How many faults were drawn so far, those included that were left out. */
+  drawn = 0
+  /** Once it was run. */
+  trace!: Trace
+  readonly options: SimulateOptions
+  readonly #rest: Rest
   readonly #faults: ReadonlySet<Fault>
   readonly #random: () => number
-  readonly #tracer = new Tracer()
+  readonly #tracer = new Tracer((session, seq) => mayBeLost(this.#disk, session, seq))
   readonly #counts = new Map<string, number>()
   #world!: World
   #disk!: CrashDisk
@@ -91,29 +136,40 @@ class Simulation {
   /** Position behind the last transition that the observer of all has seen. */
   #observed = 0
 
-  constructor(options: SimulateOptions) {
-    this.#options = options
+  constructor(options: SimulateOptions, rest: Rest) {
+    this.options = options
+    this.#rest = rest
     this.#faults = new Set(options.faults ?? FAULTS)
     this.#random = createSeededChance(options.seed ?? 1).random
   }
 
-  async run(): Promise<Trace> {
-    await this.#open(createCrashDisk(this.#diskOptions()), START_MS)
-    const ticks = Math.ceil(((this.#options.hours ?? 1) * HOUR_MS) / TICK_MS)
-    for (let tick = 0; tick < ticks; tick++) await this.#tick()
-    return this.#end()
+  get entries(): readonly TraceEntry[] {
+    return this.#tracer.entries
   }
 
-  report({ records }: Trace): SimulationReport {
+  /** What has happened, a line each. */
+  get tale(): string[] {
+    return told(this.entries)
+  }
+
+  async run(): Promise<void> {
+    await this.#open(createCrashDisk(this.#diskOptions()), START_MS)
+    const ticks = Math.ceil((this.#rest.hours * HOUR_MS) / TICK_MS)
+    for (let tick = 0; tick < ticks; tick++) await this.#tick()
+    this.trace = await this.#end()
+  }
+
+  report(): SimulationReport {
+    const { records } = this.trace
     const acknowledged = this.#tracer.entries.filter(({ what }) => what === 'acknowledged').length
-    const { seed = 1 } = this.#options
+    const { seed = 1 } = this.options
     const faults = Object.fromEntries([...this.#counts].sort())
     return { seed, hash: this.#tracer.digest(), lives: this.#life, records: records.length, acknowledged, faults }
   }
 
   async #tick(): Promise<void> {
     this.#draw()
-    const { kinds, workload = anything(kinds, this.#tracer) } = this.#options
+    const { kinds, workload = anything(kinds, this.#tracer) } = this.options
     const life = this.#life
     const acting = workload(handOf(this.#world.runtime, this.#random, this.#tracer, () => this.#isNow(life)))
     await this.#patiently(Promise.resolve(acting))
@@ -145,7 +201,8 @@ class Simulation {
   #has(fault: Fault, probability: number): boolean {
     // Drawn in any case: a fault more or less leaves the rest of the life as it was, for as long as it can.
     const draw = this.#random() < probability
-    return draw && !this.#calm && this.#faults.has(fault)
+    if (!draw || this.#calm || !this.#faults.has(fault)) return false
+    return !this.#rest.left.has(this.drawn++)
   }
 
   #count(fault: Fault, at = ''): void {
@@ -290,12 +347,12 @@ class Simulation {
 
   async #open(disk: CrashDisk, nowMs: number): Promise<void> {
     const life = ++this.#life
-    const { kinds, seed = 1, wrapDisk } = this.#options
+    const { kinds, seed = 1, wrapDisk } = this.options
     this.#disk = disk
     this.#struck = undefined
     // Time cannot pass before there is a world, so nothing may wait for it.
     this.#slowCalls = 0
-    const { steps = {} } = this.#options
+    const { steps = {} } = this.options
     this.#world = await openWorld({
       ...{ disk, kinds, nowMs, seed: seed + life, ...(wrapDisk && { wrapDisk }) },
       journal: { stallMs: this.#random() < 0.5 ? -1 : 1, segmentBytes: 20_000, reserveBytes: 0 },
@@ -303,8 +360,17 @@ class Simulation {
       onPoint: (phase, call) => this.#point(life, phase, call),
       turnsOf: () => (this.#calm ? 1 : 1 + Math.floor(this.#random() * 3)),
       wrapPool: (pool, clock) => this.#dying(pool, clock, life),
+      onAppend: ({ record }) => this.#isNow(life) && this.#follows(record),
+      passivation: { idleMs: 120_000, liveLimit: this.#random() < 0.2 ? 2 : 100 },
     })
     if (this.#isNow(life)) this.#watch(life)
+  }
+
+  /** A record that comes of another one, which must be durable by then: a message, a child's beginning, a timer. */
+  #follows({ session, seq, received, parent, cleared: [key] = [], event }: TransitionRecord): void {
+    if (received) this.#tracer.left('a message', received.from, Number.parseInt(received.key, 10))
+    if (parent && seq === 1) this.#tracer.left('a child session', parent.session, parent.incarnation)
+    if (key && event.type.startsWith('xstate.after.')) this.#tracer.left('a timer', session, Number.parseInt(key, 10))
   }
 
   #watch(life: number): void {

@@ -14,6 +14,8 @@ export type TraceEntry =
   /** A step has been started; its key is `<session>.<child>.<incarnation>`. */
   | { readonly what: 'step'; readonly key: string; readonly attempt: number }
   | { readonly what: 'observed'; readonly observer: string; readonly session: string; readonly seq: number }
+  /** Something came of a transition that a power cut at that moment could have undone. */
+  | { readonly what: 'leak'; readonly exit: string; readonly session: string; readonly seq: number }
 
 export interface Trace {
   readonly entries: readonly TraceEntry[]
@@ -28,13 +30,53 @@ export interface Trace {
 /** A named predicate: what is wrong with a trace, or undefined. */
 export type Invariant = (trace: Trace) => string | undefined
 
+/** What happened, a line each, without what observers saw. */
+export const told = (entries: readonly TraceEntry[]): string[] => entries.flatMap((entry) => tell(entry) ?? [])
+
+function tell(entry: TraceEntry): string | undefined {
+  switch (entry.what) {
+    case 'opened': {
+      const sessions = Object.entries(entry.sessions).map(([id, seq]) => `${id} at ${seq}`)
+      return `life ${entry.life} opens${sessions.length > 0 ? `, with ${sessions.join(', ')}` : ''}`
+    }
+    case 'fault':
+      return `  ${entry.fault}${entry.at && ` ${entry.at}`}`
+    case 'acknowledged':
+      return `  ${entry.type} is transition ${entry.seq} of ${entry.session}`
+    case 'refused':
+      return `  ${entry.type} is refused by ${entry.session || 'the runtime'}: ${entry.code}`
+    case 'step':
+      return `  step ${entry.key} runs, attempt ${entry.attempt}`
+    case 'leak':
+      return `  ${entry.exit} of transition ${entry.seq} of ${entry.session}, which a power cut could undo`
+    case 'observed':
+      return undefined
+  }
+}
+
 export class Tracer {
   readonly entries: TraceEntry[] = []
+  readonly #mayBeLost: (session: string, seq: number) => boolean
   readonly #hash = createHash('sha1')
+
+  /** `mayBeLost`: whether a power cut now could undo a transition. */
+  constructor(mayBeLost: (session: string, seq: number) => boolean) {
+    this.#mayBeLost = mayBeLost
+  }
 
   note(entry: TraceEntry): void {
     this.entries.push(entry)
     this.#hash.update(`${JSON.stringify(entry)}\n`)
+    if (entry.what === 'acknowledged' || entry.what === 'observed') this.left(entry.what, entry.session, entry.seq)
+    // A further attempt has a record of its own, which its key does not tell.
+    if (entry.what !== 'step' || entry.attempt > 1) return
+    const [session = '', , incarnation] = entry.key.split('.')
+    this.left('a step', session, Number(incarnation))
+  }
+
+  /** Something comes of a transition: it must be durable by then. */
+  left(exit: string, session: string, seq: number): void {
+    if (this.#mayBeLost(session, seq)) this.note({ what: 'leak', exit, session, seq })
   }
 
   /** Part of the hash, and of nothing else. */

@@ -7,6 +7,7 @@ import type { Disk } from '../disk.js'
 import type { Damage, Journal } from '../journal.js'
 import type { Logger } from '../logger.js'
 import { createInlinePool, openFiles } from '../open.js'
+import type { PassivationLimits } from '../passivation.js'
 import type { Pool } from '../pool.js'
 import type { Position, TransitionRecord } from '../record.js'
 import { createRuntime, type Runtime } from '../runtime.js'
@@ -35,6 +36,8 @@ export interface WorldOptions {
   readonly wrapPool?: (pool: Pool, clock: VirtualClock) => Pool
   /** Called for each record that the journal has taken, before anything else can happen. */
   readonly onAppend?: (appended: Appended) => void
+  /** When sessions become passive; default: as the runtime has it. */
+  readonly passivation?: PassivationLimits
 }
 
 /** A record that was handed to the journal, and whether its session has been told what became of it. */
@@ -78,7 +81,7 @@ export async function openWorld(options: WorldOptions): Promise<World> {
     appended.push(entry)
     options.onAppend?.(entry)
   })
-  const runtime = await createRuntime({ ...ports, journal }, { kinds, damage, logger })
+  const runtime = await createRuntime({ ...ports, journal }, { kinds, damage, logger, ...options.passivation })
   return { disk, clock, journal, snapshots: ports.snapshots, runtime, damage, appended, complaints }
 }
 

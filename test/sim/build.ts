@@ -32,7 +32,7 @@ import {
   type WorkSpec,
 } from './machines.js'
 
-const FUEL = 4
+const FUEL = 2
 
 /** What a step is asked to do. */
 export interface WorkInput {
@@ -99,7 +99,7 @@ export function buildMachine(spec: MachineSpec, host: MachineHost, is: 'parent' 
   const config = build.node(spec.root)
   // A failure that no state handles would be a crash to a session that is restarted for ever.
   if (host.stumble) config.on['xstate.error.actor.*'] = {}
-  if (spec.livesMs !== undefined) config.after[spec.livesMs] = [{ target: `#${lastOf(spec)}` }]
+  if (spec.livesMs !== undefined) config.after[spec.livesMs] = [{ target: '#n0end' }]
   for (const [index, id] of histories.entries()) config.on[`H${index}`] = { target: `#${id}`, actions: [spend] }
   config.context = ({ input }: { input: { start: number } }): Context => {
     return { count: input.start, fuel: FUEL, list: [], bag: {}, got: null, spawned: false }
@@ -108,9 +108,6 @@ export function buildMachine(spec: MachineSpec, host: MachineHost, is: 'parent' 
   const actors = { work: host.work, ...(spec.kid && { kid: buildMachine(spec.kid, host, 'child') }) }
   return setup({ actors: actors as any }).createMachine(config as any)
 }
-
-/** The last state of a machine: a final one, if it has any. */
-const lastOf = (spec: MachineSpec): string => (spec.root.final ? 'n0end' : (numbered(spec).targets.at(-1) as string))
 
 interface Numbered {
   readonly ids: Map<NodeSpec, string>

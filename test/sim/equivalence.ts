@@ -8,7 +8,7 @@ import { XStateFault } from '../../src/testing/reference.js'
 import { FEATURES, Generated, type Life, STORIES_EACH, type Told, told } from './lives.js'
 
 /** HOLDFAST_RUNS sets how many sessions are lived in both files together. */
-export const RUNS: number = Number(process.env.HOLDFAST_RUNS ?? 2000) / 2
+export const RUNS: number = Number(process.env.HOLDFAST_RUNS ?? 20_000) / 2
 
 /** HOLDFAST_SEED sets which; the second file takes the next one. */
 export const SEED: number = Number(process.env.HOLDFAST_SEED ?? 12)
@@ -92,7 +92,7 @@ class Tally {
     const { user, system } = process.cpuUsage(this.#began)
     const each = ((user + system) / 1000 / this.runs).toFixed(1)
     console.log(
-      `${this.runs} sessions, ${this.records} records, ${this.crashes} crashes, ${this.inFlight} of them with work in flight; ` +
+      `R12: ${this.runs} sessions, ${this.records} records, ${this.crashes} crashes, ${this.inFlight} of them with work in flight; ` +
         `${each} ms of processor time each\n` +
         `left out, as XState itself goes wrong: ${skipped || 'none'}\n${rows.join('\n')}`,
     )

@@ -23,19 +23,19 @@ const crashOf = (least: number, most: number): fc.Arbitrary<CrashPlan> =>
 const sent = fc.record({
   type: fc.nat({ max: 11 }),
   n: fc.nat({ max: 9 }),
-  boom: fc.constantFrom(false, false, false, true),
+  boom: fc.constantFrom(false, false, true),
 })
 
 const send = fc.record({
   do: fc.constant('send' as const),
   count: fc.integer({ min: 1, max: 2 }),
-  crash: sometimes(crashOf(0, 4), 1, 2),
+  crash: sometimes(crashOf(0, 4)),
 })
 
 const wait = fc.record({
   do: fc.constant('wait' as const),
-  ms: fc.constantFrom(1, 5, 30, 150, 1100),
-  crash: sometimes(crashOf(1, 6), 1, 2),
+  ms: fc.constantFrom(1, 5, 30, 30, 150, 1100),
+  crash: sometimes(crashOf(1, 6)),
 })
 
 const story = fc.record({
@@ -43,16 +43,16 @@ const story = fc.record({
   segmentBytes: fc.constantFrom(1000, 4000, 1_000_000),
   stallMs: fc.constantFrom(-1, 1),
   begin: sometimes(crashOf(0, 4), 1, 5),
-  events: fc.array(sent, { minLength: 3, maxLength: 7 }),
+  events: fc.array(sent, { minLength: 1, maxLength: 3 }),
   operations: fc.array(fc.oneof({ weight: 3, arbitrary: send }, { weight: 2, arbitrary: wait }), {
-    minLength: 2,
-    maxLength: 4,
+    minLength: 1,
+    maxLength: 2,
   }),
 })
 type StoryTold = typeof story extends fc.Arbitrary<infer T> ? T : never
 
 /** How many sessions of each machine are lived. */
-export const STORIES_EACH = 2
+export const STORIES_EACH = 4
 
 /** A machine, and what happens to some of its sessions. */
 export const told = fc.record({
@@ -107,7 +107,7 @@ export class Generated {
       return { type: types[type % types.length] as string, n, mark, ...(boom && !this.#restarts && { boom }) }
     })
     // Every history state once more, from outside: what it remembers is where the machine goes.
-    const wayBack = back.slice(0, 2).map((type, n): RecordedEvent => ({ type, n, mark: -1 - n }))
+    const wayBack = back.slice(0, 1).map((type, n): RecordedEvent => ({ type, n, mark: -1 - n }))
     this.#life = new Life(this.kind, { ...story, input: { start: 1 }, events: [...events, ...wayBack] }, this.#restarts)
     return this.#life
   }
