@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline'
 import { isHoldfastError, openRuntime, type Session, type Transition } from 'holdfast'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { bundled } from './bundle.js'
-import { entryOf, ledger, ledgerAfter } from './ledger.js'
+import { entryOf, ledgerAfter, ledgerAt } from './ledger.js'
 import type { Orders, Place } from './victim.js'
 
 const KILLS = Number(process.env.HOLDFAST_KILLS ?? 300)
@@ -29,6 +29,7 @@ afterAll(() => rmSync(script.folder, { recursive: true, force: true }))
 const PLACES: readonly { readonly place: Place | 'anywhere'; readonly calls: number }[] = [
   { place: 'anywhere', calls: 0 },
   { place: 'opening', calls: 0 },
+  { place: 'migration', calls: 24 },
   { place: 'append', calls: 80 },
   { place: 'snapshot', calls: 12 },
   { place: 'compaction', calls: 24 },
@@ -49,6 +50,8 @@ class Directory {
   readonly dir: string = mkdtempSync(join(tmpdir(), 'holdfast-kill-'))
   readonly known: Known[] = Array.from({ length: ACTIVE }, () => ({ acknowledged: 0, sent: 0 }))
   kills = 0
+  /** Of the kind: one more for each life that is to migrate. */
+  #version = 1
   /** How many calls to the disk the last opening took. */
   #openingCalls = 0
 
@@ -56,8 +59,17 @@ class Directory {
   async live({ place, calls }: (typeof PLACES)[number], readyMs: number[]): Promise<string | undefined> {
     const first = this.#openingCalls === 0
     const at = place === 'opening' ? this.#openingCalls : calls
+    if (place === 'migration' && !first) this.#version++
+    const version = this.#version
     const orders: Orders = {
-      ...{ dir: this.dir, sessions: SESSIONS, active: ACTIVE, entries: place === 'shutdown' ? 30 : 160, place },
+      ...{
+        dir: this.dir,
+        sessions: SESSIONS,
+        active: ACTIVE,
+        version,
+        entries: place === 'shutdown' ? 30 : 160,
+        place,
+      },
       ...(!first && at > 0 && { strike: { call: below(at), how: anyOf(['before', 'half', 'after']) } }),
     }
     const child = spawn(process.execPath, [script.file, JSON.stringify(orders)], {
@@ -117,6 +129,7 @@ class Directory {
 
   /** In this process: every transition that is kept, one after the other, is the one that was sent. */
   async examine(): Promise<void> {
+    const ledger = ledgerAt(this.#version)
     await using runtime = await openRuntime({ dir: this.dir, kinds: [ledger], pool: 'inline' })
     const { parked, quarantined, damage } = runtime.health()
     expect([...parked, ...quarantined, ...damage.filter(({ kind }) => kind !== 'torn')]).toEqual([])
@@ -125,14 +138,13 @@ class Directory {
       const session = runtime.session(`ledger-${index}`, ledger)
       const { context } = session.snapshot()
       if (index < ACTIVE) this.#find(index, context.count, true)
-      expect(context).toEqual(ledgerAfter(index, index < ACTIVE ? context.count : 0))
+      expect(context).toEqual(ledgerAfter(index, index < ACTIVE ? context.count : 0, this.#version))
     }
     for (const [index, { acknowledged }] of this.known.entries()) {
-      const seqs = transitionsOf(runtime.session(`ledger-${index}`, ledger)).map(({ seq, event }) => {
-        if (event.type === 'enter') expect(event).toEqual({ type: 'enter', entry: entryOf(index, seq - 1) })
-        return seq
-      })
-      expect(seqs).toEqual(seqs.map((_, at) => acknowledged + 2 - seqs.length + at))
+      const history = transitionsOf(runtime.session(`ledger-${index}`, ledger))
+      expect(history.map(({ seq }) => seq)).toEqual(history.map((_, at) => (history[0]?.seq ?? 0) + at))
+      const entries = history.filter(({ event }) => event.type === 'enter').map(({ event }) => event.entry)
+      expect(entries).toEqual(entries.map((_, at) => entryOf(index, acknowledged + 1 - entries.length + at)))
     }
   }
 
@@ -142,7 +154,7 @@ class Directory {
 }
 
 /** All of a session's transitions, or as many as compaction has left. */
-function transitionsOf(session: Session<typeof ledger.machine>): Transition[] {
+function transitionsOf(session: Session): Transition[] {
   try {
     return [...session.history()]
   } catch (error) {
@@ -189,6 +201,6 @@ test(`nothing acknowledged is lost over ${KILLS} kills, and nothing is invented`
       .map(([what, count]) => `${count} × ${what}`)
       .join('\n'),
   )
-  for (const place of ['from outside', 'opening', 'append', 'snapshot', 'compaction', 'shutdown'])
+  for (const place of ['from outside', 'opening', 'migration', 'append', 'snapshot', 'compaction', 'shutdown'])
     expect(counts.get(place) ?? 0, `kills at ${place}`).toBeGreaterThanOrEqual(KILLS / 20)
 }, 600_000)

@@ -36,7 +36,14 @@ class Starter {
   found = -1
 
   constructor() {
-    const orders: Orders = { dir, sessions: 1, active: 1, entries: Number.MAX_SAFE_INTEGER, place: 'anywhere' }
+    const orders: Orders = {
+      dir,
+      sessions: 1,
+      active: 1,
+      version: 1,
+      entries: Number.MAX_SAFE_INTEGER,
+      place: 'anywhere',
+    }
     this.child = spawn(process.execPath, [script.file, JSON.stringify(orders)], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })

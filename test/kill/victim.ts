@@ -15,15 +15,17 @@ import type { Runtime } from '../../src/index.js'
 import { createInlinePool, openFiles, startOn } from '../../src/open.js'
 import { systemChance } from '../../src/system/chance.js'
 import { systemClock } from '../../src/system/clock.js'
-import { entryOf, ledger, ledgerAfter } from './ledger.js'
+import { entryOf, ledgerAfter, ledgerAt } from './ledger.js'
 
-export type Place = 'opening' | 'append' | 'snapshot' | 'compaction' | 'shutdown'
+export type Place = 'opening' | 'migration' | 'append' | 'snapshot' | 'compaction' | 'shutdown'
 
 export interface Orders {
   readonly dir: string
   /** How many sessions there are to be, and how many of them are at work. */
   readonly sessions: number
   readonly active: number
+  /** Of the kind: sessions of an older one are migrated when the directory is opened. */
+  readonly version: number
   /** How many entries are acknowledged before the directory is closed. */
   readonly entries: number
   /** What it does beside: `compaction` drops what is old again and again. */
@@ -34,7 +36,8 @@ export interface Orders {
 
 const orders = JSON.parse(process.argv[2] as string) as Orders
 const say = (line: string): void => void writeSync(1, `${line}\n`)
-let phase: 'opening' | 'work' | 'shutdown' = 'opening'
+const ledger = ledgerAt(orders.version)
+let phase: 'opening' | 'start' | 'work' | 'shutdown' = 'opening'
 let calls = 0
 let inPlace = 0
 /** A compaction has begun to write. */
@@ -54,6 +57,7 @@ function isThere(op: string, path: string): boolean {
   const { place } = orders
   if (!CHANGES.has(op)) return false
   if (place === 'opening' || place === 'shutdown') return phase === place
+  if (place === 'migration') return phase === 'start' && path.startsWith('journal')
   if (phase !== 'work') return false
   if (place === 'snapshot') return path.startsWith('sessions/')
   if (place === 'append') return /^journal\/\d/.test(path) && op !== 'remove'
@@ -111,6 +115,7 @@ async function open(): Promise<Runtime> {
   const quiet = { info: () => {}, warn: () => {}, error: (_: object, what: string) => say(`error ${what}`) }
   const pool = (): ReturnType<typeof createInlinePool> => createInlinePool({ clock: systemClock })
   const files = await openFiles(disk, [ledger], systemClock, systemChance, quiet, pool, { segmentBytes: 48 * 1024 })
+  phase = 'start'
   // So few may be live that they become passive, and get their snapshots, all the time.
   return startOn(files, { kinds: [ledger], logger: quiet, liveLimit: Math.max(1, orders.active >> 1) })
 }
@@ -122,7 +127,7 @@ function find(runtime: Runtime): number[] {
   const counts: number[] = []
   for (let index = 0; index < orders.active; index++) {
     const { context } = runtime.session(idOf(index), ledger).snapshot()
-    const whole = isDeepStrictEqual(context, ledgerAfter(index, context.count))
+    const whole = isDeepStrictEqual(context, ledgerAfter(index, context.count, orders.version))
     say(`found ${index} ${context.count} ${whole}`)
     counts.push(context.count)
   }
