@@ -3,7 +3,7 @@
 
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { assign, sendParent, sendTo, setup, spawnChild } from 'xstate'
+import { type AnyStateMachine, assign, createActor, sendParent, sendTo, setup, spawnChild } from 'xstate'
 import { type AnySessionKind, defineSession } from '../../src/define.js'
 import { createSeededChance } from '../../src/testing/chance.js'
 import { type CrashDisk, createCrashDisk } from '../../src/testing/disk.js'
@@ -53,64 +53,62 @@ const heard = (type: string): Loose => ({
   } as Loose),
 })
 
-const family = (): AnySessionKind =>
-  defineSession({
-    kind: 'family',
-    version: 1,
-    machine: setup({ types: {} as Loose, actors: { child, quiet: child } }).createMachine({
-      context: { log: {}, results: {}, sent: 0 },
-      type: 'parallel',
-      states: {
-        ...Object.fromEntries(
-          CHILDREN.map((name) => [
-            name,
-            {
-              initial: 'running',
-              states: {
-                running: {
-                  invoke: {
-                    id: name,
-                    src: 'child',
-                    input: { name },
-                    onDone: {
-                      target: 'over',
-                      actions: assign({
-                        results: ({ context, event }: Loose) => ({
-                          ...context.results,
-                          [name]: [...(context.results[name] ?? []), event.output],
-                        }),
-                      } as Loose),
-                    },
+const family = (): AnySessionKind => defineSession({ kind: 'family', version: 1, machine: familyMachine() })
+
+const familyMachine = (): AnyStateMachine =>
+  setup({ types: {} as Loose, actors: { child, quiet: child } }).createMachine({
+    context: { log: {}, results: {}, sent: 0 },
+    type: 'parallel',
+    states: {
+      ...Object.fromEntries(
+        CHILDREN.map((name) => [
+          name,
+          {
+            initial: 'running',
+            states: {
+              running: {
+                invoke: {
+                  id: name,
+                  src: 'child',
+                  input: { name },
+                  onDone: {
+                    target: 'over',
+                    actions: assign({
+                      results: ({ context, event }: Loose) => ({
+                        ...context.results,
+                        [name]: [...(context.results[name] ?? []), event.output],
+                      }),
+                    } as Loose),
                   },
                 },
-                over: { type: 'final' },
               },
+              over: { type: 'final' },
             },
-          ]),
-        ),
-        aside: {
-          initial: 'with',
-          states: {
-            with: { invoke: { id: 'q', src: 'quiet', input: { name: 'q' } }, on: { drop: 'without' } },
-            without: { type: 'final' },
           },
+        ]),
+      ),
+      aside: {
+        initial: 'with',
+        states: {
+          with: { invoke: { id: 'q', src: 'quiet', input: { name: 'q' } }, on: { drop: 'without' } },
+          without: { type: 'final' },
         },
       },
-      on: {
-        round: {
-          actions: [
-            ...CHILDREN.map((name) => sendTo(name, ({ event }: Loose) => ({ type: 'number', n: event.n }))),
-            assign({ sent: ({ event }: Loose) => event.n }),
-          ],
-        },
-        stop: { actions: CHILDREN.map((name) => sendTo(name, { type: 'stop' })) },
-        echo: heard('echo'),
-        later: heard('later'),
-        bye: heard('bye'),
+    },
+    on: {
+      round: {
+        actions: [
+          ...CHILDREN.map((name) => sendTo(name, ({ event }: Loose) => ({ type: 'number', n: event.n }))),
+          assign({ sent: ({ event }: Loose) => event.n }),
+        ],
       },
-      output: ({ context }: Loose) => context,
-    } as Loose),
-  })
+      stop: { actions: CHILDREN.map((name) => sendTo(name, { type: 'stop' })) },
+      echo: heard('echo'),
+      later: heard('later'),
+      bye: heard('bye'),
+    },
+    output: ({ context }: Loose) => context,
+  } as Loose)
 
 /** The disk after a power cut, and when that was. */
 interface Cut {
@@ -193,6 +191,12 @@ class Story {
 
 /** What every child's part of the log must be, whatever happened: all of it, once, in order. */
 function check({ root, stats }: Loose): void {
+  checkRoot(root)
+  // Nobody is left behind: three children are done, the one that was dropped is stopped.
+  expect(stats).toEqual({ total: 5, active: 0, done: 4, error: 0, stopped: 1 })
+}
+
+function checkRoot(root: Loose): void {
   expect(root).toMatchObject({ status: 'done' })
   const numbers = Array.from({ length: ROUNDS }, (_, i) => i + 1)
   for (const name of CHILDREN) {
@@ -202,12 +206,31 @@ function check({ root, stats }: Loose): void {
     expect(log.filter((entry) => entry.startsWith('later')).sort()).toEqual(numbers.map((n) => `later ${n}`))
     expect(log.at(-1)).toBe('bye')
   }
-  // Nobody is left behind: three children are done, the one that was dropped is stopped.
-  expect(stats).toEqual({ total: 5, active: 0, done: 4, error: 0, stopped: 1 })
 }
 
 test('an undisturbed family comes to its end, every message taken once and in order', async () => {
   check(await new Story(1, []).live())
+})
+
+test('so does the same machine in plain XState, with its children in memory', () => {
+  const timers: { readonly due: number; readonly run: () => void }[] = []
+  let now = 0
+  const clock = {
+    setTimeout: (run: () => void, ms: number) => timers.push({ due: now + ms, run }),
+    clearTimeout: () => {},
+  }
+  const advance = (ms: number): void => {
+    now += ms
+    for (const { run } of timers.splice(0).sort((a, b) => a.due - b.due)) run()
+  }
+  const actor = createActor(familyMachine(), { clock } as Loose).start()
+  for (let n = 1; n <= ROUNDS; n++) {
+    actor.send({ type: 'round', n })
+    advance(20)
+  }
+  actor.send({ type: 'stop' })
+  actor.send({ type: 'drop' })
+  checkRoot(actor.getSnapshot())
 })
 
 test('a family of sessions comes to the same end through any power cuts', async () => {

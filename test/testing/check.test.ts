@@ -153,7 +153,10 @@ test('asked to, it finds a step that is not idempotent', async () => {
   let calls = 0
   const counting = async (): Promise<number> => ++calls
   const options = { runs: 2000, seed: 3, events: workerEvents, steps: { work: counting } }
-  expect(await failureOf(worker, { ...options, idempotent: true })).toContain('step "work" ran again with the key')
+  const message = await failureOf(worker, { ...options, idempotent: true })
+  expect(message).toContain('step "work" ran again with the key')
+  // It ran again because of a power cut, which the story names.
+  expect(message).toMatch(/\n +\d+\. crash .*\n +\d+\. open again after \d+ ms\n/)
 })
 
 /** A machine whose event `note` assigns what `read` gives. */
@@ -193,7 +196,9 @@ test.each([
 })
 
 test('a context that is not JSON is found, naming the path', async () => {
-  expect(await failureOf(reading(() => new Map()))).toMatch(/NOT_JSON: .*noted/)
+  const message = await failureOf(reading(() => new Map()))
+  expect(message).toMatch(/NOT_JSON: .*noted/)
+  expect(message).toContain('\n   1. create\n   2. send {"type":"note"}\n')
 })
 
 test('two timers of one id, of which plain XState loses one, are found', async () => {
@@ -207,6 +212,12 @@ test('two timers of one id, of which plain XState loses one, are found', async (
   const message = await failureOf(kind)
   expect(message).toContain('two timers have one id, "x"')
   expect(message.match(/remind/g)).toHaveLength(2)
+})
+
+test('as they come: events of a kind as a property of fast-check, and a check with nothing but a number of runs', async () => {
+  fc.assert(fc.property(eventsOf(sound), (events) => events.every(({ type }) => sound.machine.events.includes(type))))
+  const review = reading(() => 'seen')
+  expect(await checkDurable(review, { runs: 100 })).toMatchObject({ runs: 100, skipped: {} })
 })
 
 test('events are derived: the types of the machine, payloads from a map, from a schema, or none', () => {
