@@ -4,9 +4,9 @@
 
 import type { AnySessionKind } from '../define.js'
 import type { RecordedEvent, StartedChild, TransitionRecord } from '../record.js'
-import type { SessionState } from '../state.js'
+import type { Child, SessionState } from '../state.js'
 import { must, mustEqual, show } from './comparison.js'
-import { messageOf } from './reference.js'
+import { messageOf, Reference } from './reference.js'
 
 interface Letter {
   readonly key: string
@@ -33,7 +33,7 @@ export class Mail {
     if (parent && seq === 1) this.#begin(session, record, place)
     if (received) this.#take(received.from, session, received.key, record.event, place)
     const child = finished === undefined ? undefined : before?.children[finished]
-    if (child?.session !== undefined) this.#end(child.session, session, record.event, place)
+    if (before && child?.session !== undefined) this.#end(child, child.session, before, record.event, place)
     for (const [index, { to, event }] of sent.entries())
       this.#queue(session, to).push({ key: `${seq}.${index}`, event })
     for (const one of started) {
@@ -72,15 +72,17 @@ export class Mail {
     mustEqual({ key, event }, letter, `${place}: the next message of ${from}`)
   }
 
-  #end(child: string, parent: string, event: RecordedEvent, place: string): void {
-    const { status, output, error } = this.#stateOf(child) ?? {}
-    const [unheard] = this.#queue(child, parent)
-    must(unheard === undefined, `${place}: ${child} has ended, and ${show(unheard?.event)} was not taken`)
-    // One that cannot begin has no record of its own.
-    if (status === undefined) return
-    must(status !== 'active', `${place}: ${child} has not ended`)
-    if (status === 'done') mustEqual(event.output, output, `${place}: the output of ${child}`)
-    if (status === 'error') mustEqual(messageOf(event.error), messageOf(error), `${place}: the error of ${child}`)
+  #end({ src, input }: Child, id: string, parent: SessionState, event: RecordedEvent, place: string): void {
+    const { status, output, error } = this.#stateOf(id) ?? {}
+    const [unheard] = this.#queue(id, parent.id)
+    must(unheard === undefined, `${place}: ${id} has ended, and ${show(unheard?.event)} was not taken`)
+    if (status === undefined) {
+      const kind = this.#kinds.get(parent.kind)?.children.get(src)?.kind
+      must(!kind || !canBegin(kind, input), `${place}: ${id} has ended before it began, and plain XState begins it`)
+    }
+    must(status !== 'active', `${place}: ${id} has not ended`)
+    if (status === 'done') mustEqual(event.output, output, `${place}: the output of ${id}`)
+    if (status === 'error') mustEqual(messageOf(event.error), messageOf(error), `${place}: the error of ${id}`)
   }
 
   #queue(from: string, to: string): Letter[] {
@@ -107,6 +109,16 @@ export class Mail {
     const children = [...(this.#kinds.get(above.kind)?.children.values() ?? [])]
     const abandoned = children.some((child) => child.kind.kind === kind && child.onParentEnd === 'abandon')
     return abandoned && this.#stateOf(id)?.status === 'active'
+  }
+}
+
+function canBegin(kind: AnySessionKind, input: unknown): boolean {
+  const reference = new Reference(kind)
+  try {
+    reference.begin(input, true, 0)
+    return reference.look().status !== 'error'
+  } catch {
+    return false
   }
 }
 
