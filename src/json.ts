@@ -144,8 +144,9 @@ function seal(value: unknown, depth: number): boolean {
   if (typeof value !== 'object' || value === null) return isScalar(value)
   if (depth > MAX_DEPTH) return false
   if (Array.isArray(value)) {
-    if (!isPlainArray(value)) return false
+    if (arrayFault(value)) return false
     for (let index = 0; index < value.length; index++) if (!seal(value[index], depth + 1)) return false
+    if (!hasItemsOnly(value)) return false
   } else {
     const keys = Object.keys(value)
     takeKeys(keys)
@@ -166,14 +167,14 @@ function copy(value: unknown, depth: number): unknown {
   if (typeof value !== 'object' || value === null) return isScalar(value) ? value : REFUSED
   if (depth > MAX_DEPTH) return REFUSED
   if (Array.isArray(value)) {
-    if (!isPlainArray(value)) return REFUSED
+    if (arrayFault(value)) return REFUSED
     const items: unknown[] = []
     for (let index = 0; index < value.length; index++) {
       const item = copy(value[index], depth + 1)
       if (item === REFUSED) return REFUSED
       items.push(item)
     }
-    return Object.freeze(items)
+    return hasItemsOnly(value) ? Object.freeze(items) : REFUSED
   }
   const keys = Object.keys(value)
   takeKeys(keys)
@@ -202,12 +203,14 @@ function isPlain(value: object, keys: readonly string[]): boolean {
   return true
 }
 
-/** Neither holes nor named properties: as many keys as items. Hidden names, and indices that are accessors, are not sought. */
-const isPlainArray = (value: readonly unknown[]): boolean =>
-  arrayFault(value) === undefined && Object.keys(value).length === value.length
+/**
+ * Neither holes nor named properties: as many keys as items. Hidden names, and indices that are accessors, are not sought.
+ * Asked last: it costs a key for each item, and of what is too large not all are looked at.
+ */
+const hasItemsOnly = (value: readonly unknown[]): boolean => Object.keys(value).length === value.length
 
 const isPlainShell = (value: readonly unknown[]): boolean =>
-  value.length > CHEAP_ITEMS ? arrayFault(value) === undefined : isPlainArray(value)
+  arrayFault(value) === undefined && (value.length > CHEAP_ITEMS || hasItemsOnly(value))
 
 const isAccessor = (value: object, key: string): boolean => {
   const property = Object.getOwnPropertyDescriptor(value, key)
