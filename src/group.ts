@@ -8,14 +8,26 @@ interface Member {
   readonly birth: Position
 }
 
+/** Which members there are: a Set of its own, or a collection that its owner keeps anyway. */
+interface Members<T> extends Iterable<T> {
+  readonly size: number
+  has(member: T): boolean
+  add(member: T): unknown
+  delete(member: T): unknown
+}
+
 /** What an order may hold of members that have left, beside as many as are there. */
 const LEFT = 64
 
 export class Group<T extends Member> {
-  readonly #members: Set<T> = new Set()
+  readonly #members: Members<T>
   /** By birth, up to what was added since; those that have left may still be in it, those that came back twice. */
   #order: T[] | undefined
   #sorted = false
+
+  constructor(members: Members<T> = new Set()) {
+    this.#members = members
+  }
 
   get size(): number {
     return this.#members.size
@@ -61,6 +73,37 @@ export class Group<T extends Member> {
     if (!this.#order || this.#order.length <= 2 * this.#members.size + LEFT) return
     this.#order = undefined
     this.#sorted = false
+  }
+}
+
+/** Groups of members that have the same value of something: of their kind, or of an attribute. */
+export class Groups<T extends Member> {
+  readonly #groups: Map<string, Map<unknown, Group<T>>> = new Map()
+
+  get(name: string, value: unknown): Group<T> | undefined {
+    return this.#groups.get(name)?.get(value)
+  }
+
+  join(name: string, value: unknown, member: T): void {
+    let groups = this.#groups.get(name)
+    if (!groups) {
+      groups = new Map()
+      this.#groups.set(name, groups)
+    }
+    let group = groups.get(value)
+    if (!group) {
+      group = new Group()
+      groups.set(value, group)
+    }
+    group.add(member)
+  }
+
+  leave(name: string, value: unknown, member: T): void {
+    const groups = this.#groups.get(name)
+    const group = groups?.get(value)
+    group?.delete(member)
+    if (group?.size === 0) groups?.delete(value)
+    if (groups?.size === 0) this.#groups.delete(name)
   }
 }
 

@@ -73,43 +73,37 @@ export const shown = (entry: Known): SessionEntry => {
   return { id, kind, version, seq, position, status, value, attributes, ...of, createdAt, updatedAt }
 }
 
-export const groupName = (name: string, value: unknown): string => `${name}=${JSON.stringify(value)}`
+/** Hears of a group: all that have this `value` of `name`. */
+type Visit = (name: string, value: unknown) => void
 
 /** Attributes are kept apart from `kind` and `status`, which a user may also index. */
-export const attributeGroups = (attributes: Attributes): string[] =>
-  Object.entries(attributes).map(([name, value]) => groupName(`.${name}`, value))
+export function attributeGroups(attributes: Attributes, visit: Visit): void {
+  for (const name of Object.keys(attributes)) visit(`.${name}`, attributes[name])
+}
 
-const QUARANTINED = 'quarantined'
-const DEAD_LETTERS = 'deadLetters'
+export function troubleGroups({ quarantine, deadLetters }: Known, visit: Visit): void {
+  if (quarantine) visit('quarantined', true)
+  if (deadLetters !== undefined) visit('deadLetters', true)
+}
 
-export const troubleGroups = ({ quarantine, deadLetters }: Known): string[] => [
-  ...(quarantine ? [QUARANTINED] : []),
-  ...(deadLetters === undefined ? [] : [DEAD_LETTERS]),
-]
+/** The groups that a session is in. */
+export function groupsOf(entry: Known, visit: Visit): void {
+  visit('kind', entry.kind)
+  visit('status', entry.status)
+  if (entry.parent) visit('parent', entry.parent.session)
+  if (entry.origin) visit('origin', entry.origin.session)
+  troubleGroups(entry, visit)
+  attributeGroups(entry.attributes, visit)
+}
 
-export const groupsOf = (entry: Known): string[] => [
-  groupName('kind', entry.kind),
-  groupName('status', entry.status),
-  ...(entry.parent ? [groupName('parent', entry.parent.session)] : []),
-  ...(entry.origin ? [groupName('origin', entry.origin.session)] : []),
-  ...troubleGroups(entry),
-  ...attributeGroups(entry.attributes),
-]
-
-export const groupNames = ({
-  kind,
-  status,
-  parent,
-  origin,
-  quarantined,
-  deadLetters,
-  where = {},
-}: SessionFilter): string[] => [
-  ...(quarantined ? [QUARANTINED] : []),
-  ...(deadLetters ? [DEAD_LETTERS] : []),
-  ...(kind === undefined ? [] : [groupName('kind', kind)]),
-  ...(status === undefined ? [] : [groupName('status', status)]),
-  ...(parent === undefined ? [] : [groupName('parent', parent)]),
-  ...(origin === undefined ? [] : [groupName('origin', origin)]),
-  ...attributeGroups(where),
-]
+/** The groups in all of which whatever matches a filter is. */
+export function groupsFor(filter: SessionFilter, visit: Visit): void {
+  const { quarantined, deadLetters, kind, status, parent, origin, where = {} } = filter
+  if (quarantined) visit('quarantined', true)
+  if (deadLetters) visit('deadLetters', true)
+  if (kind !== undefined) visit('kind', kind)
+  if (status !== undefined) visit('status', status)
+  if (parent !== undefined) visit('parent', parent)
+  if (origin !== undefined) visit('origin', origin)
+  attributeGroups(where, visit)
+}

@@ -4,11 +4,10 @@
 // that nobody watches costs one compact entry.
 
 import { HoldfastError } from './errors.js'
-import { Group } from './group.js'
+import { Group, Groups } from './group.js'
 import {
   attributeGroups,
-  groupName,
-  groupNames,
+  groupsFor,
   groupsOf,
   type Known,
   type Quarantined,
@@ -22,7 +21,7 @@ import {
 import { admitOptions } from './options.js'
 import { NOWHERE, type Position, type TransitionRecord } from './record.js'
 import { ambiguousId } from './refusals.js'
-import type { Attributes, CreationKey, IndexEntry, SessionStatus, Work } from './state.js'
+import type { Attributes, IndexEntry, SessionStatus, Work } from './state.js'
 import { changesWork, type Todo, todoAfter, todoOf, workOf } from './todo.js'
 import type { Quarantine } from './trouble.js'
 import { type ReadonlyAtom, Watched, WatchedById } from './watched.js'
@@ -44,9 +43,9 @@ const NAMED_IDS = 5
 
 export class Registry {
   readonly #entries: Map<string, Entry> = new Map()
-  readonly #all: Group<Entry> = new Group()
-  /** `name=JSON value` -> sessions, for kind, status and every indexed attribute. */
-  readonly #groups: Map<string, Group<Entry>> = new Map()
+  readonly #all: Group<Entry> = new Group(membersIn(this.#entries))
+  /** By kind, status and every indexed attribute. */
+  readonly #groups: Groups<Entry> = new Groups()
   readonly #keys: Map<string, Entry> = new Map()
   readonly #watched: WatchedById<SessionEntry>
   readonly #stats: Watched<SessionStats>
@@ -63,7 +62,16 @@ export class Registry {
 
   /** Takes over what the index holds. */
   load(entries: Iterable<IndexEntry>): void {
-    for (const { work, ...known } of entries) this.#add({ ...known, todo: work && todoOf(work) })
+    const one = sameTexts()
+    const stats = { ...this.#stats.get() }
+    for (const indexed of entries) {
+      const entry = loaded(indexed, one)
+      this.#enter(entry)
+      this.#watched.moved(entry.id)
+      stats.total++
+      stats[entry.status]++
+    }
+    this.#stats.set(stats)
   }
 
   /**
@@ -148,9 +156,9 @@ export class Registry {
   /** How many sessions match; constant in their number when at most one thing is asked for. */
   count(filter: SessionFilter = {}): number {
     admitOptions('filters', filter, FILTER)
-    const groups = groupNames(filter)
-    if (groups.length === 0) return this.#entries.size
-    if (groups.length === 1) return this.#groups.get(groups[0] as string)?.size ?? 0
+    const groups = this.#groupsFor(filter)
+    if (!groups) return 0
+    if (groups.length < 2) return (groups[0] ?? this.#all).size
     let count = 0
     for (const _ of this.#matching(filter, NOWHERE)) count++
     return count
@@ -220,87 +228,141 @@ export class Registry {
 
   /** The smallest group that the filter names, narrowed by the others. */
   *#matching(filter: SessionFilter, after: Position): Generator<Entry> {
-    const groups = groupNames(filter).map((name) => this.#groups.get(name))
-    if (groups.some((group) => !group)) return
-    const [smallest = this.#all, ...others] = (groups as Group<Entry>[]).sort((a, b) => a.size - b.size)
+    const groups = this.#groupsFor(filter)
+    if (!groups) return
+    const [smallest = this.#all, ...others] = groups.sort((a, b) => a.size - b.size)
     for (const entry of smallest.after(after)) if (others.every((group) => group.has(entry))) yield entry
   }
 
+  /** Undefined when one that the filter names is not there: then nothing matches. */
+  #groupsFor(filter: SessionFilter): Group<Entry>[] | undefined {
+    const groups: (Group<Entry> | undefined)[] = []
+    groupsFor(filter, (name, value) => groups.push(this.#groups.get(name, value)))
+    return groups.includes(undefined) ? undefined : (groups as Group<Entry>[])
+  }
+
   #add(entry: Entry): void {
-    this.#entries.set(entry.id, entry)
-    this.#all.add(entry)
-    for (const name of groupsOf(entry)) this.#join(name, entry)
-    if (entry.created) this.#keys.set(keyOf(entry.kind, entry.created.key), entry)
-    this.#count({ total: 1, [entry.status]: 1 })
+    this.#enter(entry)
+    this.#count(undefined, entry.status)
     this.#watched.moved(entry.id)
   }
 
+  #enter(entry: Entry): void {
+    this.#all.add(entry)
+    groupsOf(entry, (name, value) => this.#groups.join(name, value, entry))
+    if (entry.created) this.#keys.set(keyOf(entry.kind, entry.created.key), entry)
+  }
+
   #remove(entry: Entry): void {
-    this.#entries.delete(entry.id)
     this.#all.delete(entry)
-    for (const name of groupsOf(entry)) this.#leave(name, entry)
+    groupsOf(entry, (name, value) => this.#groups.leave(name, value, entry))
     if (entry.created) this.#keys.delete(keyOf(entry.kind, entry.created.key))
-    this.#count({ total: -1, [entry.status]: -1 })
+    this.#count(entry.status, undefined)
     this.#watched.moved(entry.id)
   }
 
   #setStatus(entry: Entry, status: SessionStatus): void {
     if (entry.status === status) return
-    this.#leave(groupName('status', entry.status), entry)
-    this.#count({ [entry.status]: -1, [status]: 1 })
+    this.#groups.leave('status', entry.status, entry)
+    this.#count(entry.status, status)
     entry.status = status
-    this.#join(groupName('status', status), entry)
+    this.#groups.join('status', status, entry)
   }
 
   #setAttributes(entry: Entry, attributes: Attributes): void {
-    for (const name of attributeGroups(entry.attributes)) this.#leave(name, entry)
+    attributeGroups(entry.attributes, (name, value) => this.#groups.leave(name, value, entry))
     entry.attributes = attributes
-    for (const name of attributeGroups(attributes)) this.#join(name, entry)
+    attributeGroups(attributes, (name, value) => this.#groups.join(name, value, entry))
   }
 
   #setTrouble(entry: Entry, { trouble, at, status }: TransitionRecord): void {
-    for (const name of troubleGroups(entry)) this.#leave(name, entry)
+    troubleGroups(entry, (name, value) => this.#groups.leave(name, value, entry))
     if (trouble?.kind === 'quarantine') entry.quarantine = { reason: trouble.reason, at }
     if (trouble?.kind === 'release' || status) delete entry.quarantine
     if (trouble?.kind === 'letter') entry.deadLetters = (entry.deadLetters ?? 0) + 1
     if (trouble?.kind === 'settled' && entry.deadLetters !== undefined && --entry.deadLetters === 0)
       delete entry.deadLetters
-    for (const name of troubleGroups(entry)) this.#join(name, entry)
+    troubleGroups(entry, (name, value) => this.#groups.join(name, value, entry))
   }
 
-  #join(name: string, entry: Entry): void {
-    const group = this.#groups.get(name) ?? new Group()
-    this.#groups.set(name, group)
-    group.add(entry)
-  }
-
-  #leave(name: string, entry: Entry): void {
-    const group = this.#groups.get(name)
-    group?.delete(entry)
-    if (group?.size === 0) this.#groups.delete(name)
-  }
-
-  #count(change: { readonly [K in keyof SessionStats]?: number }): void {
-    const next: Record<string, number> = { ...this.#stats.get() }
-    for (const [name, by] of Object.entries(change)) next[name] = (next[name] ?? 0) + by
-    this.#stats.set(next as unknown as SessionStats)
+  #count(from: SessionStatus | undefined, to: SessionStatus | undefined): void {
+    const stats = { ...this.#stats.get() }
+    if (from) stats[from]--
+    if (to) stats[to]++
+    if (!from) stats.total++
+    if (!to) stats.total--
+    this.#stats.set(stats)
   }
 }
+
+/** The map by id is all that there is: another collection of every session would cost each of them some bytes. */
+const membersIn = (entries: Map<string, Entry>): ConstructorParameters<typeof Group<Entry>>[0] => ({
+  get size() {
+    return entries.size
+  },
+  has: (entry) => entries.get(entry.id) === entry,
+  add: (entry) => entries.set(entry.id, entry),
+  delete: (entry) => entries.delete(entry.id),
+  [Symbol.iterator]: () => entries.values(),
+})
 
 /** One for all that have none: most sessions are passive, and each is only as large as its entry. */
 const NO_ATTRIBUTES: Attributes = Object.freeze({})
 
-function entryOf(record: TransitionRecord, position: Position): Entry {
-  const { session: id, seq, at, value, kind = '', version = 1, created, parent, origin } = record
-  const attributes = record.attributes ?? NO_ATTRIBUTES
-  const status = record.status ?? 'active'
-  const times = { createdAt: at, updatedAt: at }
+// Entries are made by the two functions that follow, each by one literal with the same properties in the same order: what
+// is spread, or differs in that, takes twice the memory.
+
+function entryOf(record: TransitionRecord, birth: Position): Entry {
+  const { session: id, seq, at: createdAt, value, kind = '', version = 1, status = 'active' } = record
+  const { attributes = NO_ATTRIBUTES } = record
+  const [position, updatedAt] = [birth, createdAt]
   const todo = changesWork(record) ? todoAfter(undefined, record) : undefined
-  const entry: Entry = { id, kind, version, seq, birth: position, position, ...times, status, value, attributes, todo }
-  if (created) entry.created = created satisfies CreationKey
+  const entry = { id, kind, version, seq, birth, position, createdAt, updatedAt, status, value, attributes, todo }
+  return withOrigins(entry, record)
+}
+
+/** `one` gives one text for all that are equal: each line of an index has its own. */
+function loaded(indexed: IndexEntry, one: (text: string) => string): Entry {
+  const { id, version, seq, birth, position, createdAt, status } = indexed
+  const kind = one(indexed.kind)
+  const value = typeof indexed.value === 'string' ? one(indexed.value) : indexed.value
+  const updatedAt = indexed.updatedAt === createdAt ? createdAt : indexed.updatedAt
+  const attributes = Object.keys(indexed.attributes).length > 0 ? indexed.attributes : NO_ATTRIBUTES
+  const todo = indexed.work && todoOf(indexed.work)
+  const entry: Entry = {
+    id,
+    kind,
+    version,
+    seq,
+    birth,
+    position,
+    createdAt,
+    updatedAt,
+    status,
+    value,
+    attributes,
+    todo,
+  }
+  if (indexed.quarantine) entry.quarantine = indexed.quarantine
+  if (indexed.deadLetters !== undefined) entry.deadLetters = indexed.deadLetters
+  return withOrigins(entry, indexed)
+}
+
+function withOrigins(entry: Entry, { created, parent, origin }: Pick<Known, 'created' | 'parent' | 'origin'>): Entry {
+  if (created) entry.created = created
   if (parent) entry.parent = parent
   if (origin) entry.origin = origin
   return entry
+}
+
+/** Gives the same text for equal ones. */
+function sameTexts(): (text: string) => string {
+  const texts = new Map<string, string>()
+  return (text) => {
+    const known = texts.get(text)
+    if (known === undefined) texts.set(text, text)
+    return known ?? text
+  }
 }
 
 function* copies(entries: readonly Entry[]): Generator<IndexEntry> {

@@ -65,7 +65,7 @@ export function decodeIndex(bytes: Uint8Array, path: string): IndexFile {
     if (checksum !== seal(through, count, sum)) requireFormat(holdfast, path)
     throw corrupt(path, 'its checksum is wrong')
   }
-  const entries = [...readLines(lines, path)]
+  const entries = readLines(lines, path)
   if (entries.length !== count) throw corrupt(path, 'lines are missing')
   return { through, entries }
 }
@@ -78,9 +78,11 @@ function readHeader(bytes: Uint8Array, path: string): Partial<IndexHeader> {
   throw corrupt(path, 'its header is not JSON')
 }
 
-function* readLines(lines: Uint8Array, path: string): Generator<IndexEntry> {
+function readLines(lines: Uint8Array, path: string): IndexEntry[] {
+  const entries: IndexEntry[] = []
   try {
-    for (const text of chunks(lines)) yield* JSON.parse(`[${text}]`) as IndexEntry[]
+    for (const text of chunks(lines)) for (const entry of JSON.parse(`[${text}]`) as IndexEntry[]) entries.push(entry)
+    return entries
   } catch (cause) {
     throw corrupt(path, `a line is not JSON (${(cause as Error).message})`)
   }
