@@ -1,75 +1,151 @@
-// Memory of a live session beside a bare XState actor, and how long it takes to open a directory of 10,000 sessions:
-// closed in order, and killed (no fresh index). `node --expose-gc bench/size.js`
+// What sessions cost in memory, and how long it takes to open a directory of many: closed in order, killed, and without an
+// index. Each figure comes from a process of its own, as an opening does in life, and is the median of rounds; bytes are
+// the difference between two populations, after the collector has settled, so that what the process itself holds is not
+// counted. `node bench/size.js [sessions]`
+import { spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { openRuntime } from 'holdfast'
 import { createActor } from 'xstate'
 import { machine, tick } from './machine.js'
 
-const SESSIONS = 10_000
+const ROUNDS = 3
+/** Live sessions are fewer: nobody has 100,000 of them at a time. */
+const LIVE = 20_000
+/** Passive sessions that are asked, from all over the directory. */
+const ANSWERS = 1_000
 
+const median = (numbers) => [...numbers].sort((a, b) => a - b)[numbers.length >> 1]
+const open = (dir, more = {}) => openRuntime({ dir, kinds: [tick], pool: 'inline', ...more })
+
+/** Bytes in use, once they do not become fewer any more. */
 async function heap() {
-  for (let i = 0; i < 4; i++) {
-    globalThis.gc?.()
-    await new Promise((resolve) => setTimeout(resolve, 50))
+  let least = Number.POSITIVE_INFINITY
+  for (let quiet = 0; quiet < 3; quiet++) {
+    globalThis.gc()
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    const used = process.memoryUsage().heapUsed
+    if (used < least - 10_000) quiet = 0
+    least = Math.min(least, used)
   }
-  return process.memoryUsage().heapUsed
+  return least
 }
 
-const openTimed = async (dir) => {
-  const start = performance.now()
-  const runtime = await openRuntime({ dir, kinds: [tick], pool: 'inline' })
-  return { runtime, ms: performance.now() - start }
+/** Sessions that have made one transition, created a thousand at a time. */
+async function populate(runtime, count) {
+  for (let made = 0; made < count; made += 1000) {
+    const page = Array.from({ length: Math.min(1000, count - made) }, () => runtime.create(tick, {}))
+    await Promise.all((await Promise.all(page)).map((session) => session.send({ type: 'tick' })))
+  }
 }
 
-export async function size() {
-  const dir = mkdtempSync(join(tmpdir(), 'holdfast-size-'))
-  const runtime = await openRuntime({ dir, kinds: [tick], pool: 'inline' })
-  const before = await heap()
-  const sessions = await Promise.all(Array.from({ length: SESSIONS }, () => runtime.create(tick, {})))
-  await Promise.all(sessions.map((session) => session.send({ type: 'tick' })))
-  const live = ((await heap()) - before) / SESSIONS
-  const ids = sessions.map(({ id }) => id)
-  cpSync(dir, `${dir}-killed`, { recursive: true, filter: (path) => !path.endsWith('lock') })
-  await runtime.close()
-  sessions.length = 0
+/** What a process of its own is asked for; each prints its answer. */
+const tasks = {
+  async actors(count) {
+    const before = await heap()
+    const actors = Array.from({ length: count }, () => createActor(machine, { input: {} }).start())
+    for (const actor of actors) actor.send({ type: 'tick' })
+    return { bytes: (await heap()) - before, count: actors.length }
+  },
 
-  const base = await heap()
-  const actors = Array.from({ length: SESSIONS }, () => createActor(machine, { input: {} }).start())
-  for (const actor of actors) actor.send({ type: 'tick' })
-  const bare = ((await heap()) - base) / SESSIONS
-  actors.length = 0
+  async live(count, dir) {
+    const runtime = await open(dir, { liveLimit: count })
+    const before = await heap()
+    await populate(runtime, count)
+    const bytes = (await heap()) - before
+    await runtime.close()
+    return { bytes }
+  },
 
-  const results = [{ what: 'heap of a live session, bytes', value: Math.round(live) }]
-  results.push({ what: 'heap of a bare XState actor, bytes', value: Math.round(bare) })
-  for (const [what, path, prepare] of [
-    ['open 10,000 sessions, closed in order, ms', dir, () => {}],
-    [
-      'open 10,000 sessions, killed, no index, ms',
-      `${dir}-killed`,
-      (p) => rmSync(join(p, 'index.jsonl'), { force: true }),
-    ],
-  ]) {
-    prepare(path)
-    const beforeOpen = await heap()
-    const opened = await openTimed(path)
-    results.push({ what, value: Number(opened.ms.toFixed(1)) })
-    results.push({
-      what: 'heap of a passive session after it, bytes',
-      value: Math.round(((await heap()) - beforeOpen) / SESSIONS),
-    })
+  async fill(count, dir) {
+    const runtime = await open(dir, { liveLimit: 1000 })
+    await populate(runtime, count)
+    cpSync(dir, `${dir}-killed`, { recursive: true, filter: (path) => !path.endsWith('lock') })
+    await runtime.close()
+    const unindexed = (path) => !path.endsWith('lock') && !path.endsWith('index.jsonl')
+    cpSync(dir, `${dir}-unindexed`, { recursive: true, filter: unindexed })
+    return {}
+  },
+
+  async opened(count, dir) {
+    const before = await heap()
     const start = performance.now()
-    opened.runtime.session(ids[5_000]).snapshot()
-    results.push({
-      what: 'first answer of a passive session, ms',
-      value: Number((performance.now() - start).toFixed(2)),
+    const runtime = await open(dir)
+    const ms = performance.now() - start
+    const bytes = (await heap()) - before
+    const ids = []
+    for (let cursor = '0'; cursor !== undefined; ) {
+      const page = runtime.sessions.list({}, { limit: 1000, cursor })
+      for (const { id } of page.sessions) ids.push(id)
+      cursor = page.cursor
+    }
+    const answers = Array.from({ length: ANSWERS }, (_, n) => {
+      const asked = performance.now()
+      runtime.session(ids[(n * 7919) % ids.length]).snapshot()
+      return performance.now() - asked
     })
-    await opened.runtime.close()
-    rmSync(path, { recursive: true, force: true })
-  }
-  return results
+    answers.sort((a, b) => a - b)
+    // It is not closed: the directory stays as it was found, but for its last segment, which an opening renews.
+    return { ms, bytes, count, answer: median(answers), slowest: answers[Math.floor(answers.length * 0.99)] }
+  },
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) console.table(await size())
+function inProcess(task, count, dir = '') {
+  const args = ['--expose-gc', fileURLToPath(import.meta.url), task, String(count), dir]
+  const { stdout, stderr, status } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+  if (status !== 0) throw new Error(`${task}: ${stderr}`)
+  return JSON.parse(stdout)
+}
+
+const rounds = (run) => Array.from({ length: ROUNDS }, run)
+
+/** Bytes each, of two populations of which the one is a quarter of the other. */
+const bytesEach = (count, bytesOf) =>
+  Math.round(median(rounds(() => (bytesOf(count) - bytesOf(count / 4)) / (count - count / 4))))
+
+export function size(count = 100_000) {
+  const root = mkdtempSync(join(tmpdir(), 'holdfast-size-'))
+  const fresh = () => mkdtempSync(join(root, 'live-'))
+  const results = []
+  const tell = (what, value) => results.push({ what, value })
+  try {
+    tell(
+      'heap of a live session, bytes',
+      bytesEach(LIVE, (n) => inProcess('live', n, fresh()).bytes),
+    )
+    tell(
+      'heap of a bare XState actor, bytes',
+      bytesEach(LIVE, (n) => inProcess('actors', n).bytes),
+    )
+    for (const n of [count, count / 4]) inProcess('fill', n, join(root, String(n)))
+    const named = count.toLocaleString('en')
+    for (const [how, suffix] of Object.entries({
+      'closed in order': '',
+      killed: '-killed',
+      'no index': '-unindexed',
+    })) {
+      const opened = (n) => inProcess('opened', n, join(root, `${n}${suffix}`))
+      const all = rounds(() => opened(count))
+      tell(`open ${named} sessions, ${how}, ms`, Math.round(median(all.map(({ ms }) => ms))))
+      const fewer = median(rounds(() => opened(count / 4).bytes))
+      const bytes = (median(all.map((one) => one.bytes)) - fewer) / (count - count / 4)
+      tell('heap of a passive session after it, bytes', Math.round(bytes))
+      tell('first answer of a passive session, ms', Number(median(all.map(({ answer }) => answer)).toFixed(2)))
+      tell('the slowest of a hundred such, ms', Number(median(all.map(({ slowest }) => slowest)).toFixed(2)))
+    }
+    return results
+  } finally {
+    rmSync(root, { recursive: true, force: true })
+  }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const [task, count, dir] = process.argv.slice(2)
+  if (Object.hasOwn(tasks, task)) {
+    console.log(JSON.stringify(await tasks[task](Number(count), dir)))
+    process.exit(0)
+  }
+  console.table(size(Number(task ?? 100_000)))
+}
