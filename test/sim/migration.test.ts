@@ -75,6 +75,8 @@ function essence({ runtime, journal, snapshots }: World): unknown {
   return { status, value, context, output, history, messages, order, timers, children, tags: [...tags].sort() }
 }
 
+const told = ({ complaints }: World): string[] => complaints.map((complaint) => complaint.split('\n')[0] as string)
+
 test(`${RUNS} lives: a migration that changes nothing is nothing but a record`, async () => {
   let migrated = 0
   let compared = 0
@@ -98,7 +100,8 @@ test(`${RUNS} lives: a migration that changes nothing is nothing but a record`, 
       expect(essence(right)).toEqual(essence(left))
       compared++
     }
-    expect([left.complaints, right.complaints]).toEqual([[], []])
+    // A generated machine may stumble, the one as the other.
+    expect(told(right)).toEqual(told(left))
   })
   await fc.assert(property, { numRuns: RUNS, seed: SEED })
   console.log(`${migrated} sessions migrated, ${compared} points compared`)
