@@ -8,12 +8,13 @@ import { parseArgs } from 'node:util'
 
 /** `runs` names the variable that holds the number, `long` the number; `tests` are files, `only` a part of their tests. */
 const GATES = {
-  R1: { says: 'power cuts at every call', tests: ['test/sim/crash.test.ts'], runs: 'HOLDFAST_RUNS', long: 1300 },
+  R1: { says: 'power cuts at every call', tests: ['test/sim/crash.test.ts'], runs: 'HOLDFAST_RUNS', long: 1000 },
   R2: { says: 'power cuts in openings', tests: ['test/sim/recovery.test.ts'], runs: 'HOLDFAST_RUNS', long: 20_000 },
   R3: { says: 'kill -9 under load', tests: ['test/kill/kill.test.ts'], runs: 'HOLDFAST_KILLS', long: 10_000 },
   R4: { says: 'calls to the disk that fail', tests: ['test/sim/faults.test.ts'], runs: 'HOLDFAST_EVERY', long: 1 },
   R5: { says: 'syncs that fail', tests: ['test/sim/faults.test.ts'], runs: 'HOLDFAST_EVERY', long: 1 },
   R6: { says: 'a full disk', tests: ['test/files/disk-full.test.ts'], runs: 'HOLDFAST_FILLS', long: 100 },
+  R7: { says: 'bit rot', tests: ['test/sim/rot.test.ts'], runs: 'HOLDFAST_EVERY', long: 1 },
   R8: { says: 'output commit', tests: ['test/sim/output-commit.test.ts'], runs: 'HOLDFAST_RUNS', long: 20_000 },
   R9: {
     says: 'one writer',

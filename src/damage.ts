@@ -6,7 +6,7 @@
 import { HoldfastError } from './errors.js'
 import type { Damage } from './journal.js'
 import type { Position } from './record.js'
-import type { IndexEntry } from './state.js'
+import type { IndexEntry, IndexFile } from './state.js'
 
 /** Adds what was found, unless that place is there already: opening, scanning and reading may each find it. */
 export function noteOnce(damage: Damage[], found: Damage): void {
@@ -73,3 +73,33 @@ function reasonOf({ file, offset, bytes, kind }: Damage, certain: boolean): Hold
     },
   )
 }
+
+/** Durable records are gone: an index never reaches behind the end of the journal that it was written for. */
+export const isAhead = ({ through, entries }: IndexFile, end: Position): boolean =>
+  through > end || entries.some(({ position }) => position >= end)
+
+/** Whom an index proves to be shown too early that is ahead of the journal, of which `entries` are all that is left. */
+export function* provedStale(
+  { through, entries: indexed }: IndexFile,
+  end: Position,
+  entries: Iterable<IndexEntry>,
+): Generator<{ readonly entry: IndexEntry; readonly reason: HoldfastError }> {
+  for (const entry of indexed) if (entry.position >= end) yield { entry, reason: lostRecords(entry) }
+  if (through <= end) return
+  // An index is complete: whoever is not in it was deleted before it was written.
+  const known = new Set(indexed.map(({ id }) => id))
+  for (const entry of [...entries]) if (!known.has(entry.id)) yield { entry, reason: lostDeletion() }
+}
+
+const lostRecords = ({ seq }: IndexEntry): HoldfastError =>
+  new HoldfastError(
+    'JOURNAL_CORRUPT',
+    `the index knows its transition ${seq}, and the journal ends before that: restore the journal from a backup, or delete it`,
+    { details: { seq } },
+  )
+
+const lostDeletion = (): HoldfastError =>
+  new HoldfastError(
+    'JOURNAL_CORRUPT',
+    'the index knows that it was deleted, and the journal ends before that: restore the journal from a backup, or delete it again',
+  )

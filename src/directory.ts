@@ -1,10 +1,11 @@
 // What a data directory says of itself: its format and kinds in `holdfast.json`, its owner in `lock`.
 // Reading only, over the Disk port. A file that cannot be read says nothing; a newer format is refused, untouched.
 
+import { crc32 } from 'node:zlib'
 import { type Disk, readAll } from './disk.js'
 import { HoldfastError } from './errors.js'
 
-export const FORMAT = 1
+const FORMAT = 1
 export const DIRECTORY_FILE = 'holdfast.json'
 export const LOCK_FILE = 'lock'
 
@@ -20,21 +21,29 @@ export interface Owner {
   readonly since: string
 }
 
+/** The text of `holdfast.json`. It is good to the last byte, or damaged: the checksum is that of the kinds as JSON. */
+export function directoryText(kinds: DirectoryFile['kinds']): string {
+  const checksum = crc32(JSON.stringify(kinds), FORMAT).toString(16).padStart(8, '0')
+  return `${JSON.stringify({ holdfast: FORMAT, kinds, checksum }, null, 2)}\n`
+}
+
 /** Throws FORMAT_NEWER when a newer Holdfast wrote the directory. Changes nothing. */
 export function readDirectoryFile(disk: Disk): DirectoryFile | undefined {
   const bytes = readAll(disk, DIRECTORY_FILE)
   if (!bytes) return undefined
-  let directory: DirectoryFile
+  const text = new TextDecoder().decode(bytes)
+  let directory: Partial<DirectoryFile> | null
   try {
-    directory = JSON.parse(new TextDecoder().decode(bytes)) as DirectoryFile
+    directory = JSON.parse(text) as Partial<DirectoryFile> | null
   } catch {
     return undefined // It only repeats what the journal knows; it is written anew.
   }
-  if (directory.holdfast <= FORMAT) return directory
+  const { holdfast = 0, kinds = {} } = directory ?? {}
+  if (holdfast <= FORMAT) return text === directoryText(kinds) ? { holdfast, kinds } : undefined
   throw new HoldfastError(
     'FORMAT_NEWER',
-    `${disk.location} has format ${directory.holdfast}, this Holdfast reads ${FORMAT}; install a newer one`,
-    { details: { format: directory.holdfast } },
+    `${disk.location} has format ${holdfast}, as ${DIRECTORY_FILE} says, and this Holdfast reads ${FORMAT}; install a newer one`,
+    { details: { file: DIRECTORY_FILE, format: holdfast } },
   )
 }
 

@@ -10,8 +10,8 @@ import type { Diagnosis } from './diagnosis.js'
 import {
   DIRECTORY_FILE,
   type DirectoryFile,
+  directoryText,
   epochOf,
-  FORMAT,
   LOCK_FILE,
   lockText,
   type Owner,
@@ -22,6 +22,7 @@ import { type Disk, type DiskLock, readAll, replaceFile } from './disk.js'
 import { HoldfastError } from './errors.js'
 import { createFileDisk } from './files/disk.js'
 import { examineFiles, livingOwnerOf } from './files/doctor.js'
+import { DurableFiles } from './files/durable-file.js'
 import { type FileJournal, type FileJournalOptions, openFileJournal } from './files/journal.js'
 import { openFileReader } from './files/reader.js'
 import { repairFiles } from './files/repair.js'
@@ -270,7 +271,7 @@ export async function openFiles(
     journal = opened.journal
     const { damage, epoch } = opened
     lock.began(epoch)
-    await writeDirectoryFile(disk, directory, kinds)
+    await writeDirectoryFile(disk, directory, kinds, logger)
     for (const found of damage) {
       const { file, offset, bytes, kept } = found
       logger.warn({ file, offset, bytes, kept }, describeDamage(found))
@@ -366,17 +367,22 @@ function letGo(lock: DiskLock): void {
   } catch {}
 }
 
+/** One that cannot be read is kept in quarantine. */
 async function writeDirectoryFile(
   disk: Disk,
   old: DirectoryFile | undefined,
   kinds: readonly AnySessionKind[],
+  logger: Logger,
 ): Promise<void> {
   const seen = { ...old?.kinds, ...Object.fromEntries(kinds.map(({ kind, version }) => [kind, version])) }
-  const text = `${JSON.stringify({ holdfast: FORMAT, kinds: seen } satisfies DirectoryFile, null, 2)}\n`
-  const bytes = new TextEncoder().encode(text)
+  const text = directoryText(seen)
   const present = readAll(disk, DIRECTORY_FILE)
   if (present && new TextDecoder().decode(present) === text) return
-  await replaceFile(disk, DIRECTORY_FILE, bytes)
+  if (present && !old) {
+    const kept = new DurableFiles(disk).quarantine(DIRECTORY_FILE)
+    logger.warn({ file: DIRECTORY_FILE, kept }, `${DIRECTORY_FILE} cannot be read; it is kept, and written anew`)
+  }
+  await replaceFile(disk, DIRECTORY_FILE, new TextEncoder().encode(text))
 }
 
 function unwritable(disk: Disk, cause: unknown): unknown {

@@ -2,7 +2,7 @@
 // It promises that nothing changes and nothing starts, and that what it shows is the directory at one moment, whatever
 // its owner writes meanwhile. It runs no user code, so a session of any kind can be read. What it cannot read it names.
 
-import { noteOnce, touchedBy } from './damage.js'
+import { isAhead, noteOnce, provedStale, touchedBy } from './damage.js'
 import { diffOf, type SessionDiff } from './diff.js'
 import { admitId } from './door.js'
 import { type HoldfastError, isHoldfastError } from './errors.js'
@@ -198,8 +198,8 @@ function followed(
 ): Pick<View, 'registry' | 'unreadable'> {
   const registry = new Registry()
   const unreadable = new Map<string, HoldfastError>()
-  const reached = index && index.through <= journal.end && index.entries.every(({ position }) => position < journal.end)
-  const usable = reached && index.through >= journal.begin ? index : undefined
+  const ahead = index && isAhead(index, journal.end) ? index : undefined
+  const usable = !ahead && index && index.through >= journal.begin ? index : undefined
   const from = usable?.through ?? journal.begin
   registry.load(usable?.entries ?? journal.floors((found) => noteOnce(damage, found)))
   for (const { position, record } of journal.scan(from)) {
@@ -208,6 +208,9 @@ function followed(
     } catch (error) {
       unreadable.set(record.session, error as HoldfastError)
     }
+  }
+  for (const { entry, reason } of ahead ? provedStale(ahead, journal.end, registry.entries()) : []) {
+    unreadable.set(entry.id, reason)
   }
   for (const { entry, reason } of touchedBy(damage, registry.entries(), from)) unreadable.set(entry.id, reason)
   return { registry, unreadable }

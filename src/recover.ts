@@ -1,13 +1,12 @@
 // What is known of the sessions when a runtime opens: the index, and what the journal holds beyond it.
 // No user code runs and no state is folded here; a session whose records are missing or damaged is parked, by name.
 
-import { noteOnce, touchedBy } from './damage.js'
-import { HoldfastError } from './errors.js'
+import { isAhead, noteOnce, provedStale, touchedBy } from './damage.js'
 import type { Damage, Journal } from './journal.js'
 import { NOWHERE, type Position } from './record.js'
 import type { Registry } from './registry.js'
 import type { Snapshots } from './snapshots.js'
-import type { IndexEntry } from './state.js'
+import type { IndexFile } from './state.js'
 import type { Supervisor } from './supervisor.js'
 
 export interface Recovery {
@@ -30,7 +29,7 @@ export interface Recovered {
 export function recover(recovery: Recovery): Recovered {
   const { journal, registry, supervisor } = recovery
   const damage = [...recovery.damage]
-  const { from, known, lost, hidden } = loadIndex(recovery, damage)
+  const { from, known, ahead, hidden } = loadIndex(recovery, damage)
   for (const { position, record } of journal.scan(from, (found) => noteOnce(damage, found))) {
     try {
       registry.follow(record, position)
@@ -39,10 +38,12 @@ export function recover(recovery: Recovery): Recovered {
       supervisor.park({ id: record.session, kind }, error)
     }
   }
-  for (const entry of lost) supervisor.park(entry, lostRecords(entry))
+  for (const { entry, reason } of ahead ? provedStale(ahead, journal.end, registry.entries()) : []) {
+    supervisor.park(entry, reason)
+  }
   const touched = touchedBy(damage, registry.entries(), known)
   for (const { entry, reason } of touched) supervisor.park(entry, reason)
-  return { damage, lost: hidden || lost.length > 0 || touched.some(({ indexed }) => !indexed) }
+  return { damage, lost: hidden || ahead !== undefined || touched.some(({ indexed }) => !indexed) }
 }
 
 /**
@@ -52,29 +53,23 @@ export function recover(recovery: Recovery): Recovered {
 function loadIndex({ journal, snapshots, registry }: Recovery, damage: Damage[]): IndexFound {
   const index = snapshots.readIndex()
   const { through, entries } = index ?? { through: NOWHERE, entries: [] }
-  const lost = entries.filter(({ position }) => position >= journal.end)
-  if (index && through >= journal.begin && through <= journal.end && lost.length === 0) {
+  const ahead = index && isAhead(index, journal.end) ? index : undefined
+  if (index && !ahead && through >= journal.begin) {
     registry.load(entries)
-    return { from: through, known: through, lost, hidden: false }
+    return { from: through, known: through, ahead, hidden: false }
   }
   const before = damage.length
   registry.load(journal.floors((found) => noteOnce(damage, found)))
   const hidden = damage.length > before
-  return { from: journal.begin, known: journal.begin, lost, hidden }
+  return { from: journal.begin, known: journal.begin, ahead, hidden }
 }
 
 interface IndexFound {
   readonly from: Position
   /** Up to here the registry is complete, whatever of the journal can be read. */
   readonly known: Position
-  readonly lost: readonly IndexEntry[]
+  /** An index that reaches behind the end of the journal. */
+  readonly ahead: IndexFile | undefined
   /** True when not every session can be read that was there where the journal begins. */
   readonly hidden: boolean
 }
-
-const lostRecords = ({ seq }: IndexEntry): HoldfastError =>
-  new HoldfastError(
-    'JOURNAL_CORRUPT',
-    `the index knows its transition ${seq}, and the journal ends before that: restore the journal from a backup, or delete it`,
-    { details: { seq } },
-  )

@@ -279,10 +279,16 @@ test('a directory file that cannot be read is written anew: it only repeats what
   await runtime.close()
   const file = join(dir, 'holdfast.json')
   const whole = readFileSync(file, 'utf8')
-  writeFileSync(file, whole.slice(0, 10))
-  await using again = await open()
-  expect(again.session(id, kind).snapshot().seq).toBe(1)
-  expect(readFileSync(file, 'utf8')).toBe(whole)
+  for (const damaged of [whole.slice(0, 10), whole.replace('"text"', '"texu"'), 'null']) {
+    writeFileSync(file, damaged)
+    const warn = vi.fn()
+    const again = await openRuntime({ dir, kinds: [kind], pool: 'inline', logger: { ...quiet, warn } })
+    expect(again.session(id, kind).snapshot().seq).toBe(1)
+    await again.close()
+    expect(readFileSync(file, 'utf8')).toBe(whole)
+    const kept: unknown = warn.mock.calls[0]?.[0].kept
+    expect(readFileSync(join(dir, String(kept)), 'utf8')).toBe(damaged)
+  }
 })
 
 test('a snapshot that cannot be read is kept and told of, on the console unless there is a logger; nothing is lost', async () => {

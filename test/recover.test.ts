@@ -111,6 +111,17 @@ describe('a segment that is gone', () => {
     expect(reason).toMatch(/journal\/00000002\.jsonl lacks \d+ bytes at offset 0, where records of this session were/)
   })
 
+  test('of one bit, also in an id, parks only whose record it is: the checksum tells which bit it was', async () => {
+    await threeSegments()
+    disk.remove('index.jsonl')
+    const bytes = bytesOf(SECOND)
+    const at = Buffer.from(bytes).indexOf('"session":"left"') + '"session":"'.length
+    bytes[at] = (bytes[at] as number) ^ 1
+    put(SECOND, bytes)
+    await using runtime = await open()
+    expect(runtime.health().parked.map(({ id }) => id)).toEqual(['left'])
+  })
+
   test('together with the index parks what was active before it and is not seen behind it: nothing tells whether it moved on', async () => {
     await threeSegments()
     disk.remove(SECOND)
@@ -219,4 +230,22 @@ test('a session that the index knows further than the journal goes is parked, th
   await using runtime = await open()
   expect(runtime.health().parked.map(({ id }) => id)).toEqual(['late'])
   for (const id of ['early', 'across', 'around']) await add(runtime, id)
+})
+
+test('a session whose deletion is lost does not come back: the index that knows of it parks it, at every opening', async () => {
+  const first = await open()
+  for (const id of ['kept', 'deleted']) await create(first, id)
+  const stale = new Uint8Array(readAll(disk, segmentName(1)) as Uint8Array)
+  await first.session('deleted').delete()
+  await first.close()
+  for (let opening = 0; opening < 2; opening++) {
+    if (opening === 0) put(segmentName(1), stale)
+    const reader = openFileReader(disk)
+    expect(reader.unreadable.map(({ id }) => id)).toEqual(['deleted'])
+    reader.close()
+    await using runtime = await open()
+    expect(runtime.health().parked.map(({ id }) => id)).toEqual(['deleted'])
+    expect(runtime.health().parked[0]?.reason.message).toContain('it was deleted')
+    await add(runtime, 'kept')
+  }
 })

@@ -79,7 +79,7 @@ export async function writeBackup(job: BackupJob): Promise<Omit<Backup, 'path'>>
   try {
     let bytes = 0
     await replaceFile(job.target, job.name, async (file) => {
-      bytes = await pack(file, parts, (files) => manifestOf(job.at, end, files))
+      bytes = await pack(file, parts, new Date(job.at), (files) => manifestOf(job.at, end, files))
     })
     return { bytes, end, damage }
   } catch (error) {
@@ -137,19 +137,21 @@ function endOfRecords(segment: Segment): Position {
   return segment.base + end
 }
 
-/** Gives how long the archive is. Reading waits for writing, so that little of it is in memory. */
+/** Gives how long the archive is. Reading waits for writing, so that little of it is in memory. `mtime` is what its files say. */
 async function pack(
   target: DiskFile,
   parts: readonly Part[],
+  mtime: Date,
   conclude: (files: readonly BackedUpFile[]) => Manifest,
 ): Promise<number> {
   const { readable, controller } = createTarPacker()
   const feed = async (): Promise<void> => {
     try {
       const files: BackedUpFile[] = []
-      for (const part of parts) files.push(await add(controller, part.path, part.bytes, chunksOf(part)))
+      for (const part of parts)
+        files.push(await add(controller, { name: part.path, size: part.bytes, mtime }, chunksOf(part)))
       const manifest = Buffer.from(`${JSON.stringify(conclude(files), null, 2)}\n`)
-      await add(controller, MANIFEST, manifest.length, [manifest])
+      await add(controller, { name: MANIFEST, size: manifest.length, mtime }, [manifest])
       controller.finalize()
     } catch (error) {
       controller.error(error)
@@ -170,12 +172,11 @@ async function pack(
 
 async function add(
   controller: ReturnType<typeof createTarPacker>['controller'],
-  name: string,
-  size: number,
+  { name, size, mtime }: { readonly name: string; readonly size: number; readonly mtime: Date },
   chunks: Iterable<Uint8Array>,
 ): Promise<BackedUpFile> {
   const hash = createHash('sha256')
-  const writer = controller.add({ name, size, mode: 0o600 }).getWriter()
+  const writer = controller.add({ name, size, mtime, mode: 0o600 }).getWriter()
   for (const chunk of chunks) {
     hash.update(chunk)
     await writer.write(chunk)

@@ -56,15 +56,33 @@ export class Floor {
 
   /** A session as it was there; undefined when it was not. Throws JOURNAL_CORRUPT. */
   read(id: string): SessionState | undefined {
+    const line = this.#search(id) ?? this.#lookThrough(id)
+    return line?.state
+  }
+
+  /** Finds no line when the order misleads: an id on the way may be damaged. */
+  #search(id: string): Line | undefined {
     let [low, high] = [HEADER_BYTES, this.#end]
     while (low < high) {
       const start = this.#lineStart(Math.floor((low + high) / 2), low)
       const found = this.#idAt(start)
-      if (found === id) return this.#lineAt(start).state
-      if (found === undefined) throw damaged(start)
+      if (found === undefined) return undefined
+      if (found === id) return this.#lineAt(start)
       if (found < id) low = this.#lineEnd(start)
       else high = start
     }
+    return undefined
+  }
+
+  /** Reads all lines; one that cannot be read may be the one that is asked for. */
+  #lookThrough(id: string): Line | undefined {
+    let unreadable: number | undefined
+    for (let start = HEADER_BYTES; start < this.#end; start = this.#lineEnd(start)) {
+      const line = this.#lineAt(start)
+      if (line?.id === id) return line
+      if (!line) unreadable ??= start
+    }
+    if (unreadable !== undefined) throw damaged(unreadable)
     return undefined
   }
 
@@ -91,10 +109,8 @@ export class Floor {
     this.#file.close()
   }
 
-  #lineAt(start: number): Line {
-    const line = parse(readFrom(this.#file, start, this.#lineEnd(start)), this.through)
-    if (line) return line
-    throw damaged(start)
+  #lineAt(start: number): Line | undefined {
+    return parse(readFrom(this.#file, start, this.#lineEnd(start)), this.through)
   }
 
   #idAt(start: number): string | undefined {

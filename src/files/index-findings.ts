@@ -1,8 +1,9 @@
 // What is wrong with the index of a directory: it cannot be read, reaches behind the end of the journal, or does not tell
 // what the journal holds. Reading only.
 
+import { isAhead } from '../damage.js'
 import type { Finding, Repair } from '../diagnosis.js'
-import type { Disk } from '../disk.js'
+import { type Disk, readAll } from '../disk.js'
 import type { Position } from '../record.js'
 import { Registry } from '../registry.js'
 import type { IndexFile } from '../state.js'
@@ -10,7 +11,7 @@ import { findSegments } from './claims.js'
 import type { OpenedForReading } from './foreign-journal.js'
 import { OpenFiles } from './open-files.js'
 import { FROM_BACKUP, follow, indexOf, note, type Patient, problem } from './patient.js'
-import { endOf } from './segments.js'
+import { HEADER_BYTES, pieces } from './segment.js'
 
 export function* indexFindings({ disk, journal, registry, harmed }: Patient): Generator<Finding> {
   const file = 'index.jsonl'
@@ -21,7 +22,7 @@ export function* indexFindings({ disk, journal, registry, harmed }: Patient): Ge
   if (reason !== undefined) yield problem('index.damaged', reason, more)
   else if (!index) {
     if (registry.stats.get().total > 0) yield note('index.missing', `${file} is not there: openings take longer`, more)
-  } else if (reachesBehind(index, endOfContent(disk))) {
+  } else if (isAhead(index, endOfRecords(disk))) {
     const message = `${file} reaches behind the end of the journal: records are lost`
     yield problem('index.ahead', message, { file, advice: FROM_BACKUP })
   } else if (!tells(index, journal, registry)) {
@@ -29,18 +30,20 @@ export function* indexFindings({ disk, journal, registry, harmed }: Patient): Ge
   }
 }
 
-/** What is told of a session may be newer than the index as a whole. */
-const reachesBehind = ({ through, entries }: IndexFile, end: Position): boolean =>
-  through > end || entries.some(({ position }) => position >= end)
-
-/** Where what was written ends: space that is reserved behind it is no record. */
-function endOfContent(disk: Disk): Position {
+/** Where the last record ends: neither a torn end nor space that is reserved behind it is one. */
+function endOfRecords(disk: Disk): Position {
   const files = new OpenFiles(disk)
   try {
     const { segments, floor } = findSegments(disk, files)
     floor?.close()
     const last = segments.at(-1)
-    return last ? endOf(last) : (floor?.through ?? 0)
+    const bytes = last && readAll(disk, last.path)
+    if (!last || !bytes) return floor?.through ?? 0
+    let end = HEADER_BYTES
+    for (const piece of pieces(bytes, last.base, HEADER_BYTES, last.chain)) {
+      if (piece.kind !== 'torn') end = piece.offset + piece.bytes
+    }
+    return last.base + end
   } finally {
     files.close()
   }

@@ -3,7 +3,7 @@
 
 import type { Clock } from '../clock.js'
 import { type Diagnosis, diagnosisOf } from '../diagnosis.js'
-import { DIRECTORY_FILE, FORMAT } from '../directory.js'
+import { DIRECTORY_FILE, directoryText } from '../directory.js'
 import { type Disk, readAll, replaceFile } from '../disk.js'
 import { Registry } from '../registry.js'
 import { DurableFiles } from './durable-file.js'
@@ -61,7 +61,7 @@ async function rewriteDirectoryFile(disk: Disk, files: DurableFiles): Promise<vo
   for (const { kind, version } of journalTells(disk).entries()) {
     kinds[kind] = Math.max(kinds[kind] ?? 0, version)
   }
-  await replaceFile(disk, DIRECTORY_FILE, Buffer.from(`${JSON.stringify({ holdfast: FORMAT, kinds }, null, 2)}\n`))
+  await replaceFile(disk, DIRECTORY_FILE, Buffer.from(directoryText(kinds)))
 }
 
 function journalTells(disk: Disk): Registry {

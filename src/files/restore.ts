@@ -69,10 +69,10 @@ export async function unpack(file: DiskFile, path: string, disk: Disk): Promise<
     if (manifest || type !== 'file' || found.some((other) => other.path === name)) {
       throw backupCorrupt(path, `${JSON.stringify(name)} does not belong there`)
     }
-    if (name === MANIFEST) manifest = await readManifest(body, path)
+    if (name === MANIFEST) manifest = await readManifest(readable(body, path), path)
     else if (name !== DIRECTORY_FILE && !/^journal\/[a-z0-9]{1,16}\.jsonl$/.test(name)) {
       throw backupCorrupt(path, `${JSON.stringify(name)} is no file of Holdfast`)
-    } else found.push(await store(disk, name, body))
+    } else found.push(await store(disk, name, readable(body, path)))
   }
   if (!manifest) throw backupCorrupt(path, 'its end is missing')
   if (JSON.stringify(found) !== JSON.stringify(manifest.files)) throw backupCorrupt(path, 'a checksum is wrong')
@@ -83,8 +83,13 @@ export async function unpack(file: DiskFile, path: string, disk: Disk): Promise<
 
 async function* entriesOf(file: DiskFile, path: string): AsyncGenerator<ParsedTarEntry> {
   const decoder = createTarDecoder({ strict: true })
+  yield* readable(chunksFrom(file).pipeThrough(decoder), path)
+}
+
+/** What the decoder throws, between files or within one, says that the backup is not what was written; the disk speaks for itself. */
+async function* readable<T>(stream: ReadableStream<T>, path: string): AsyncGenerator<T> {
   try {
-    yield* chunksFrom(file).pipeThrough(decoder)
+    yield* stream
   } catch (error) {
     if (error instanceof HoldfastError || (error as NodeJS.ErrnoException).code !== undefined) throw error
     throw backupCorrupt(path, (error as Error).message, error)
@@ -104,7 +109,7 @@ function chunksFrom(file: DiskFile): ReadableStream<Uint8Array> {
   })
 }
 
-async function store(disk: Disk, path: string, body: ReadableStream<Uint8Array>): Promise<BackedUpFile> {
+async function store(disk: Disk, path: string, body: AsyncIterable<Uint8Array>): Promise<BackedUpFile> {
   const hash = createHash('sha256')
   const file = disk.create(path)
   try {
@@ -121,7 +126,7 @@ async function store(disk: Disk, path: string, body: ReadableStream<Uint8Array>)
   }
 }
 
-async function readManifest(body: ReadableStream<Uint8Array>, path: string): Promise<Manifest> {
+async function readManifest(body: AsyncIterable<Uint8Array>, path: string): Promise<Manifest> {
   const chunks: Uint8Array[] = []
   for await (const chunk of body) chunks.push(chunk)
   try {

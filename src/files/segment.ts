@@ -12,7 +12,9 @@
 // batch, whose sync never returned: they are torn, and nothing in them was ever acknowledged.
 
 import { crc32 } from 'node:zlib'
+import { ID_SHAPE } from '../id.js'
 import type { Position, TransitionRecord } from '../record.js'
+import { turnedBack } from './flipped.js'
 
 export const FORMAT = 1
 export const HEADER_BYTES = 160
@@ -217,6 +219,37 @@ function lineAt(buffer: Buffer, offset: number): Line | undefined {
   if (crc32(json, before) !== checksum) return undefined
   return { before, checksum, json: json.toString('utf8'), end: newline + 1 }
 }
+
+/** Ids of sessions that can be made out in damaged bytes. The bit that is other may be in one, or make two lines of one. */
+export function sessionsIn(bytes: Uint8Array): string[] {
+  const buffer = view(bytes.at(-1) === NEWLINE ? bytes.subarray(0, -1) : bytes)
+  const whole = turnedLine(buffer)
+  const lines = whole ? [whole] : [...linesOf(buffer)].map((line) => turnedLine(line) ?? line)
+  const named = lines.flatMap((line) => [...line.toString('latin1').matchAll(NAMED)])
+  return [...new Set(named.map((match) => match[1] as string))]
+}
+
+/** The JSON of a line as it was, if exactly one bit of it is other now. */
+function turnedLine(line: Buffer): Buffer | undefined {
+  const [before, checksum] = [parseHex(line, 0), parseHex(line, 9)]
+  if (before === undefined || checksum === undefined || line.length > TURNED_BYTES) return undefined
+  const json = turnedBack(line.subarray(PREFIX_BYTES), before, checksum)
+  return json && view(json)
+}
+
+/** Looking for a bit takes a millisecond for some ten thousand bytes. */
+const TURNED_BYTES = 1024 * 1024
+
+function* linesOf(buffer: Buffer): Generator<Buffer> {
+  for (let start = 0; start < buffer.length; ) {
+    const newline = buffer.indexOf(NEWLINE, start)
+    const end = newline < 0 ? buffer.length : newline
+    yield buffer.subarray(start, end)
+    start = end + 1
+  }
+}
+
+const NAMED = new RegExp(`"session":"(${ID_SHAPE})"`, 'g')
 
 /** The end of what was written: zeros behind it are space that was reserved. */
 export function contentEnd(bytes: Uint8Array): number {

@@ -3,7 +3,6 @@
 
 import { type Disk, type DiskFile, readAll, readFrom, writeAllSync } from '../disk.js'
 import { HoldfastError } from '../errors.js'
-import { ID_SHAPE } from '../id.js'
 import type { Damage, JournalEntry } from '../journal.js'
 import type { Position, TransitionRecord } from '../record.js'
 import type { FloorHeader } from './floor.js'
@@ -17,6 +16,7 @@ import {
   pieces,
   readRecord,
   segmentName,
+  sessionsIn,
 } from './segment.js'
 import { storageError } from './storage-error.js'
 
@@ -153,13 +153,6 @@ export function freePlace(disk: Disk, path: string, content?: Uint8Array): strin
 export const damageAt = ({ path, base }: Segment, kind: Damage['kind'], offset: number, bytes: Uint8Array): Damage => ({
   ...{ file: path, offset, bytes: bytes.length, position: base + offset, kind, sessions: sessionsIn(bytes) },
 })
-
-/** Ids of sessions that can be made out in damaged bytes. */
-function sessionsIn(bytes: Uint8Array): string[] {
-  const text = Buffer.from(bytes).toString('latin1')
-  const named = text.matchAll(new RegExp(`"session":"(${ID_SHAPE})"`, 'g'))
-  return [...new Set([...named].map((match) => match[1] as string))]
-}
 
 /** The record at a position before `end`. Throws JOURNAL_CORRUPT naming file and offset. */
 export function readIn(segments: readonly Segment[], position: Position, end: Position): TransitionRecord {

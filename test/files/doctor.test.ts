@@ -4,6 +4,7 @@ import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSyn
 import { dirname, join } from 'node:path'
 import { type Diagnosis, doctor, type Finding, openRuntime, type Runtime } from 'holdfast'
 import { beforeEach, describe, expect, test } from 'vitest'
+import { directoryText } from '../../src/directory.js'
 import { type Disk, readAll, writeAllSync } from '../../src/disk.js'
 import { examineFiles } from '../../src/files/doctor.js'
 import { repairFiles } from '../../src/files/repair.js'
@@ -166,7 +167,7 @@ describe('what it repairs', () => {
     const { before, after } = await treat()
     expect(codes(before)).toEqual(['directory-file.damaged'])
     expect(codes(after)).toEqual(['quarantine'])
-    expect(JSON.parse(readFileSync(path('holdfast.json'), 'utf8'))).toEqual({ holdfast: 1, kinds: { counter: 1 } })
+    expect(readFileSync(path('holdfast.json'), 'utf8')).toBe(directoryText({ counter: 1 }))
     rmSync(path('holdfast.json'))
     expect(codes((await treat()).before)).toEqual(['directory-file.damaged', 'quarantine'])
   })
@@ -204,6 +205,13 @@ describe('what it does not repair', () => {
     expect(after).toEqual(before)
   })
 
+  test('a last batch that cannot be read and the index knows: no index of what is left hides that', async () => {
+    spoil(SEGMENT, contentEnd(readFileSync(path(SEGMENT))) - 20)
+    const { before, after } = await treat()
+    expect(codes(before)).toContain('index.ahead')
+    expect(codes(after)).toContain('index.ahead')
+  })
+
   test('a snapshot that a newer Holdfast wrote, and files of others', async () => {
     const [file = ''] = snapshotFiles()
     writeFileSync(
@@ -219,7 +227,7 @@ describe('what it does not repair', () => {
   })
 
   test('versions: active sessions that the directory was not opened with last', async () => {
-    writeFileSync(path('holdfast.json'), JSON.stringify({ holdfast: 1, kinds: { counter: 2 } }))
+    writeFileSync(path('holdfast.json'), directoryText({ counter: 2 }))
     const { before } = await treat()
     expect(codes(before)).toEqual(['session.other-version'])
     expect(before.findings[0]?.message).toContain('3 active sessions')

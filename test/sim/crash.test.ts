@@ -18,7 +18,7 @@ import { openWorld, randomFates, START_MS, settle, type World } from '../../src/
 import { busy, busySteps, happen } from './busy.js'
 import { changes, mustBegin, mustOpenAgain, mustWork, openJournal, openWhole } from './remains.js'
 
-const GATE = 64
+const GATE = 52
 const CHAINS = Number(process.env.HOLDFAST_RUNS ?? GATE)
 const SEED = Number(process.env.HOLDFAST_SEED ?? 1)
 const LIVES = 3

@@ -121,7 +121,7 @@ function foldAll(records: readonly JournalEntry[]): Map<string, Folding> {
 }
 
 /** As stored, a record also has its batch, which only the journal knows. */
-function mustBeSame(found: JournalEntry, done: JournalEntry | undefined, index: number): void {
+export function mustBeSame(found: JournalEntry, done: JournalEntry | undefined, index: number): void {
   const same = done && found.position === done.position && textOf(found.record) === textOf(done.record)
   must(same === true, `record ${index} is ${textOf(found.record)} and was ${done && textOf(done.record)}`)
 }

@@ -1,0 +1,28 @@
+// One flipped bit is found by its checksum, wherever it is; more than one is not taken for one.
+import { crc32 } from 'node:zlib'
+import { fc, test } from '@fast-check/vitest'
+import { expect } from 'vitest'
+import { turnedBack } from '../../src/files/flipped.js'
+
+const flip = (bytes: Uint8Array, bit: number): Uint8Array => {
+  const other = new Uint8Array(bytes)
+  other[bit >> 3] = (bytes[bit >> 3] as number) ^ (1 << (bit & 7))
+  return other
+}
+
+test.prop([fc.uint8Array({ minLength: 1, maxLength: 300 }), fc.nat(2 ** 32 - 1), fc.nat()])(
+  'any one bit of any bytes, whatever checksum they continue, is turned back',
+  (bytes, seed, at) => {
+    const checksum = crc32(bytes, seed)
+    expect(turnedBack(flip(bytes, at % (bytes.length * 8)), seed, checksum)).toEqual(bytes)
+  },
+)
+
+test.prop([fc.uint8Array({ minLength: 2, maxLength: 300 }), fc.nat(), fc.nat()])(
+  'two bits are not',
+  (bytes, at, other) => {
+    const [one, two] = [at % (bytes.length * 8), other % (bytes.length * 8)]
+    fc.pre(one !== two)
+    expect(turnedBack(flip(flip(bytes, one), two), 0, crc32(bytes))).toBeUndefined()
+  },
+)
