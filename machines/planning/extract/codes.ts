@@ -5,9 +5,9 @@
 import type { ItemType } from '../document.js'
 
 /** What sets a marker off from its title. */
-export const MARK: RegExp = /^\s*(?:[:：–—|→]|--?(?=\s|$)|=>)\s*/
+export const MARK: RegExp = /^\s*(?:[:：–—|→]|--?(?=\s|$)|=>|[=>](?=\s))\s*/
 /** The same after a number, which says enough: "Story 3. Sign up". */
-export const LOOSE_MARK: RegExp = /^\s*(?:[:：–—|→.)\]]|--?(?=\s|$)|=>)+\s*/
+export const LOOSE_MARK: RegExp = /^\s*(?:[:：–—|→.)\]]|--?(?=\s|$)|=>|[=>](?=\s))+\s*/
 const NOTE = /^\s*(\([^()]{1,60}\)|\[[^[\]]{1,60}\])(?=\s*(?:[:–—|→]|--?\s))/
 
 /** What follows a mark, and whether there is one. A note before the mark goes behind the title: "Epic 1 (P1): Pay". */

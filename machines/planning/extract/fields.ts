@@ -53,7 +53,7 @@ const LABELS: readonly [FieldKind, string][] = [
   ['type', '(?:issue |item |work item |enabler )?type|category'],
   ['title', '(?:(?:epic|feature|story|enabler) )?(?:title|name)|summary'],
   ['description', 'description'],
-  ['sentence', '(?:user )?story(?: statement)?|as a user story'],
+  ['sentence', '(?:user )?story(?: statement)?|as a user story|narrative'],
   ['id', '(?:(?:epic|feature|story|user story|enabler|issue) )?(?:id|key)'],
 ]
 

@@ -4,12 +4,13 @@
 
 import type { Block, Line, List, ListItem } from '../blocks.js'
 import { criteriaIn, isNumberedCriterion, itemText, opensScenario } from './criteria.js'
-import { type Draft, drafted, isLeaf, lineOf, takeField, tell } from './drafts.js'
+import { type Draft, drafted, isLeaf, lineOf, rankOf, takeField, tell } from './drafts.js'
 import { type Field, fieldsIn } from './fields.js'
 import { markerIn } from './markers.js'
 import {
   add,
   headOf,
+  isWish,
   itemsWithin,
   markerOf,
   NOWHERE,
@@ -27,6 +28,8 @@ export type ReadInside = (blocks: readonly Block[], place: Place) => void
 /** Reads a list that stands at `place`; what it does not take comes back, for the owner's prose. */
 export function readList(list: List, place: Place, reading: Reading, inside: ReadInside): List | undefined {
   const left: ListItem[] = []
+  /** Items of this very list, each under the one before it: "Epic: …" and then "Story: …" in one flat list. */
+  const ladder: Draft[] = []
   let waiting: Field | undefined
   if (place.owner === undefined && isLegend(list, reading)) return undefined
   for (const item of joinedSentences(list.items)) {
@@ -35,9 +38,22 @@ export function readList(list: List, place: Place, reading: Reading, inside: Rea
       continue
     }
     waiting = openField(item, place.owner)
-    if (waiting === undefined && !readItem(item, place, reading, inside)) left.push(item)
+    const begun = reading.drafts.length
+    const at = { ...place, owner: ownerOn(ladder, item, place, reading) }
+    if (waiting === undefined && !readItem(item, at, reading, inside)) left.push(item)
+    const made = reading.drafts[begun]
+    if (made !== undefined && made.form === 'bullet' && !isLeaf(made)) ladder.push(made)
   }
   return left.length === 0 ? undefined : { ...list, items: left }
+}
+
+/** The last item of the list that can hold what this bullet announces; else whatever the list stands in. */
+function ownerOn(ladder: readonly Draft[], item: ListItem, { owner }: Place, reading: Reading): Draft | undefined {
+  const head = ladder.length === 0 ? undefined : headOf(item)
+  const marker = head && markerOf(head, 'bullet', reading)
+  if (marker === undefined) return owner
+  const above = ladder.findLast(({ type }) => rankOf(type) < rankOf(marker.type))
+  return above !== undefined && (owner === undefined || rankOf(above.type) > rankOf(owner.type)) ? above : owner
 }
 
 /** "- **Epic**: …", "- **Feature**: …", "- **Bug**: …", each once: a list that explains words or describes a page. */
@@ -74,7 +90,7 @@ function isPlainBullet(item: ListItem, reading: Reading): boolean {
 
 /** True when the item was taken: as an item of the plan, a field, a reference or a criterion. */
 function readItem(item: ListItem, place: Place, reading: Reading, inside: ReadInside): boolean {
-  const head = headOf(item)
+  const head = spoken(headOf(item), place)
   if (head === undefined) return false
   if (head.anchor) return linked(head.text, place, reading)
   const { owner } = place
@@ -86,6 +102,7 @@ function readItem(item: ListItem, place: Place, reading: Reading, inside: ReadIn
   }
   return (
     readMarked(item, head, place, reading, inside) ||
+    readLettered(item, head, place, reading, inside) ||
     readField(item, head, place, inside) ||
     readNestedCollection(item, head, place, inside) ||
     (sentence !== undefined &&
@@ -95,6 +112,15 @@ function readItem(item: ListItem, place: Place, reading: Reading, inside: ReadIn
     readCriterion(item, head, place) ||
     readGroup(item, head, place, reading, inside)
   )
+}
+
+/** "I want …, so that …" under the heading of a role is said by that role. */
+function spoken(head: Line | undefined, { owner, groups }: Place): Line | undefined {
+  const [role] = groups
+  if (head === undefined || owner !== undefined || role === undefined || role.length > 40) return head
+  if (!isWish(head.text)) return head
+  const said = role.charAt(0).toLowerCase() + role.slice(1)
+  return { ...head, text: `As ${/^[aeiou]/i.test(role) ? 'an' : 'a'} ${said}, ${head.text}` }
 }
 
 const inPlan = (place: Place): boolean => place.owner !== undefined || place.collection.length > 0
@@ -128,6 +154,15 @@ function readMarked(item: ListItem, head: Line, place: Place, reading: Reading, 
   })
   begin(draft, marker.tail, rest, reading, inside)
   return true
+}
+
+/** "A.1 Customer shows a code" under "Epic A". */
+function readLettered(item: ListItem, head: Line, place: Place, reading: Reading, inside: ReadInside): boolean {
+  const found = /^([A-Z])\.?\d{1,2}[.:)]?\s+(?=\S)/.exec(head.text)
+  const { owner } = place
+  if (found === null || !owner?.keys.includes(`${owner.type}${found[1]?.toLowerCase()}`) || isLeaf(owner)) return false
+  const named = { ...head, text: head.text.slice(found[0].length) }
+  return readUnmarked(item, named, 'story', { ...place, strong: true }, reading, inside)
 }
 
 function begin(draft: Draft, tail: string, rest: readonly Block[], reading: Reading, inside: ReadInside): void {

@@ -49,14 +49,28 @@ const LONGEST = 400
 /** The marker that `text` starts with (or ends with, in brackets), if it does. */
 export function markerIn(text: string, options: MarkerOptions): Marker | undefined {
   if (text.length > LONGEST && options.form === 'plain') return undefined
-  const bare = withoutOutline(text)
+  const bare = spelledOut(withoutOutline(text), options)
   return (
     wordMarker(bare, options) ??
     codeMarker(bare, options) ??
     wordMarker(unbracketed(bare), options) ??
     codeMarker(unbracketed(bare), options) ??
-    suffixMarker(bare, options)
+    suffixMarker(bare, options) ??
+    trackedWord(bare, options)
   )
+}
+
+/** "us: send a message" in a list, and `REQ-STORY-01` of a specification, without what hides the word. */
+function spelledOut(text: string, { form }: MarkerOptions): string {
+  if (form === 'bullet' && /^us\s*:\s+\S/i.test(text)) return `Story${text.slice(2)}`
+  return text.replace(/^REQ[-_](?=(?:EPIC|FEAT|FEATURE|STORY|US|ENABLER|SPIKE)[-_]?\d)/, '')
+}
+
+/** "#1202 story: plugins can be written in TypeScript" */
+function trackedWord(text: string, options: MarkerOptions): Marker | undefined {
+  const tracked = trackerCode(text)
+  const marker = tracked && wordMarker(tracked.title, options)
+  return tracked && marker && { ...marker, keys: [...marker.keys, ...tracked.keys] }
 }
 
 /** A line without its leading ornaments and outline number: "🎯 2.1 Feature: Search" is "Feature: Search". */
@@ -73,7 +87,7 @@ export const outlineNumber = (text: string): string => /^\W*(\d{1,3}(?:\.\d{1,3}
 const WORD = new RegExp(
   '^(?:(?:architect(?:ure|ural)|infrastructure|technical[ -]debt|tech[ -]debt|technical|tech|research|' +
     'exploration|security|compliance|platform|business|portfolio|user|job|agile)[ -]?)?' +
-    String.raw`(?:enabler[ -](?:epic|feature|story)|enabler|epic|feature|story|spike)(?!\p{L})(?:[ -](?:title|name|spec(?:ification)?|implementation)(?!\p{L}))?`,
+    String.raw`(?:enabler[ -](?:epic|feature|story)|enabler|epic|feature|story|spike)(?!\p{L})(?:[ -](?:title|name|card|spec(?:ification)?|implementation)(?!\p{L}))?`,
   'iu',
 )
 const DEBT = /^tech(?:nical)?[ -]debt(?: item)?(?!\p{L})/iu
@@ -181,13 +195,17 @@ const unbracketed = (text: string): string => text.replace(/^[[(<]([^\])>]{1,40}
 
 /** "Checkout (Epic)", "Pay by card [Story 3]". */
 function suffixMarker(text: string, options: MarkerOptions): Marker | undefined {
-  const found = /^(.{2,200}?)\s*[[(]([^\])]{3,30})[\])]$/.exec(text)
+  const found = /^(.{2,200}?)\s*[[(]([^\])]{2,30})[\])]$/.exec(text)
   const [, title, inner] = found ?? []
   if (title === undefined || inner === undefined || options.form === 'plain') return undefined
-  const word = WORD.exec(inner)?.[0]
-  const number = word === undefined ? undefined : inner.slice(word.length).trim()
+  // "Search by town (US, 3)" has its points in the same brackets
+  const [kind = '', points] = inner.split(/\s*,\s*/)
+  const word = /^us$/i.test(kind) ? 'Story' : WORD.exec(kind)?.[0]
+  const number = word === undefined ? undefined : /^us$/i.test(kind) ? '' : kind.slice(word.length).trim()
   if (word === undefined || number === undefined || !/^(?:#?[\d.]{1,10}|[A-Z]|)$/.test(number)) return undefined
-  return built(word, number.replace('#', ''), title, options.form === 'heading')
+  if (points !== undefined && !/^\d{1,3}(?: ?(?:points?|pts?|sp))?$/i.test(points)) return undefined
+  const whole = points === undefined ? title : `${title} (${points.replace(/\D+$/, '')} points)`
+  return built(word, number.replace('#', ''), whole, options.form === 'heading' || points !== undefined)
 }
 
 function codeMarker(text: string, { form, lettersCount }: MarkerOptions): Marker | undefined {

@@ -1,6 +1,6 @@
 // Paragraphs, line by line: a line announces an item, is a field, tells a story, or is prose.
 // The readers are tried in order, and the first that takes a line takes as many of the following as belong to it.
-// A line counts by its beginning; what the middle of a paragraph says is prose.
+// A line counts by its beginning; what the middle of a paragraph says is prose, but for a whole story sentence.
 
 import type { Block, Line, Paragraph } from '../blocks.js'
 import { keysOf } from './codes.js'
@@ -30,7 +30,15 @@ interface Place {
 /** Gives how many lines it took. */
 type LineReader = (place: Place) => number
 
-const READERS: readonly LineReader[] = [readMarker, readFields, readTitle, readAnnouncement, readSentence, readSteps]
+const READERS: readonly LineReader[] = [
+  readMarker,
+  readFields,
+  readTitle,
+  readAnnouncement,
+  readSentence,
+  readSteps,
+  readWithin,
+]
 
 /** No sentence and no value is longer than this. */
 const MOST_LINES = 100
@@ -275,4 +283,26 @@ function readSteps({ line, following, cursor }: Place): number {
   const steps = lines.slice(0, end < 0 ? lines.length : end)
   takeField(owner, { kind: 'criteria', value: '' }, [{ type: 'paragraph', lines: steps }])
   return steps.length
+}
+
+/** "…. As a clerk, I want to enter a ship once so that I type it once. …": a whole sentence, wherever it stands. */
+const WITHIN = /(?<=[.!?]["”’)]?\s+)As an? [^,.;:]{2,60}, I (?:want|need|would like)\b[^.!?]{5,300}[.!?](?=\s|$)/g
+
+/** The stories that prose tells, where the prose is not that of a story itself. What is around them stays prose. */
+function readWithin({ line, cursor, reading, flush }: Place): number {
+  const owner = ownerAt(cursor)
+  if (cursor.keepsSentences || (isLeaf(owner) && !(owner.form === 'plain' && owner.sentence))) return 0
+  const told = [...line.text.matchAll(WITHIN)].flatMap(([text]) => sentenceIn(text) ?? [])
+  if (told.length === 0) return 0
+  keep(cursor, { type: 'paragraph', lines: [line] })
+  flush()
+  for (const sentence of told) {
+    const container = above(cursor, 'story')
+    const { groups } = cursor.place
+    const strong = sentence.soThat !== ''
+    const written = line.text
+    start(drafted({ type: 'story', form: 'plain', strong, title: '', written, container, groups }), cursor, reading)
+    tellWhole(ownerAt(cursor) as Draft, sentence, [])
+  }
+  return 1
 }

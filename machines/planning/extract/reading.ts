@@ -172,7 +172,11 @@ function itemsInBlock(block: Block, reading: Reading): number {
 
 /** True for a line that is an item by itself. */
 const announces = (line: Line, form: Form, reading: Reading): boolean =>
-  (markerOf(line, form, reading)?.title ?? '') !== '' || sentenceIn(line.text) !== undefined
+  (markerOf(line, form, reading)?.title ?? '') !== '' || sentenceIn(line.text) !== undefined || isWish(line.text)
+
+/** "I want …, so that …": a story, where its role stands above. */
+export const isWish = (text: string): boolean =>
+  /^I (?:want|need|would like|['’]d like)\b.{3,}\b(?:so that|in order to)\b/i.test(text)
 
 /** True when any heading in the tree, or any bullet under one, is an item. */
 export const holdsItems = (outlines: readonly Outline[], reading: Reading): boolean =>

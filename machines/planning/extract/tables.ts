@@ -18,7 +18,7 @@ const HEADINGS: readonly [Column, RegExp][] = [
   ['enabler', /^(?:technical )?(?:enabler|spike)s?(?: (?:title|name))?$/],
   ['feature', /^(?:parent )?features?(?: (?:title|name|link))?$/],
   ['epic', /^(?:parent )?epics?(?: (?:title|name|link))?$/],
-  ['id', /^(?:#|no\.?|nr\.?|number|ref(?:erence)?|code|key|(?:[\w-]+ )?id)$/],
+  ['id', /^(?:#|no\.?|nr\.?|number|ref(?:erence)?|code|(?:issue )?key|ticket|issue|(?:[\w-]+ )?id)$/],
   ['name', /^(?:title|name|summary|item|work item|backlog item|requirement|task|deliverable)$/],
   ['asA', /^(?:as an?(?:\/an)?(?: \.{3}|…)?|role|persona|actor|user(?: type)?)$/],
   ['iWant', /^(?:i (?:want|need|can)(?: to)?|i['’]d like(?: to)?|want|goal|action)(?: \.{3}|…)?$/],
@@ -101,6 +101,7 @@ function rowType(table: Table, columns: readonly Column[], { collection, owner }
     return sure ? named : undefined
   }
   if (!has('name', 'description')) return undefined
+  if (toldRows(table, columns)) return 'story'
   return has('id') && codedRows(table, columns) ? 'own' : first
 }
 
@@ -108,6 +109,14 @@ function rowType(table: Table, columns: readonly Column[], { collection, owner }
 function idType(table: Table, columns: readonly Column[]): ItemType | undefined {
   const heading = table.header[columns.indexOf('id')] ?? ''
   return typeNamed(/^(.+) (?:id|key|no\.?|#)$/i.exec(heading)?.[1] ?? '')
+}
+
+/** Rows of requirements that are story sentences, most of them. */
+function toldRows(table: Table, columns: readonly Column[]): boolean {
+  const told = table.rows.filter((row) =>
+    columns.some((column, index) => (column === 'name' || column === 'description') && sentenceIn(row[index] ?? '')),
+  )
+  return told.length * 2 > table.rows.length
 }
 
 const typedRows = (table: Table, columns: readonly Column[]): boolean =>

