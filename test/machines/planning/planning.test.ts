@@ -1,7 +1,7 @@
 // From a document to issues by the built package: real worker threads, real files, and real kills in the middle.
 
 import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -10,9 +10,11 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { PlanningContext } from '../../../machines/planning/machine.js'
 import type { Issue } from '../../../machines/planning/tracker.js'
 import { builtPackage } from '../../piscina/built.js'
+import { KEY, LinearServer, TEAM } from './linear-server.js'
 
 const SCRIPT = fileURLToPath(new URL('fixtures/run-plan.js', import.meta.url))
-const KILLS = Number(process.env.HOLDFAST_PLANNING_KILLS ?? 12)
+const KILLS = Number(process.env.HOLDFAST_PLANNING_KILLS ?? 4)
+const LINEAR_KILLS = Number(process.env.HOLDFAST_LINEAR_KILLS ?? 30)
 
 /** 2 epics, 4 features, 12 stories, 2 enablers. */
 const DOCUMENT = [1, 2]
@@ -121,6 +123,58 @@ test(`killed up to ${KILLS} times while it creates and links, it makes each issu
   }
 })
 
+test(`killed ${LINEAR_KILLS} times at calls to Linear, which remembers every call, it makes each issue once and loses none`, async () => {
+  const fields = new Map<string, number>()
+  for (let kills = 0, chain = 0; kills < LINEAR_KILLS; chain++) {
+    const linear = new LinearServer()
+    const url = await linear.listen()
+    const folder = join(dir, `chain-${chain}`)
+    mkdirSync(folder)
+    writeFileSync(join(folder, 'plan.md'), `# Plan\n\n${DOCUMENT}`)
+    let end: string | undefined
+    for (let here = 0; end === undefined; here++) {
+      const env = { ...process.env, LINEAR_API_URL: url, LINEAR_API_KEY: KEY, LINEAR_TEAM_ID: TEAM }
+      const child = spawn(process.execPath, [SCRIPT, folder, '1', '0'], { stdio: ['ignore', 'pipe', 'inherit'], env })
+      let left = here < 6 && kills < LINEAR_KILLS ? 1 + Math.floor(Math.random() * 30) : Number.POSITIVE_INFINITY
+      // At a call: before Linear acts on it, or after it did, but before anybody has heard of it.
+      const before = Math.random() < 0.5
+      linear.faultOf = ({ field }) => {
+        if (--left > 0) return undefined
+        if (left === 0) {
+          kills++
+          fields.set(field, (fields.get(field) ?? 0) + 1)
+          child.kill('SIGKILL')
+        }
+        return before ? 'cut off' : 'lost answer'
+      }
+      createInterface({ input: child.stdout }).on('line', (line) => {
+        if (line.startsWith('end ')) end = line.slice(4)
+      })
+      await new Promise((resolve) => child.stdout.on('close', resolve))
+      expect(here).toBeLessThan(12)
+    }
+    const [{ value, context }] = JSON.parse(end).ends as [Outcome['ends'][number]]
+    expect([value, context.errors]).toEqual(['completed', []])
+    const byId = new Map(linear.made.map((issue) => [issue.id, issue]))
+    expect(linear.made).toHaveLength(ITEMS)
+    expect(new Set(linear.made.map(({ title }) => title)).size).toBe(ITEMS)
+    for (const { title, parentId = '' } of linear.made) {
+      const number = title.split(' ')[1] as string
+      const above =
+        number.length === 1
+          ? `Epic ${number}`
+          : number.length === 3
+            ? `Epic ${number[0]}`
+            : `Feature ${number.slice(0, 3)}`
+      expect(byId.get(parentId)?.title, title).toBe(title.startsWith('Epic') ? undefined : above)
+    }
+    const ids = Object.values(context.result as object).flatMap((map: object) => Object.values(map))
+    expect(ids.sort()).toEqual([...byId.keys()].sort())
+    await linear.close()
+  }
+  expect([...fields.keys()]).toEqual(expect.arrayContaining(['issueCreate', 'issueUpdate']))
+}, 600_000)
+
 test('an error from outside stops the step that runs: no issue is made after it', async () => {
   const { lines, outcome } = await live([1, 30, 25], never)
   const { ends, issues } = outcome as Outcome
@@ -161,5 +215,11 @@ test('importing the kind loads no parser, no tracker and none of its steps', asy
   for await (const chunk of child.stdout) said += chunk
   const urls = said.split('\n').filter((url) => url !== '')
   expect(urls.some((url) => url.endsWith('machines/planning/machine.js'))).toBe(true)
-  expect(urls.filter((url) => /mdast|micromark|planning\/(steps|parse|extract|blocks)/.test(url))).toEqual([])
+  expect(
+    urls.filter((url) =>
+      /mdast|micromark|htmlparser2|linear|zod|node_modules\/ai\/|planning\/(steps|parse|extract|blocks|html)|machines\/(?!planning\/)/.test(
+        url,
+      ),
+    ),
+  ).toEqual([])
 })
