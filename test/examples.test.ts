@@ -1,6 +1,6 @@
 // Every example runs as its first lines say, in a directory of its own, and comes to what it promises.
 import { execFile, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
@@ -61,4 +61,12 @@ test('check-durable: the planted bug is found, as a story of one event', async (
   expect(message).toMatch(/ 1\. create\n {3}2\. send {"type":"reserve"}\n\n/)
   expect(message).toMatch(/tell it again: await checkDurable\(kind, .*\)$/)
   console.log(message)
+})
+
+test('a document becomes issues, and a second run finds them made', async () => {
+  const first = (await node('planning.js')).split('\n')
+  expect(first.slice(-4)).toEqual(['5 epics', '14 features', '37 stories', '7 enablers'])
+  expect((await node('planning.js')).split('\n')).toEqual(first)
+  const { issues } = JSON.parse(readFileSync(join(dir, 'data', 'tracker.json'), 'utf8'))
+  expect(issues).toHaveLength(63)
 })

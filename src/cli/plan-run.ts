@@ -18,7 +18,8 @@ export interface NewPlan {
   readonly title?: string
   readonly source: string
   readonly baseDir: string
-  readonly trackerFile: string
+  readonly tracker?: 'linear'
+  readonly trackerFile?: string
   readonly pace?: { readonly delayMs: number }
 }
 

@@ -24,6 +24,8 @@ export interface PlanOptions {
   readonly resume?: string | true
   /** Begins a session also beside one of the same document that has not made all of its issues. */
   readonly new?: boolean
+  /** Default: `local`. */
+  readonly tracker?: 'local' | 'linear'
   /** Milliseconds. */
   readonly pace?: number
 }
@@ -120,12 +122,12 @@ function requireDocument(source: string): void {
   }
 }
 
-function newPlan(source: string, { dir, title, pace }: PlanOptions): NewPlan {
+function newPlan(source: string, { dir, title, tracker, pace }: PlanOptions): NewPlan {
   return {
     ...(title !== undefined && { title }),
     source,
     baseDir: cwd(),
-    trackerFile: resolve(join(dir, 'tracker.json')),
+    ...(tracker === 'linear' ? { tracker } : { trackerFile: resolve(join(dir, 'tracker.json')) }),
     ...(pace !== undefined && pace > 0 && { pace: { delayMs: pace } }),
   }
 }

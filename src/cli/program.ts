@@ -81,6 +81,7 @@ function addPlan(program: Command, choose: Choose): void {
     .option('--title <title>', "title of the plan; by default the document's own, or its file's name")
     .option('--resume [id]', 'go on with a session; without an id, with the latest that is not finished')
     .option('--new', 'begin anew, and make every issue once more, though one of the same document is not finished')
+    .addOption(new Option('--tracker <where>', 'where issues are made').choices(['local', 'linear']))
     .addOption(new Option('--pace <ms>', 'wait this long before each issue').argParser(wholeNumber(0, 60_000)))
     .addHelpText('after', PLAN_EPILOGUE)
     .action((source: string | undefined, { output, ...options }) =>

@@ -1,4 +1,4 @@
-// The façade by the seed's own names: its usage examples as they stand there, with other import paths, and what they imply.
+// The façade by the seed's own names, and what its usage examples (`seed.test.ts`) imply.
 
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -51,103 +51,6 @@ const title = 'Checkout'
 
 const settled = (id: string) =>
   runtime.session(id, planning).until(({ value }) => value === 'completed' || value === 'failed')
-
-describe('as the seed shows', () => {
-  test('creating a planning session', async () => {
-    // Create a planning session in the database
-    const session = await createPlanningSession(organizationId, confluencePageUrl, title)
-
-    // Initialize the state
-    const stateManager = await planningSessionStateStore.getStateManager(session.id.toString())
-    await stateManager.initialize()
-
-    expect(stateManager.getState()).toEqual({
-      id: session.id,
-      organizationId: 'acme',
-      confluencePageUrl: 'checkout.md',
-      planningTitle: 'Checkout',
-      status: 'pending',
-      progress: 0,
-      errors: [],
-      warnings: [],
-      createdAt: expect.any(Date),
-      updatedAt: expect.any(Date),
-    })
-  })
-
-  test('getting a planning session state', async () => {
-    const { id: sessionId } = await createPlanningSession(organizationId, confluencePageUrl, title)
-
-    // Get the state of a planning session
-    const state = await planningSessionStateStore.getState(sessionId)
-
-    expect(state).toMatchObject({ id: sessionId, status: PlanningSessionStatus.PENDING })
-  })
-
-  test('updating a planning session state', async () => {
-    const { id: sessionId } = await createPlanningSession(organizationId, confluencePageUrl, title)
-
-    // Get a state manager for a planning session
-    const stateManager = await planningSessionStateStore.getStateManager(sessionId)
-
-    // Update the status
-    await stateManager.setStatus(PlanningSessionStatus.PROCESSING)
-    expect(stateManager.getState().status).toBe('processing')
-
-    // Update the progress
-    await stateManager.setProgress(50, 'Processing')
-    expect(stateManager.getState()).toMatchObject({ progress: 50, progressMessage: 'Processing' })
-
-    // Add an error
-    await stateManager.addError('Something went wrong', 'ERROR_CODE', { details: 'Additional details' })
-    expect(stateManager.getState().status).toBe('failed')
-
-    // Add a warning
-    await stateManager.addWarning('Something might be wrong', 'WARNING_CODE', { details: 'Additional details' })
-    expect(stateManager.getState().status).toBe('failed')
-
-    // Set the result
-    await stateManager.setResult({
-      epics: { 'epic-1': 'linear-epic-1' },
-      features: { 'feature-1': 'linear-feature-1' },
-      stories: { 'story-1': 'linear-story-1' },
-      enablers: { 'enabler-1': 'linear-enabler-1' },
-    })
-
-    expect(await planningSessionStateStore.getState(sessionId)).toMatchObject({
-      status: 'completed',
-      progress: 100,
-      errors: [
-        {
-          message: 'Something went wrong',
-          code: 'ERROR_CODE',
-          details: { details: 'Additional details' },
-          timestamp: expect.any(Date),
-        },
-      ],
-      warnings: [{ message: 'Something might be wrong', code: 'WARNING_CODE', timestamp: expect.any(Date) }],
-      result: { epics: { 'epic-1': 'linear-epic-1' }, enablers: { 'enabler-1': 'linear-enabler-1' } },
-    })
-    expect(runtime.session(sessionId).snapshot().steps).toEqual([])
-  })
-
-  test('starting a planning process', async () => {
-    writeFileSync(join(dir, 'checkout.md'), '## Epic: Payments\n### Story: Pay by card\n')
-    const { id: sessionId } = await createPlanningSession(organizationId, confluencePageUrl, title)
-
-    // Start the planning process
-    await startPlanningProcess(sessionId)
-
-    expect((await planningSessionStateStore.getState(sessionId)).status).not.toBe('pending')
-    await settled(sessionId)
-    expect(await planningSessionStateStore.getState(sessionId)).toMatchObject({
-      status: 'completed',
-      progress: 100,
-      errors: [],
-      result: { epics: { 'epic-1': 'LOCAL-1' }, features: {}, stories: { 'story-1': 'LOCAL-2' }, enablers: {} },
-    })
-  })
-})
 
 describe('a session', () => {
   test('whose document is not there fails, saying so, where, and when', async () => {
@@ -375,6 +278,29 @@ describe('the kind', () => {
     ['with a pace without its pause', { title, source: 'x.md', pace: {} }],
   ])('refuses an input %s', async (_, input) => {
     await expect(runtime.create(planning, input as never)).rejects.toMatchObject({ code: 'INVALID_INPUT' })
+  })
+})
+
+describe('its queries', () => {
+  test('are answered without making a session live', async () => {
+    for (const [organization, name] of [
+      ['acme', 'A'],
+      ['other', 'B'],
+      ['acme', 'C'],
+    ] as const) {
+      await createPlanningSession(organization, 'x.md', name)
+    }
+    await runtime.close()
+    runtime = await open()
+    use()
+    expect(runtime.health().live).toBe(0)
+    const found = await planningSessionStateStore.getStatesByOrganization('acme')
+    expect(found.map(({ planningTitle }) => planningTitle)).toEqual(['A', 'C'])
+    await planningSessionStateStore.getState(found[0]?.id ?? '')
+    expect(runtime.sessions.list({ kind: 'planning', where: { status: 'pending', title: 'B' } }).sessions).toHaveLength(
+      1,
+    )
+    expect(runtime.health().live).toBe(0)
   })
 })
 
