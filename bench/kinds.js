@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { argv, cpuUsage } from 'node:process'
 import { openRuntime } from 'holdfast'
 
-const kinds = { planning }
+const kinds = { agent, planning }
 const chosen = argv.length > 2 ? argv.slice(2) : Object.keys(kinds)
 for (const kind of chosen) await kinds[kind]()
 
@@ -105,5 +105,44 @@ async function planning() {
     })
   }
   console.log('planning, from a document of 3 items to issues in local trackers, five steps each')
+  console.table(lives)
+}
+
+/** Whole lives: a session with a `start` and a `stop` hook, two answers of a scripted model, and a tool between them. */
+async function agent() {
+  const { agent: kind, Conversations, SessionManager } = await import('holdfast/machines/agent')
+  const llm_config = {
+    agent: new URL('./agent.tools.js', import.meta.url).href,
+    script: [{ text: 'Let me look.', calls: [{ id: 'k', tool: 'look', input: { n: 1 } }] }, 'That is all.'],
+  }
+  const must = (result) => {
+    if (result.ok) return result
+    throw new Error(result.message)
+  }
+  const lives = []
+  for (const count of [100, 1000]) {
+    let transitions = 0
+    const { ms, cpuMs } = await inDirectory([kind], (runtime) => {
+      const [sessions, talks] = [new SessionManager(runtime), new Conversations(runtime)]
+      runtime.transitions$().subscribe(() => {
+        transitions++
+      })
+      const live = async () => {
+        const { session_id } = must(await sessions.createSession({ llm_config }))
+        const { conversation } = must(await talks.start(session_id, 'What is there?'))
+        const { info } = must(await talks.settled(session_id, conversation))
+        if (info.messages.length !== 4) throw new Error('a conversation came to something else')
+        must(await sessions.terminateSession(session_id))
+      }
+      return timed(() => Promise.all(Array.from({ length: count }, live)))
+    })
+    lives.push({
+      sessions: count,
+      'lives/s': Number(((count / ms) * 1000).toFixed(1)),
+      'transitions/s': Math.round((transitions / ms) * 1000),
+      'ms of cpu each': Number((cpuMs / count).toFixed(2)),
+    })
+  }
+  console.log('agent, from its start to its end, five steps each')
   console.table(lives)
 }

@@ -33,12 +33,16 @@ if (check && stale.length > 0) {
   process.exitCode = 1
 }
 
-/** `document` -> the machine of `machines/document`, which exports its kind by that name. */
+/** `document` -> the machine of the kind of that name, which one of the folders of `machines/` exports. */
 async function machineOf(name) {
-  const module = await import(pathToFileURL(join(root, 'dist', 'machines', name, 'index.js')).href)
-  const kind = Object.values(module).find((value) => value?.kind === name && value.machine)
-  if (!kind) throw new Error(`machines/${name} exports no session kind named "${name}"`)
-  return kind.machine
+  const built = join(root, 'dist', 'machines')
+  for (const folder of readdirSync(built)) {
+    if (!name.startsWith(folder)) continue
+    const module = await import(pathToFileURL(join(built, folder, 'index.js')).href)
+    const kind = Object.values(module).find((value) => value?.kind === name && value.machine)
+    if (kind) return kind.machine
+  }
+  throw new Error(`no folder of machines/ exports a session kind named "${name}"`)
 }
 
 function statechart({ root: top }) {

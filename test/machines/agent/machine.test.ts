@@ -16,7 +16,7 @@ import {
 } from 'holdfast/machines/agent'
 import { checkDurable } from 'holdfast/testing'
 import { describe, expect, test } from 'vitest'
-import { createMachine, sendTo, setup } from 'xstate'
+import { createMachine, initialTransition, sendTo, setup, transition } from 'xstate'
 import {
   type AnyEvent,
   type AnySnapshot,
@@ -27,7 +27,7 @@ import {
   type Walk,
 } from '../statechart.js'
 
-const RUNS = Number(process.env.HOLDFAST_RUNS ?? 30)
+const RUNS = Number(process.env.HOLDFAST_RUNS ?? 20)
 
 const done = (id: string, output: unknown = null): AnyEvent => ({
   type: `xstate.done.actor.${id}`,
@@ -132,6 +132,30 @@ describe('a session', () => {
       }
       expect(state.status).toBe(stateName(end.value).split('.')[0])
     }
+  })
+
+  test('lets nobody call a model when a limit is over but the budget is spent; the raise does', () => {
+    const said: unknown[] = []
+    const live = (snapshot: AnySnapshot, event: AnyEvent): AnySnapshot => {
+      const [next, actions] = transition(agentMachine, snapshot as never, event as never)
+      for (const { type, params } of actions as { type: string; params?: any }[])
+        if (type === 'xstate.sendTo') said.push(params.event.type)
+      return next
+    }
+    const [begun] = initialTransition(agentMachine, walk.input as never)
+    const parked = [
+      done('agent.start'),
+      { type: 'converse', text: 'hi', conversation: 'a' },
+      { type: 'conversation.ask', conversation: 'a' },
+      limited('2030-01-01T00:00:05.000Z'),
+      { type: 'conversation.ask', conversation: 'a' },
+      used(100),
+    ].reduce(live, begun as AnySnapshot)
+    expect(stateName(parked.value)).toBe('active.parked')
+    const paused = live(parked, { type: 'xstate.after.limit.agent.active.parked' })
+    expect([stateName(paused.value), paused.context.held, said]).toEqual(['active.paused', ['a'], ['go']])
+    const raised = live(paused, { type: 'raiseBudget', tokens: 1_000 })
+    expect([stateName(raised.value), raised.context.held, said]).toEqual(['active.working', [], ['go', 'go']])
   })
 
   test('survives a crash at any moment of any of its lives, with its conversations, as plain XState that never crashed', async () => {

@@ -15,7 +15,7 @@ beforeEach(async () => {
   desk = await Desk.open()
   // The very module that the steps import.
   sdk = (await import(url)) as typeof sdk
-  for (const list of [sdk.asked, sdk.failures, sdk.ran]) list.length = 0
+  for (const list of [sdk.asked, sdk.failures, sdk.ran, sdk.aborted]) list.length = 0
 })
 afterEach(() => desk.runtime.close())
 
@@ -72,6 +72,20 @@ describe('a model of the AI SDK', () => {
       expect(told(info)).toEqual([expect.stringMatching(says)])
     }
     expect(sdk.ran).toEqual([])
+  })
+
+  test.each(['stop', 'terminate'] as const)('is told to stop in the middle of an answer by %s', async (how) => {
+    const id = await desk.create(llm)
+    const { conversation } = await good(desk.talks.start(id, 'for ever'))
+    await eventually(() => sdk.asked.length > 0)
+    if (how === 'stop') {
+      await good(desk.talks.stop(id, conversation))
+      const { status, messages } = await desk.settled(id)
+      expect([status, messages.length]).toEqual(['ready', 1])
+    } else await good(desk.sessions.terminateSession(id))
+    await eventually(() => sdk.aborted.length > 0)
+    expect(sdk.aborted).toEqual(['AbortError'])
+    expect(sdk.asked).toHaveLength(1)
   })
 
   test('whose provider limits its rate parks the session until then, and is asked again by itself', async () => {

@@ -11,7 +11,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { builtPackage } from '../../piscina/built.js'
 
 const RUN = fileURLToPath(new URL('fixtures/run-agent.js', import.meta.url))
-const KILLS = Number(process.env.HOLDFAST_AGENT_KILLS ?? 4)
+const KILLS = Number(process.env.HOLDFAST_AGENT_KILLS ?? 3)
 
 let dir: string
 beforeEach(() => {
