@@ -9,7 +9,7 @@ import { expect, test } from 'vitest'
 import { assign, setup } from 'xstate'
 import { defineSession } from '../../src/define.js'
 import type { Disk, DiskFile } from '../../src/disk.js'
-import { HoldfastError, isHoldfastError } from '../../src/errors.js'
+import { type HoldfastError, isHoldfastError } from '../../src/errors.js'
 import { createInlinePool } from '../../src/inline/pool.js'
 import { openFiles, startOn } from '../../src/open.js'
 import type { Runtime } from '../../src/runtime.js'
@@ -29,7 +29,12 @@ const BLAMED = [
   ...['DISK_FULL', 'DISK_FAILED', 'DIRECTORY_NOT_WRITABLE', 'OUTCOME_UNKNOWN', 'JOURNAL_FAILED', 'READ_ONLY'],
 ] as const
 /** Refusals that promise that nothing was recorded. */
-const SURELY_NOT = ['JOURNAL_FAILED', 'READ_ONLY'] as const
+const SURELY_NOT = ['JOURNAL_FAILED', 'READ_ONLY', 'SESSION_PARKED'] as const
+
+/** A session that could not be read is parked with that as the cause. */
+const isTyped = (error: unknown): error is HoldfastError =>
+  isHoldfastError(error, ...BLAMED, 'RUNTIME_CLOSED') ||
+  (isHoldfastError(error, 'SESSION_PARKED') && isTyped(error.cause))
 
 const diary = defineSession({
   kind: 'diary',
@@ -75,8 +80,7 @@ class Told {
     try {
       return { result: await act() }
     } catch (error) {
-      const typed = error instanceof HoldfastError && isHoldfastError(error, ...BLAMED, 'RUNTIME_CLOSED')
-      if (!typed) throw new Error(`${what} is refused with ${String(error)}`, { cause: error })
+      if (!isTyped(error)) throw new Error(`${what} is refused with ${String(error)}`, { cause: error })
       this.failures++
       this.codes.add(error.code)
       return { error }
@@ -298,6 +302,8 @@ test(`R4, R5: each call to the disk fails in each way: every ${EVERY}th combinat
     calls.add(call.op)
     for (const code of told.codes) codes.add(code)
   }
+  const sentences = wrong.map(({ message }) => message).join('\n')
+  if (wrong[0]) throw new Error(`${wrong.length} of ${tried} go wrong:\n${sentences}`, { cause: wrong[0] })
   console.log(
     `R4: ${tried} of ${all} combinations of call and fault, ${failures} of which somebody was told: ${[...codes]}`,
   )
