@@ -3,7 +3,7 @@
 // tells it again. It touches no real disk and no real time, and runs no step that it was not given.
 
 import fc from 'fast-check'
-import type { AnyMachine, KindEvent, KindInput, SessionKind } from '../define.js'
+import type { AnyMachine, AnySessionKind, KindEvent, KindInput, SessionKind } from '../define.js'
 import { HoldfastError } from '../errors.js'
 import type { StepContext, StepFunction } from '../pool.js'
 import type { RecordedEvent } from '../record.js'
@@ -15,6 +15,7 @@ import { eventsOf } from './events.js'
 import { family } from './family.js'
 import { TimerFault, XStateFault } from './reference.js'
 import { type CrashPlan, type Operation, type Story, Twin } from './twin.js'
+import { Upgrade, upgrades } from './upgrade.js'
 
 export interface CheckOptions<TMachine extends AnyMachine = AnyMachine> {
   /** How many lives are lived; default 1,000. */
@@ -31,6 +32,11 @@ export interface CheckOptions<TMachine extends AnyMachine = AnyMachine> {
   readonly steps?: { readonly [name: string]: StepFunction }
   /** Also finds steps that give another output when they run again with the same idempotency key. */
   readonly idempotent?: boolean
+  /**
+   * An older version of the kind. Lives random events of that one, ends by a close or a power cut, and opens with `kind`: finds
+   * states that no migration covers, and nothing else. `events`, where given, go to both versions, `input` to the older one.
+   */
+  readonly from?: AnySessionKind
 }
 
 export interface CheckReport {
@@ -52,7 +58,7 @@ export interface CheckReport {
 /**
  * Holds a kind to plain XState under crashes. Resolves with what was covered.
  * Rejects with CHECK_FAILED, its message the shortest story that shows the difference and how to tell it again; with
- * INVALID_ARGUMENT when the machine has steps that `steps` lacks.
+ * INVALID_ARGUMENT when the machine has steps that `steps` lacks, or `from` is no older version of the kind.
  *
  *     await checkDurable(review, { runs: 1000 })
  */
@@ -60,24 +66,26 @@ export async function checkDurable<TMachine extends AnyMachine>(
   kind: SessionKind<TMachine>,
   options: CheckOptions<TMachine> = {},
 ): Promise<CheckReport> {
-  checkSteps(kind, options)
+  const { from } = options
+  if (from) checkFrom(kind, from)
+  for (const one of from ? [from, kind] : [kind]) checkSteps(one, options)
   const tally = new Tally()
-  let failed: { readonly twin: Twin; readonly error: unknown } | undefined
-  const property = fc.asyncProperty(stories(kind, options), async (story) => {
-    const steps = new Steps(story, options)
-    const twin = new Twin(kind, story, { steps: steps.in })
+  let failed: { readonly life: Life; readonly error: unknown } | undefined
+  const property = fc.asyncProperty(lives(kind, options), async ({ seed, begin }) => {
+    const steps = new Steps(seed, options)
+    const life = begin(steps.in)
     try {
-      await twin.live()
+      await life.live()
       for (const problem of steps.problems) throw new Error(problem)
     } catch (error) {
       if (error instanceof XStateFault && !(error instanceof TimerFault)) {
         tally.skip(error)
         fc.pre(false)
       }
-      failed = { twin, error }
+      failed = { life, error }
       throw error
     }
-    tally.add(twin)
+    tally.add(life)
   })
   const { runs = 1000, seed, path } = options
   const details = await fc.check(property, {
@@ -87,7 +95,31 @@ export async function checkDurable<TMachine extends AnyMachine>(
   })
   if (!details.failed) return tally.report(details.seed)
   if (!failed) throw details.errorInstance
-  throw failure(kind.kind, failed.twin, failed.error, replay(details, options as CheckOptions))
+  throw failure(headline(kind, from), failed.life, failed.error, replay(details, options as CheckOptions))
+}
+
+/** What the check needs of a life, whether it is held to plain XState or goes through an upgrade. */
+type Life = Pick<Twin, 'live' | 'tale' | 'records' | 'crashes' | 'crashesInFlight' | 'openingsCut' | 'features'>
+
+interface Birth {
+  readonly seed: number
+  readonly begin: (steps: Steps['in']) => Life
+}
+
+function lives<TMachine extends AnyMachine>(
+  kind: SessionKind<TMachine>,
+  options: CheckOptions<TMachine>,
+): fc.Arbitrary<Birth> {
+  const { from, events, input = fc.constant(undefined) } = options
+  if (!from) {
+    const begin = (story: Story) => (steps: Steps['in']) => new Twin(kind, story, { steps })
+    return stories(kind, options).map((story) => ({ seed: story.seed, begin: begin(story) }))
+  }
+  const of = (one: AnySessionKind) => (events ?? eventsOf(one)) as fc.Arbitrary<RecordedEvent[]>
+  return upgrades(of(from), of(kind), input).map((story) => ({
+    seed: story.seed,
+    begin: (steps) => new Upgrade(from, kind, story, (clock) => steps(clock, () => false)),
+  }))
 }
 
 function stories<TMachine extends AnyMachine>(
@@ -122,7 +154,17 @@ const crashes = (max: number): fc.Arbitrary<CrashPlan | undefined> => {
   return fc.option(plan, { nil: undefined, freq: 2 })
 }
 
-function checkSteps(kind: SessionKind, { steps = {} }: Pick<CheckOptions, 'steps'>): void {
+function checkFrom({ kind, version }: Pick<SessionKind, 'kind' | 'version'>, from: AnySessionKind): void {
+  if (from.kind === kind && from.version < version) return
+  const what = `version ${from.version} of "${from.kind}"`
+  const advice = 'give the kind as it was before'
+  throw new HoldfastError(
+    'INVALID_ARGUMENT',
+    `from: ${what} is not older than version ${version} of "${kind}"; ${advice}`,
+  )
+}
+
+function checkSteps(kind: AnySessionKind, { steps = {} }: Pick<CheckOptions, 'steps'>): void {
   const logics: unknown[] = family(kind).flatMap(({ machine }) => Object.values(machine.implementations.actors))
   const missing = logics.map((logic) => stepOf(logic)?.name).find((name) => name !== undefined && !steps[name])
   if (missing === undefined) return
@@ -140,7 +182,7 @@ class Steps {
   readonly #random: () => number
   readonly #outputs = new Map<string, string>()
 
-  constructor({ seed }: Story, options: Pick<CheckOptions, 'steps' | 'idempotent'>) {
+  constructor(seed: number, options: Pick<CheckOptions, 'steps' | 'idempotent'>) {
     this.#options = options
     // Other numbers than those that the crashes are drawn by.
     this.#random = createSeededChance(~seed).random
@@ -180,7 +222,7 @@ class Tally {
   readonly #features = new Map<string, number>()
   readonly #skipped = new Map<string, number>()
 
-  add({ records, crashes, crashesInFlight, openingsCut, features }: Twin): void {
+  add({ records, crashes, crashesInFlight, openingsCut, features }: Life): void {
     this.#openingsCut += openingsCut
     this.#runs++
     this.#records += records
@@ -203,17 +245,23 @@ class Tally {
   }
 }
 
+const headline = (
+  { kind, version }: Pick<SessionKind, 'kind' | 'version'>,
+  from: AnySessionKind | undefined,
+): string =>
+  from
+    ? `version ${version} of session kind "${kind}" does not take over version ${from.version}`
+    : `session kind "${kind}" is not durable`
+
 /** The story of a failure, what differs, and how to tell it again. */
-function failure(kind: string, { tale, crashes }: Twin, cause: unknown, again: string): HoldfastError {
+function failure(headline: string, { tale, crashes }: Life, cause: unknown, again: string): HoldfastError {
   const story = tale.map((line, index) => `  ${String(index + 1).padStart(2)}. ${line}`)
   const what = cause instanceof HoldfastError ? `${cause.code}: ${cause.message}` : (cause as Error).message
   const sides = cause instanceof Difference ? sidesOf(cause) : []
   const hint = crashes === 0 && cause instanceof Difference ? [NO_CRASH] : []
-  const message = [
-    `session kind "${kind}" is not durable: ${what}`,
-    ...['', ...story, '', ...sides, ...hint],
-    `tell it again: ${again}`,
-  ].join('\n')
+  const message = [`${headline}: ${what}`, ...['', ...story, '', ...sides, ...hint], `tell it again: ${again}`].join(
+    '\n',
+  )
   return new HoldfastError('CHECK_FAILED', message, { cause, details: { story: tale, again } })
 }
 
@@ -227,7 +275,7 @@ const sidesOf = ({ session, xstate }: Difference): string[] => [
 ]
 
 /** A line of code that lives the one failing life again. */
-function replay({ seed, counterexamplePath }: fc.RunDetails<[Story]>, options: CheckOptions): string {
-  const own = options.events ?? options.input ?? options.steps
+function replay({ seed, counterexamplePath }: fc.RunDetails<[Birth]>, options: CheckOptions): string {
+  const own = options.events ?? options.input ?? options.steps ?? options.from
   return `await checkDurable(kind, { ${own ? '...options, ' : ''}seed: ${seed}, path: '${counterexamplePath}' })`
 }
