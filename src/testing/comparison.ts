@@ -107,7 +107,8 @@ export class Comparison {
     if (record.taken) must(waiting > 0, `${place} takes a message that nobody sent`)
     else this.#cause(record, fired, place)
     // What a timer sends to somebody else is no step of the machine.
-    const observation = type === 'holdfast.sent' ? reference.lookAfterSending() : reference.take()
+    const observation =
+      type === 'holdfast.sent' ? reference.lookAfterSending() : reference.take(record.started, record.seq)
     must(observation !== undefined, `${place}: plain XState takes no such step`)
     return observation as Observation
   }
@@ -115,10 +116,10 @@ export class Comparison {
   /** Does to the reference what caused the record. */
   #cause(record: TransitionRecord, fired: Timer | undefined, place: string): void {
     const { reference } = this
-    const { event, finished, seq, parent } = record
+    const { event, finished, seq, parent, session } = record
     const at = Date.parse(record.at)
     must(reference.waiting === 0, `${place}: the session still has messages to itself to take first`)
-    if (seq === 1) reference.begin(event.input, parent !== undefined, at)
+    if (seq === 1) reference.begin(session, parent?.session, event.input, at)
     else if (finished) must(reference.finish(finished, event, at), `${place}: no such child`)
     else if (fired)
       mustEqual(Date.parse(fired.at), reference.fire(at), `${place}: the deadline of the timer that fires`)

@@ -78,7 +78,10 @@ export class Mail {
     must(unheard === undefined, `${place}: ${id} has ended, and ${show(unheard?.event)} was not taken`)
     if (status === undefined) {
       const kind = this.#kinds.get(parent.kind)?.children.get(src)?.kind
-      must(!kind || !canBegin(kind, input), `${place}: ${id} has ended before it began, and plain XState begins it`)
+      must(
+        !kind || !canBegin(kind, id, parent.id, input),
+        `${place}: ${id} has ended before it began, and plain XState begins it`,
+      )
     }
     must(status !== 'active', `${place}: ${id} has not ended`)
     if (status === 'done') mustEqual(event.output, output, `${place}: the output of ${id}`)
@@ -112,10 +115,10 @@ export class Mail {
   }
 }
 
-function canBegin(kind: AnySessionKind, input: unknown): boolean {
+function canBegin(kind: AnySessionKind, id: string, parentId: string, input: unknown): boolean {
   const reference = new Reference(kind)
   try {
-    reference.begin(input, true, 0)
+    reference.begin(id, parentId, input, 0)
     return reference.look().status !== 'error'
   } catch {
     return false

@@ -14,7 +14,9 @@ import {
   type InspectionEvent,
 } from 'xstate'
 import type { AnySessionKind } from '../define.js'
-import { PARENT } from '../record.js'
+import { PARENT, type StartedChild } from '../record.js'
+import { sessionReference } from '../references.js'
+import { Actors, type XStateActor } from './actors.js'
 
 // XState's snapshots, actors and microsteps, of which more is read here than their types tell.
 // biome-ignore lint/suspicious/noExplicitAny: see above
@@ -45,6 +47,17 @@ export interface Sending {
   readonly event: AnyEventObject
 }
 
+/** The same, with actors where records have references and ids. */
+interface Raw extends Omit<Observation, 'children' | 'sent'> {
+  readonly children: readonly XStateActor[]
+  readonly sent: readonly RawSending[]
+}
+
+interface RawSending {
+  readonly to: XStateActor
+  readonly event: AnyEventObject
+}
+
 /** What a test wants to know more of. */
 export interface ReferenceWatch {
   /** A custom action would run now. */
@@ -71,8 +84,9 @@ export class Reference {
   readonly #clock = new ManualClock()
   readonly #machine: AnyStateMachine
   readonly #watch: ReferenceWatch
-  readonly #observations: Observation[] = []
-  #sent: Sending[] = []
+  readonly #observations: Raw[] = []
+  readonly #actors = new Actors((id) => this.#nobody(id))
+  #sent: RawSending[] = []
   #actor: Actor<AnyStateMachine> | undefined
   #fault: XStateFault | undefined
   /** What it is driven by just now, and how many macrosteps came of it. */
@@ -107,36 +121,38 @@ export class Reference {
   }
 
   /** A session that is linked to the one that decides is sent something. */
-  static hear(to: string, event: AnyEventObject): void {
+  static hear(to: XStateActor, event: AnyEventObject): void {
     Reference.#driven.#sent.push({ to, event })
   }
 
-  /** The next observation that no record has been compared with. */
-  take(): Observation | undefined {
+  /** The next observation that no record has been compared with; its record, `seq`, has started these children. */
+  take(started: readonly StartedChild[] = [], seq = 0): Observation | undefined {
     if (this.#fault) throw this.#fault
-    return this.#observations.shift()
+    const next = this.#observations.shift()
+    if (!next) return undefined
+    this.#actors.meet(next.children, started, seq)
+    return this.#written(next)
   }
 
   get waiting(): number {
     return this.#observations.length
   }
 
-  begin(input: unknown, hasParent: boolean, atMs: number): void {
-    this.#drive(atMs, undefined, () => this.#start(input, hasParent))
+  /** `id` is the session's, `parentId` that of the session whose child it is. */
+  begin(id: string, parentId: string | undefined, input: unknown, atMs: number): void {
+    this.#drive(atMs, undefined, () => this.#start(id, parentId, input))
     // XState frees the systemId of a stopped child only in an actor that runs: such a machine cannot begin at all.
     if (/already exists/.test(String(this.#live.getSnapshot().error))) throw new XStateFault('it cannot begin')
   }
 
-  #start(input: unknown, hasParent: boolean): void {
+  #start(id: string, parentId: string | undefined, given: unknown): void {
     const clock = this.#clock as Loose
     const inspect = (event: InspectionEvent): void => this.#notice(event)
-    const parent = hasParent
-      ? createActor(
-          listener(() => PARENT),
-          { clock, inspect },
-        ).start()
-      : undefined
-    const actor: Loose = createActor(this.#machine, { clock, input, inspect, parent } as Loose)
+    const parent = parentId === undefined ? undefined : createActor(listener(true), { clock, inspect }).start()
+    if (parent) this.#actors.introduce(parent, PARENT, sessionReference(parentId as string))
+    const input = this.#actors.revived(given)
+    const actor: Loose = createActor(this.#machine, { id, clock, input, inspect, parent } as Loose)
+    this.#actors.introduce(actor, id, sessionReference(id))
     this.#actor = actor
     const observe = (): void => this.#observed()
     this.#watchIds(actor.system)
@@ -144,7 +160,8 @@ export class Reference {
     actor.start()
   }
 
-  send(event: AnyEventObject, atMs: number): void {
+  send(recorded: AnyEventObject, atMs: number): void {
+    const event = this.#actors.revived(recorded)
     this.#drive(atMs, event, () => this.#live.send(event))
   }
 
@@ -157,10 +174,11 @@ export class Reference {
 
   /** A child has ended. False when there is no such child. */
   finish(id: string, event: AnyEventObject, atMs: number): boolean {
-    const child: Loose = this.#live.getSnapshot().children[id]
+    const children: Loose[] = Object.values(this.#live.getSnapshot().children)
+    const child = children.find((one) => this.#actors.nameOf(one) === id)
     if (child?.getSnapshot().status !== 'active') return false
     const type = event.type.startsWith('xstate.done.') ? DONE : FAILED
-    this.#drive(atMs, undefined, () => child.send({ ...event, type }))
+    this.#drive(atMs, undefined, () => child.send({ ...this.#actors.revived(event), type }))
     return true
   }
 
@@ -177,14 +195,12 @@ export class Reference {
 
   /** What an observer of the machine would see now, beside what it has sent. */
   look(): Observation {
-    return this.#observe([])
+    return this.#written(this.#observe([]))
   }
 
   /** The same after a step that only sent something. */
   lookAfterSending(): Observation {
-    const sent = this.#sent
-    this.#sent = []
-    return this.#observe(sent)
+    return this.#written(this.#observe(this.#takeSent()))
   }
 
   get #live(): Actor<AnyStateMachine> {
@@ -206,25 +222,51 @@ export class Reference {
     const { _nodes: nodes } = this.#live.getSnapshot() as Loose
     if (!isLegal(nodes)) this.#fault ??= new XStateFault('it is in two states at once')
     this.#macrosteps++
-    this.#observations.push(this.lookAfterSending())
+    this.#observations.push(this.#observe(this.#takeSent()))
   }
 
-  #observe(sent: readonly Sending[]): Observation {
+  #takeSent(): readonly RawSending[] {
+    const sent = this.#sent
+    this.#sent = []
+    return sent
+  }
+
+  #observe(sent: readonly RawSending[]): Raw {
     const snapshot: Loose = this.#live.getSnapshot()
     const { value, context, status, output, error, tags, historyValue, children } = snapshot
     const history: Record<string, string[]> = {}
     for (const [node, states] of Object.entries<{ id: string }[]>(historyValue)) {
       history[node] = states.map(({ id }) => id).sort()
     }
-    const active = Object.keys(children).filter((id) => children[id].getSnapshot().status === 'active')
+    const active = Object.values<Loose>(children).filter((child) => child.getSnapshot().status === 'active')
     const ended = status !== 'active'
     return {
       ...{ value, context, status, output, history, sent },
       error: messageOf(error),
       tags: [...tags].sort(),
       deadlines: ended ? [] : this.#clock.deadlines,
-      children: ended ? [] : active.sort(),
+      children: ended ? [] : active,
     }
+  }
+
+  #written(raw: Raw): Observation {
+    const actors = this.#actors
+    const { context, output, children, sent } = raw
+    return {
+      ...raw,
+      context: actors.written(context, 'inside'),
+      output: actors.written(output, 'inside'),
+      children: children.map((child) => actors.nameOf(child)).sort(),
+      sent: sent.map(({ to, event }) => ({
+        to: actors.nameOf(to),
+        event: actors.written(event, 'outside') as AnyEventObject,
+      })),
+    }
+  }
+
+  /** A child of this id that is gone. */
+  #nobody(id: string): XStateActor {
+    return (createActor(listener(false), { id, parent: this.#actor } as Loose) as Loose)._stop()
   }
 
   #watchIds(system: Loose): void {
@@ -263,7 +305,7 @@ const FAILED = 'holdfast.failed'
 
 /** A child that ends when it is told to, and how it is told. Only what child sessions are sent is looked at. */
 function childOf(isSession: boolean): AnyActorLogic {
-  const inner = listener((self) => (isSession ? self.id : undefined))
+  const inner = listener(isSession)
   const transition = (snapshot: Loose, event: AnyEventObject, scope: Loose): Loose => {
     if (event.type === DONE) return { ...snapshot, status: 'done', output: event.output }
     if (event.type === FAILED) return { ...snapshot, status: 'error', error: event.error }
@@ -272,14 +314,13 @@ function childOf(isSession: boolean): AnyActorLogic {
   return { ...inner, transition }
 }
 
-/** An actor that takes down what it hears, under the name that `nameOf` gives it. */
-const listener = (nameOf: (self: { readonly id: string }) => string | undefined): AnyActorLogic =>
+/** An actor that does nothing; what it hears is taken down, if that matters. */
+const listener = (matters: boolean): AnyActorLogic =>
   ({
     config: {},
     getInitialSnapshot: () => ({ status: 'active', output: undefined, error: undefined }) as never,
     transition: (snapshot: Loose, event: AnyEventObject, { self }: Loose) => {
-      const to = nameOf(self)
-      if (to !== undefined && !event.type.startsWith('xstate.')) Reference.hear(to, event)
+      if (matters && !event.type.startsWith('xstate.')) Reference.hear(self, event)
       return snapshot
     },
     getPersistedSnapshot: (snapshot: Loose) => snapshot,

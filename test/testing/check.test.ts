@@ -2,8 +2,9 @@
 import fc from 'fast-check'
 import { defineSession, isHoldfastError, type StepContext, step } from 'holdfast'
 import { type CheckOptions, type CheckReport, checkDurable, eventsOf } from 'holdfast/testing'
-import { expect, test } from 'vitest'
-import { assign, cancel, raise, sendParent, sendTo, setup } from 'xstate'
+import { expect, test, vi } from 'vitest'
+import { type AnyActorRef, assign, cancel, raise, sendParent, sendTo, setup, stopChild } from 'xstate'
+import { Cast } from '../../src/cast.js'
 
 const RUNS = Number(process.env.HOLDFAST_RUNS ?? 300)
 
@@ -141,6 +142,122 @@ test('steps and child sessions too: each child session is held to a machine of i
   const report = await checkDurable(worker, { runs: RUNS, seed: 2, events: workerEvents, steps: { work } })
   for (const feature of ['child session', 'child done', 'child failed', 'step tried again']) {
     expect(report.features[feature] ?? 0, feature).toBeGreaterThan(0)
+  }
+})
+
+const talker = setup({
+  types: {
+    context: {} as { boss: AnyActorRef; heard: number },
+    input: {} as { boss: AnyActorRef },
+    events: {} as { type: 'ask'; replyTo?: AnyActorRef },
+  },
+}).createMachine({
+  context: ({ input }) => ({ boss: input.boss, heard: 0 }),
+  on: {
+    ask: {
+      actions: [
+        assign({ heard: ({ context }) => context.heard + 1 }),
+        sendTo(
+          ({ context, event }) => event.replyTo ?? context.boss,
+          ({ context, self }) => ({ type: 'answer', by: self, heard: context.heard }),
+        ),
+      ],
+    },
+  },
+})
+
+/** Keeps its children, of one id, without one, and those of before, in its context, and in events to itself. */
+const keeper = defineSession({
+  kind: 'keeper',
+  version: 1,
+  machine: setup({
+    types: {
+      context: {} as { latest: AnyActorRef | null; kept: AnyActorRef[]; heard: number },
+      events: {} as
+        | { type: 'hire' | 'name' | 'keep' | 'fire' | 'ask' | 'reply' | 'askKept' | 'askLater' | 'later' }
+        | { type: 'put'; ref: AnyActorRef | null }
+        | { type: 'answer'; by: AnyActorRef; heard: number },
+    },
+    actors: { talker },
+    guards: { latest: ({ context }) => context.latest !== null, kept: ({ context }) => context.kept.length > 0 },
+  }).createMachine({
+    context: { latest: null, kept: [], heard: 0 },
+    on: {
+      hire: { actions: assign({ latest: ({ spawn, self }) => spawn('talker', { input: { boss: self } }) }) },
+      name: {
+        actions: [
+          stopChild('t'),
+          assign({ latest: ({ spawn, self }) => spawn('talker', { id: 't', input: { boss: self } }) }),
+        ],
+      },
+      keep: {
+        guard: 'latest',
+        actions: assign({ kept: ({ context }) => [...context.kept, context.latest as AnyActorRef] }),
+      },
+      fire: { guard: 'latest', actions: stopChild(({ context }) => context.latest as AnyActorRef) },
+      ask: { guard: 'latest', actions: sendTo(({ context }) => context.latest as AnyActorRef, { type: 'ask' }) },
+      reply: {
+        guard: 'latest',
+        actions: sendTo(
+          ({ context }) => context.latest as AnyActorRef,
+          ({ self }) => ({ type: 'ask', replyTo: self }),
+        ),
+      },
+      askKept: { guard: 'kept', actions: sendTo(({ context }) => context.kept[0] as AnyActorRef, { type: 'ask' }) },
+      askLater: {
+        guard: 'latest',
+        actions: sendTo(({ context }) => context.latest as AnyActorRef, { type: 'ask' }, { delay: 30 }),
+      },
+      later: { actions: raise(({ context }) => ({ type: 'put', ref: context.kept[0] ?? null }), { delay: 30 }) },
+      put: { actions: assign({ latest: ({ event }) => event.ref }) },
+      answer: {
+        actions: assign({
+          latest: ({ event }) => event.by,
+          heard: ({ context, event }) => context.heard + event.heard,
+        }),
+      },
+    },
+  }),
+})
+
+const keeperTypes = ['hire', 'name', 'keep', 'fire', 'ask', 'reply', 'askKept', 'askLater', 'later'] as const
+const keeperEvents = fc.array(fc.constantFrom(...keeperTypes.map((type) => ({ type }))), {
+  minLength: 3,
+  maxLength: 12,
+})
+
+test('a machine that keeps actors in its context, tells of them and is told of them is held to the same ones', async () => {
+  const report = await checkDurable(keeper, { runs: Math.ceil(RUNS / 3), seed: 4, events: keeperEvents })
+  expect(report.skipped).toEqual({})
+  for (const feature of ['child session', 'told by child', 'told by parent', 'context']) {
+    expect(report.features[feature] ?? 0, feature).toBeGreaterThan(report.runs / 10)
+  }
+})
+
+const { introduce, revive } = Cast.prototype
+
+test.each([
+  [
+    'a restored child is a later one of its id',
+    'introduce',
+    function (this: Cast, id: string, child: object, incarnation?: number) {
+      introduce.call(this, id, child, incarnation && incarnation + 1)
+    },
+  ],
+  [
+    'whoever a session is told of is nobody there',
+    'revive',
+    function (this: Cast, value: unknown) {
+      return revive.call(this, value, {})
+    },
+  ],
+] as const)('a fault in references is found: %s', async (_, method, faulty) => {
+  const planted = vi.spyOn(Cast.prototype, method).mockImplementation(faulty as never)
+  try {
+    const message = await failureOf(keeper, { seed: 5, events: keeperEvents })
+    expect(message).toMatch(/record \d+ .*: the session has/)
+  } finally {
+    planted.mockRestore()
   }
 })
 
