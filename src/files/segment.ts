@@ -231,8 +231,9 @@ export function sessionsIn(bytes: Uint8Array): string[] {
 
 /** The JSON of a line as it was, if exactly one bit of it is other now. */
 function turnedLine(line: Buffer): Buffer | undefined {
+  if (line.length < PREFIX_BYTES || line.length > TURNED_BYTES) return undefined
   const [before, checksum] = [parseHex(line, 0), parseHex(line, 9)]
-  if (before === undefined || checksum === undefined || line.length > TURNED_BYTES) return undefined
+  if (before === undefined || checksum === undefined) return undefined
   const json = turnedBack(line.subarray(PREFIX_BYTES), before, checksum)
   return json && view(json)
 }

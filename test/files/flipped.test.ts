@@ -3,6 +3,7 @@ import { crc32 } from 'node:zlib'
 import { fc, test } from '@fast-check/vitest'
 import { expect } from 'vitest'
 import { turnedBack } from '../../src/files/flipped.js'
+import { sessionsIn } from '../../src/files/segment.js'
 
 const flip = (bytes: Uint8Array, bit: number): Uint8Array => {
   const other = new Uint8Array(bytes)
@@ -26,3 +27,8 @@ test.prop([fc.uint8Array({ minLength: 2, maxLength: 300 }), fc.nat(), fc.nat()])
     expect(turnedBack(flip(flip(bytes, one), two), 0, crc32(bytes))).toBeUndefined()
   },
 )
+
+test('of a line that a torn write has left shorter than its two checksums, no session is made out', () => {
+  const line = Buffer.from('0a1b2c3d 4e5f6071 {')
+  for (let length = 0; length < line.length; length++) expect(sessionsIn(line.subarray(0, length))).toEqual([])
+})
