@@ -47,7 +47,8 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner, IntakeO
   #correspondence: Correspondence | undefined
   /** What it has just crashed on, until the supervisor has decided what becomes of it. */
   #crashed: Crashed | undefined
-  #stopped = false
+  /** Why it decides and starts nothing any more. */
+  #stopped: Error | undefined
   #left = false
 
   private constructor(host: SessionHost, kind: AnySessionKind | undefined, identity: Identity, point: Point) {
@@ -139,7 +140,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner, IntakeO
 
   /** It decides nothing more: it has ended, or will when what it has decided is durable; or it has been stopped or let go. */
   get over(): boolean {
-    return this.#ledger.over !== undefined || this.#stopped || this.#left
+    return this.#ledger.over !== undefined || this.#stopped !== undefined || this.#left
   }
 
   /** It runs no more until it is released. */
@@ -255,7 +256,7 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner, IntakeO
   /** Stops everything it runs and decides nothing more, without a record: the runtime closes, or cannot record. */
   stop(reason: Error): void {
     this.#mailbox.pause()
-    this.#stopped = true
+    this.#stopped ??= reason
     this.#effects?.stop(reason.message)
     for (const delivery of this.#mailbox.empty()) if ('sender' in delivery) delivery.sender?.reject(reason)
   }
@@ -324,6 +325,10 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner, IntakeO
 
   #deliver(delivery: Delivery): void {
     if (this.#left) return this.#forward(delivery)
+    if (this.#stopped) {
+      if ('sender' in delivery) delivery.sender?.reject(this.#stopped)
+      return
+    }
     const { mailboxLimit } = this.#host
     if (this.#mailbox.size + this.#ledger.underWay >= mailboxLimit && 'sender' in delivery)
       return this.#refuse(delivery.sender, mailboxFull(this.id, mailboxLimit))
@@ -400,7 +405,8 @@ export class LiveSession implements EngineHost, Committer, EffectsOwner, IntakeO
     const errors = effects.actions.length > 0 ? this.#run(effects.actions) : undefined
     // A child that is left hears what it was told before it is cancelled; one that begins, once it is there.
     if (record.sent) this.#transmit(record, false)
-    this.#effects?.perform(record, point, before)
+    // What it starts now nobody would stop: it begins after the next opening.
+    if (!this.#stopped) this.#effects?.perform(record, point, before)
     if (record.sent && record.started) this.#transmit(record, true)
     if (record.received) this.#host.arrived(record.received.from, record.received.key)
     for (const event of effects.emitted) this.#host.emitted(this.id, event)

@@ -2,7 +2,7 @@
 
 import { defineSession, type Session, step } from 'holdfast'
 import { expect, test } from 'vitest'
-import { setup } from 'xstate'
+import { fromCallback, setup } from 'xstate'
 import { createMemoryDisk } from '../src/memory/disk.js'
 import type { StepContext, StepFunction } from '../src/pool.js'
 import { createSeededChance } from '../src/testing/chance.js'
@@ -135,3 +135,49 @@ test.each([-1, Number.NaN, Number.POSITIVE_INFINITY])(
     await runtime.create(kind)
   },
 )
+
+test('what a record starts that becomes durable while the runtime closes begins after the next opening, not now', async () => {
+  const begun: number[] = []
+  const listening = defineSession({
+    kind: 'listening',
+    version: 1,
+    machine: setup({
+      types: { events: {} as { type: 'listen' } },
+      actors: { listener: fromCallback(() => void begun.push(1)) },
+    }).createMachine({
+      initial: 'idle',
+      states: { idle: { on: { listen: 'on' } }, on: { invoke: { id: 'listener', src: 'listener' } } },
+    }),
+  })
+  const home = house([listening])
+  const runtime = await home.open()
+  const session = await runtime.create(listening)
+  const sent = session.send({ type: 'listen' })
+  await runtime.close()
+  await sent
+  expect(begun).toEqual([])
+  const again = await home.open()
+  expect(again.session(session.id).snapshot().value).toBe('on')
+  expect(begun).toEqual([1])
+  await again.close()
+})
+
+test('a cancel that is under way when the runtime closes is settled, and reaches the children at the next opening', async () => {
+  const parent = defineSession({
+    kind: 'parent',
+    version: 1,
+    machine: setup({ actors: { kid: setup({}).createMachine({}) } }).createMachine({
+      invoke: { id: 'kid', src: 'kid' },
+    }),
+  })
+  const home = house([parent])
+  const runtime = await home.open()
+  const session = await runtime.create(parent)
+  await expect.poll(() => runtime.sessions.count({ kind: 'parent.kid' })).toBe(1)
+  const cancelled = session.cancel()
+  await runtime.close()
+  await cancelled
+  const again = await home.open()
+  await expect.poll(() => again.sessions.list({ kind: 'parent.kid' }).sessions[0]?.status).toBe('stopped')
+  await again.close()
+})

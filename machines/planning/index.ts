@@ -39,5 +39,5 @@ export {
 export { PlanningSessionStateManager } from './state-manager.js'
 export { PlanningSessionStateStore, planningSessionStateStore } from './state-store.js'
 export type { ModelErrorCode } from './steps/model/errors.js'
-export type { SourceErrorCode } from './steps/source.js'
+export type { SourceErrorCode } from './steps/source/errors.js'
 export type { Issue, NewIssue, Tracker, TrackerConfig, TrackerErrorCode } from './tracker.js'

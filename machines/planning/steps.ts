@@ -15,7 +15,8 @@ import { type HandedDocument, handed, received } from './steps/handover.js'
 import { createAll, type Link, linkAll } from './steps/issues.js'
 import { extractByModel } from './steps/model.js'
 import { openTracker } from './steps/open-tracker.js'
-import { readSource, type Source } from './steps/source.js'
+import type { Source } from './steps/source/found.js'
+import { readSource } from './steps/source.js'
 import type { TrackerConfig } from './tracker.js'
 
 export type Fetched = Source

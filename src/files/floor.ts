@@ -211,12 +211,16 @@ function parse(bytes: Uint8Array, through: Position): Line | undefined {
 }
 
 function entryOf({ birth, work, state }: Line): IndexEntry {
-  const { id, kind, version, seq, position, createdAt, updatedAt, status, value, attributes, created, parent } = state
+  const { id, kind, version, seq, position, createdAt, updatedAt, status, value, attributes } = state
+  const { created, parent, origin, trouble } = state
   return {
     ...{ id, kind, version, seq, birth, position, createdAt, updatedAt, status, value, attributes },
     ...(created && { created }),
     ...(parent && { parent }),
+    ...(origin && { origin }),
     ...(work && { work }),
+    ...(trouble?.quarantine && { quarantine: trouble.quarantine }),
+    ...(trouble && trouble.letters.length > 0 && { deadLetters: trouble.letters.length }),
   }
 }
 

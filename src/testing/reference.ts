@@ -141,8 +141,8 @@ export class Reference {
   /** `id` is the session's, `parentId` that of the session whose child it is. */
   begin(id: string, parentId: string | undefined, input: unknown, atMs: number): void {
     this.#drive(atMs, undefined, () => this.#start(id, parentId, input))
-    // XState frees the systemId of a stopped child only in an actor that runs: such a machine cannot begin at all.
-    if (/already exists/.test(String(this.#live.getSnapshot().error))) throw new XStateFault('it cannot begin')
+    this.#noteTaken()
+    if (this.#fault) throw this.#fault
   }
 
   #start(id: string, parentId: string | undefined, given: unknown): void {
@@ -220,9 +220,16 @@ export class Reference {
 
   #observed(): void {
     const { _nodes: nodes } = this.#live.getSnapshot() as Loose
+    this.#noteTaken()
     if (!isLegal(nodes)) this.#fault ??= new XStateFault('it is in two states at once')
     this.#macrosteps++
     this.#observations.push(this.#observe(this.#takeSent()))
+  }
+
+  /** XState frees the systemId of a child that it has stopped too late for one that begins in the same macrostep. */
+  #noteTaken(): void {
+    if (!/already exists/.test(String(this.#live.getSnapshot().error))) return
+    this.#fault ??= new XStateFault('a systemId is taken by a child that was stopped')
   }
 
   #takeSent(): readonly RawSending[] {
@@ -371,7 +378,8 @@ class ManualClock {
 /** Of a compound state exactly one child is active, of a parallel one all. */
 function isLegal(nodes: readonly Loose[]): boolean {
   const active = new Set(nodes)
-  return nodes.every(({ type, states }) => {
+  return nodes.every(({ type, states, parent }) => {
+    if (parent && !active.has(parent)) return false
     const children = Object.values<Loose>(states).filter((child) => child.type !== 'history')
     const count = children.filter((child) => active.has(child)).length
     return type === 'compound' ? count === 1 : count === children.length

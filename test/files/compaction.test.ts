@@ -1,7 +1,7 @@
 // Compaction: the journal does not grow for ever, nobody's state changes by it, and no crash or damage makes it lose any.
-import { defineSession, type Runtime } from 'holdfast'
+import { type AnySessionKind, defineSession, type Runtime } from 'holdfast'
 import { describe, expect, test } from 'vitest'
-import { assign, setup } from 'xstate'
+import { assign, raise, setup } from 'xstate'
 import { type Disk, readAll, writeAllSync } from '../../src/disk.js'
 import { writeBackup } from '../../src/files/backup.js'
 import { examineFiles } from '../../src/files/doctor.js'
@@ -49,7 +49,7 @@ interface Opened {
   readonly log: unknown[]
 }
 
-async function open(disk: Disk, historyBytes?: number): Promise<Opened> {
+async function open(disk: Disk, historyBytes?: number, kinds: readonly AnySessionKind[] = [note]): Promise<Opened> {
   const log: unknown[] = []
   const hear = (fields: object, message: string): void => void log.push(message, fields)
   disk.makeFolder('')
@@ -64,7 +64,7 @@ async function open(disk: Disk, historyBytes?: number): Promise<Opened> {
   }
   const logger = { info: () => {}, warn: hear, error: hear }
   const more = historyBytes === undefined ? {} : { historyBytes }
-  return { runtime: await createRuntime(ports, { kinds: [note], logger, damage, ...more }), log }
+  return { runtime: await createRuntime(ports, { kinds, logger, damage, ...more }), log }
 }
 
 /** Sessions that live, wait, have ended, are gone, and are there anew under an old id; across many segments. */
@@ -463,3 +463,57 @@ async function take<T>(stream: AsyncIterable<T>, count: number): Promise<T[]> {
   for await (const item of stream) if (taken.push(item) === count) break
   return taken
 }
+
+describe('what the floor keeps beside a state', () => {
+  const fragile = defineSession({
+    kind: 'fragile',
+    version: 1,
+    machine: setup({
+      types: { events: {} as { type: 'crash' | 'later' | 'poison' } },
+      actions: {
+        crash: () => {
+          throw new Error('an action crashed')
+        },
+      },
+    }).createMachine({
+      on: {
+        crash: { actions: 'crash' },
+        later: { actions: raise({ type: 'poison' }, { delay: 1 }) },
+        poison: {
+          guard: () => {
+            throw new Error('a decision crashed')
+          },
+        },
+      },
+    }),
+    supervision: { attempts: 1, intensity: 2, periodMs: 60_000, backoffMs: 1, maxBackoffMs: 1 },
+  })
+
+  test('quarantine, dead letters and what a session was forked from are found by an opening without an index', async () => {
+    const disk = createMemoryDisk()
+    const kinds = [note, fragile]
+    const { runtime } = await open(disk, undefined, kinds)
+    const bad = await runtime.create(fragile, undefined, { id: 'bad' })
+    for (let count = 0; count < 4; count++) await bad.send({ type: 'crash' }).catch(() => {})
+    await expect.poll(() => runtime.health().quarantined.map(({ id }) => id)).toEqual(['bad'])
+    await (await runtime.create(fragile, undefined, { id: 'odd' })).send({ type: 'later' })
+    await expect.poll(() => runtime.deadLetters().length).toBe(1)
+    const first = await runtime.create(note, undefined, { id: 'first' })
+    await first.fork({ id: 'second' })
+    await fill(runtime)
+    await runtime.compact({ keepBytes: 0 })
+    const shown = (of: Runtime): unknown[] => [
+      of.sessions.list({ quarantined: true }).sessions,
+      of.sessions.list({ deadLetters: true }).sessions,
+      of.sessions.list({ origin: 'first' }).sessions,
+    ]
+    const before = shown(runtime)
+    await runtime.close()
+    disk.remove('index.jsonl')
+    const again = await open(disk, undefined, kinds)
+    expect(shown(again.runtime)).toEqual(before)
+    await again.runtime.session('bad').release()
+    expect(again.runtime.health().quarantined).toEqual([])
+    await again.runtime.close()
+  })
+})

@@ -8,7 +8,7 @@ import { XStateFault } from '../../src/testing/reference.js'
 import { FEATURES, Generated, type Life, STORIES_EACH, type Told, told } from './lives.js'
 
 /** HOLDFAST_RUNS sets how many sessions are lived in both files together. */
-export const RUNS: number = Number(process.env.HOLDFAST_RUNS ?? 20_000) / 2
+export const RUNS: number = Number(process.env.HOLDFAST_RUNS ?? 4_000) / 2
 
 /** HOLDFAST_SEED sets which; the second file takes the next one. */
 export const SEED: number = Number(process.env.HOLDFAST_SEED ?? 12)

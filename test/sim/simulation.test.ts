@@ -8,7 +8,7 @@ import { simulate } from '../../src/testing/simulate.js'
 import { busy } from './busy.js'
 import { household, stumbleBy } from './household.js'
 
-const SEEDS = Number(process.env.HOLDFAST_SEEDS ?? 2000)
+const SEEDS = Number(process.env.HOLDFAST_SEEDS ?? 250)
 const FIRST = Number(process.env.HOLDFAST_SEED ?? 1)
 
 const replay = (seed: number): string => `npm run simulate -- --seed ${seed}`

@@ -7,20 +7,11 @@ import { emptyDocument } from '../errors.js'
 import { confluenceSite, readConfluencePage } from './source/confluence.js'
 import { notSupported, SourceError } from './source/errors.js'
 import { readFile } from './source/file.js'
+import type { Source } from './source/found.js'
 import { readPage } from './source/page.js'
 import type { Access } from './source/web.js'
 
-export { LARGEST_DOCUMENT_BYTES, type SourceErrorCode } from './source/errors.js'
-
-export interface Source {
-  readonly text: string
-  readonly format: 'markdown' | 'html'
-  /** Of a page whose text does not hold it. */
-  readonly title?: string
-  /** An absolute path, or a URL. */
-  readonly location: string
-  readonly bytes: number
-}
+export { LARGEST_DOCUMENT_BYTES } from './source/errors.js'
 
 export interface SourceAccess extends Pick<Access, 'signal' | 'resolve' | 'timeoutMs'> {
   /** Hosts that may have private addresses. */

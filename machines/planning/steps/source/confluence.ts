@@ -1,8 +1,8 @@
 // A page of Confluence, by its REST API v2, in the storage format. Which page a URL means is read from the URL: by its id,
 // by a short link, or by space and title. The token goes to CONFLUENCE_BASE_URL and to no other place.
 
-import type { Source } from '../source.js'
 import { notSupported, SourceError } from './errors.js'
+import type { Source } from './found.js'
 import { type Access, get } from './web.js'
 
 export interface ConfluenceSite {

@@ -1,7 +1,7 @@
 // A document on the web: what a server gives, as text, and whether that is HTML or Markdown.
 
-import type { Source } from '../source.js'
 import { notSupported, SourceError } from './errors.js'
+import type { Source } from './found.js'
 import { type Access, type Answer, get } from './web.js'
 
 /** The page at an http(s) URL. Throws SourceError. */
