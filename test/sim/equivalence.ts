@@ -8,7 +8,10 @@ import { XStateFault } from '../../src/testing/reference.js'
 import { FEATURES, Generated, type Life, STORIES_EACH, type Told, told } from './lives.js'
 
 /** HOLDFAST_RUNS sets how many sessions are lived in both files together. */
-export const RUNS: number = Number(process.env.HOLDFAST_RUNS ?? 4_000) / 2
+export const RUNS: number = Number(process.env.HOLDFAST_RUNS ?? 6_000) / 2
+
+/** 5% of all runs; each file lives half of them, and a feature may fall short in one by chance. */
+const LEAST_SHARE = 0.045
 
 /** HOLDFAST_SEED sets which; the second file takes the next one. */
 export const SEED: number = Number(process.env.HOLDFAST_SEED ?? 12)
@@ -38,7 +41,7 @@ export async function proveEqual(seed: number): Promise<void> {
   const limits = { interruptAfterTimeLimit: 500_000, markInterruptAsFailure: true, endOnFailure: !SHRINKS }
   await fc.assert(property, { numRuns: Math.ceil(RUNS / STORIES_EACH), seed, reporter: report, ...limits })
   tally.print()
-  for (const feature of FEATURES) expect(tally.share(feature), feature).toBeGreaterThanOrEqual(0.05)
+  for (const feature of FEATURES) expect(tally.share(feature), feature).toBeGreaterThanOrEqual(LEAST_SHARE)
   expect(tally.inFlight / tally.crashes, 'crashes with work in flight').toBeGreaterThanOrEqual(0.5)
 }
 
