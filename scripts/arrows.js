@@ -25,6 +25,7 @@ const packages = {
   uuidv7: { values: ['src/system/'] },
   piscina: { values: ['src/piscina/'] },
   commander: { values: ['src/cli/'] },
+  libsql: { values: ['src/sqlite/', 'machines/execution/'] },
   'fast-check': { values: ['src/testing/'] },
 }
 

@@ -75,6 +75,7 @@ const table = {
   DISK_FULL: [507, 1],
   DISK_FAILED: [500, 1],
   FILE_NOT_FOUND: [404, 3],
+  PACKAGE_MISSING: [500, 1],
   // checks of a kind, and simulations
   CHECK_FAILED: [500, 1],
   SIMULATION_FAILED: [500, 1],

@@ -71,6 +71,7 @@ const codes = Object.keys({
   DISK_FULL: 0,
   DISK_FAILED: 0,
   FILE_NOT_FOUND: 0,
+  PACKAGE_MISSING: 0,
   CHECK_FAILED: 0,
   SIMULATION_FAILED: 0,
 } satisfies Record<ErrorCode, 0>) as ErrorCode[]
