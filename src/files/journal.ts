@@ -85,7 +85,7 @@ function writing(disk: Disk, clock: Clock, options: FileJournalOptions, files: O
   const { segments, damage } = putRight(disk, found, files)
   damage.push(...found.damage, ...unheaded(segments.slice(0, -1)), ...checkSeams(segments, floor))
   const last = segments.pop()
-  const start = last ? renew(disk, last, epoch, chainBefore(segments.at(-1), last)) : first(disk, epoch, floor)
+  const start = last ? renew(disk, last, epoch, chainBefore(segments.at(-1), last, floor)) : first(disk, epoch, floor)
   segments.push(start.segment)
   const journal = new FileJournal(disk, clock, options, files, segments, floor, start.chain, start.end, epoch)
   return { journal, epoch, damage: [...damage, ...start.damage] }

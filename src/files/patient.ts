@@ -6,6 +6,7 @@ import type { Finding, FindingCode } from '../diagnosis.js'
 import type { Owner } from '../directory.js'
 import type { Disk } from '../disk.js'
 import type { Damage } from '../journal.js'
+import type { Position } from '../record.js'
 import { Registry } from '../registry.js'
 import type { IndexFile } from '../state.js'
 import { type OpenedForReading, readFileJournal } from './foreign-journal.js'
@@ -39,19 +40,23 @@ export function admit(disk: Disk, owner: Owner | undefined): Patient {
   return { disk, journal, damage, registry, unreadable, owner, harmed }
 }
 
+/** Gives the place behind the beginning of the last record: from there on nothing is left to follow. */
 export function follow(
   registry: Registry,
   journal: OpenedForReading,
-  from: number,
+  from: Position,
   failed: (id: string, error: Error) => void = () => {},
-): void {
+): Position {
+  let through = from
   for (const { record, position } of journal.scan(from)) {
+    through = position + 1
     try {
       registry.follow(record, position)
     } catch (error) {
       failed(record.session, error as Error)
     }
   }
+  return through
 }
 
 /** An index that cannot be read is not moved by looking at it. */

@@ -5,6 +5,7 @@ import type { Clock } from '../clock.js'
 import { type Diagnosis, diagnosisOf } from '../diagnosis.js'
 import { DIRECTORY_FILE, directoryText } from '../directory.js'
 import { type Disk, readAll, replaceFile } from '../disk.js'
+import type { Position } from '../record.js'
 import { Registry } from '../registry.js'
 import { DurableFiles } from './durable-file.js'
 import { readFileJournal } from './foreign-journal.js'
@@ -49,28 +50,26 @@ async function renewJournal({ disk, clock, epoch, began }: RepairPorts): Promise
 
 async function rebuildIndex(disk: Disk, files: DurableFiles): Promise<void> {
   if (readAll(disk, 'index.jsonl')) files.quarantine('index.jsonl')
-  const entries = [...journalTells(disk).entries()]
-  // Complete up to the last record. Behind it nothing is known to be: the file may have space that is reserved.
-  const through = Math.max(0, ...entries.map(({ position }) => position + 1))
-  await createFileSnapshots(disk, () => {}).writeIndex({ through, entries })
+  const { registry, through } = journalTells(disk)
+  await createFileSnapshots(disk, () => {}).writeIndex({ through, entries: [...registry.entries()] })
 }
 
 async function rewriteDirectoryFile(disk: Disk, files: DurableFiles): Promise<void> {
   if (readAll(disk, DIRECTORY_FILE)) files.quarantine(DIRECTORY_FILE)
   const kinds: Record<string, number> = {}
-  for (const { kind, version } of journalTells(disk).entries()) {
+  for (const { kind, version } of journalTells(disk).registry.entries()) {
     kinds[kind] = Math.max(kinds[kind] ?? 0, version)
   }
   await replaceFile(disk, DIRECTORY_FILE, Buffer.from(directoryText(kinds)))
 }
 
-function journalTells(disk: Disk): Registry {
+/** Complete `through` the last record, be it one of a session that is deleted: behind it there may be space that is reserved. */
+function journalTells(disk: Disk): { readonly registry: Registry; readonly through: Position } {
   const journal = readFileJournal(disk, () => {})
   try {
     const registry = new Registry()
     registry.load(journal.floors(() => {}))
-    follow(registry, journal, journal.begin)
-    return registry
+    return { registry, through: follow(registry, journal, journal.begin) }
   } finally {
     journal.close()
   }

@@ -36,10 +36,12 @@ export function checkSeams(segments: readonly Segment[], floor?: FloorHeader): D
   return damage
 }
 
-/** The checksum of the last record before a segment: its header's word, or else that of the segment before. */
-export function chainBefore(before: Segment | undefined, { number, base, headed, chain }: Segment): number {
+/** The checksum of the last record before a segment: its header's word, or else that of the segment or floor before. */
+export function chainBefore(before: Segment | undefined, segment: Segment, floor: FloorHeader | undefined): number {
+  const { number, base, headed, chain } = segment
   if (headed) return chain ?? 0
-  const last = before?.number === number - 1 ? lastChecksum(before, base - before.base) : undefined
+  const below = floor?.segment === number - 1 ? floor.chain : undefined
+  const last = before?.number === number - 1 ? lastChecksum(before, base - before.base) : below
   return last ?? chain ?? 0
 }
 
