@@ -187,6 +187,7 @@ function startOf(id: string, child: StoredChild, spawned: boolean, { kind, newId
     ...{ id, src },
     ...(type === 'machine' && { session: newId() }),
     ...(spawned && { spawned }),
+    ...(type === 'step' && { attempt: 0 as const }),
     ...(input !== undefined && { input: json(kind, () => sealJson(input, `input of ${id}`)) }),
     ...(systemId !== undefined && { systemId }),
   }

@@ -64,7 +64,7 @@ export interface StepContext {
   readonly signal: AbortSignal
   /** The same for every attempt: hand it to whatever must happen only once. */
   readonly idempotencyKey: string
-  /** 1 for the first attempt, counted across crashes. */
+  /** 1 for the first attempt, counted across crashes: also one that was recorded and that a crash kept from beginning. */
   readonly attempt: number
   /** When the attempt will be cancelled (ms since the epoch), if it has a time limit. */
   readonly deadline: number | undefined

@@ -29,6 +29,8 @@ export interface StartedChild {
   readonly spawned?: true
   /** In a fork: it has ended already. */
   readonly status?: 'done' | 'error'
+  /** Of a migration: the record starts no step, so even the first attempt has a record of its own. */
+  readonly attempt?: 0
 }
 
 /** A message to another session. Its key is `<seq>.<its place in the record>`. */

@@ -110,7 +110,7 @@ export function childrenAfter(children: SessionState['children'], record: Transi
   }
   for (const id of stopped ?? []) delete after[id]
   for (const { id, ...child } of started ?? []) {
-    after[id] = { status: 'active', ...child, incarnation: record.seq, attempt: 1, failures: 0 }
+    after[id] = { status: 'active', attempt: 1, ...child, incarnation: record.seq, failures: 0 }
   }
   if (attempt && after[attempt.child]) {
     const { child, number, failures, notBefore } = attempt

@@ -24,7 +24,7 @@ export interface Child {
   /** The `seq` of the transition that started it. Tells a result of this child from one of its predecessor. */
   readonly incarnation: number
   readonly status: 'active' | 'done' | 'error'
-  /** The attempt that runs or ran last, from 1. */
+  /** The attempt that runs or ran last, from 1; 0: none has begun. */
   readonly attempt: number
   /** How many attempts have failed. */
   readonly failures: number

@@ -280,6 +280,26 @@ describe('what it has under way', () => {
     await runtime.close()
   })
 
+  test('a step that a migration starts begins with attempt 1, which is on disk before; cut off, it goes on with 2', async () => {
+    const clock = createVirtualClock(Date.UTC(2030, 0))
+    const attempts: number[] = []
+    const act = (_: object, { attempt, signal }: { attempt: number; signal: AbortSignal }): Promise<never> => {
+      attempts.push(attempt)
+      return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+    }
+    const before = house([one], steps, undefined, undefined, { clock })
+    const old = await before.open()
+    await (await old.create(one, { title: 'abc' }, { id: 's' })).send({ type: 'work' })
+    await old.close()
+    for (const attempt of [1, 2]) {
+      const runtime = await house([two], { act }, before.disk, undefined, { clock }).open()
+      await until(() => attempts.length === attempt)
+      expect([...runtime.session('s').history()].at(-1)?.event).toMatchObject({ type: 'holdfast.attempt', attempt })
+      await runtime.close()
+    }
+    expect(attempts).toEqual([1, 2])
+  })
+
   test('a step may change timers and children: what it leaves out is gone, what it adds begins', async () => {
     const machine = setup({
       types: { context: {} as { log: string[] } },

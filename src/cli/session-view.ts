@@ -102,6 +102,7 @@ const letterRows = ({ trouble }: SessionState): string[][] =>
   ])
 
 function attemptText({ attempt, failures, notBefore }: Child): string {
+  if (attempt === 0) return 'not begun'
   const failed = failures > 0 ? `, ${failures} failed` : ''
   return `attempt ${attempt}${failed}${notBefore === undefined ? '' : `, next at ${timeText(notBefore)}`}`
 }
