@@ -34,7 +34,7 @@ export interface Touched {
 /** `entries` are complete up to `known`: what an index tells; behind it they are what could be read. Each comes once. */
 export function touchedBy(damage: readonly Damage[], entries: Iterable<IndexEntry>, known: Position): Touched[] {
   // What is at no position of the journal tells nothing of its records: those whom that touches are found when they are read.
-  const harmful = damage.filter(({ kind, position }) => position >= 0 && (kind === 'corrupt' || kind === 'missing'))
+  const harmful = damage.filter((one) => one.position >= 0 && isLoss(one))
   if (harmful.length === 0) return []
   const touched: Touched[] = []
   for (const entry of entries) {
@@ -46,6 +46,9 @@ export function touchedBy(damage: readonly Damage[], entries: Iterable<IndexEntr
   }
   return touched
 }
+
+/** Durable records were there, and cannot be read. */
+export const isLoss = ({ kind }: Damage): boolean => kind === 'corrupt' || kind === 'missing'
 
 /** Damage that lies wholly before a session's first record concerns an earlier one of the same id. */
 function surely({ position, bytes, sessions }: Damage, { id, birth, position: last }: IndexEntry): boolean {

@@ -35,15 +35,20 @@ export class Links
     this.#host = host
   }
 
-  /** After an opening: sessions that others have messages for take them, and children that nobody wants are cancelled. */
-  recover(): void {
+  /**
+   * After an opening: sessions that others have messages for take them, and children that nobody wants are cancelled.
+   * `gaps`: a parent that is not there may have lost its records, and still want its children. True when such a child was
+   * kept: as long as nobody knows, an index must not hide that records are lost.
+   */
+  recover(gaps: boolean): boolean {
     const { registry, supervisor } = this.#host
     const wanted = new Set<string>()
     for (const { work } of registry.withWork()) for (const to of Object.values(work.outbox ?? {})) wanted.add(to)
     for (const id of wanted) if (registry.get(id)?.status === 'active') supervisor.wake(id)
-    for (const { id } of [...registry.children()].filter((entry) => this.#isOrphan(entry))) {
-      void this.cancelChild(id, 'the session that started it has left it')
-    }
+    const orphans = [...registry.children()].filter((entry) => this.#isOrphan(entry))
+    const left = orphans.filter(({ parent }) => !gaps || registry.get((parent as Parent).session))
+    for (const { id } of left) void this.cancelChild(id, 'the session that started it has left it')
+    return left.length < orphans.length
   }
 
   startChild({ id, kind, input, parent }: ChildStart): void {
@@ -115,10 +120,15 @@ export class Links
   /** Its parent is gone, or has stopped it, and a crash has come before that was done. */
   #isOrphan({ id, kind, parent }: Known): boolean {
     if (!parent) return false
-    const { registry, kinds } = this.#host
+    const { registry, kinds, supervisor } = this.#host
     if (registry.work(parent.session)?.sessions?.[parent.child] === id) return false
     const above = registry.get(parent.session)
-    const children = kinds.get(above?.kind ?? '')?.children.values() ?? []
-    return ![...children].some((child) => child.kind.kind === kind && child.onParentEnd === 'abandon')
+    // What is known of a parked one need not be all; whether a child may go on alone, its kind must say.
+    if (above && (supervisor.reasonBroken(above.id) !== undefined || !kinds.has(above.kind))) return false
+    const parents = above ? [kinds.get(above.kind) as AnySessionKind] : [...kinds.values()]
+    const declared = parents
+      .flatMap(({ children }) => [...children.values()])
+      .filter((child) => child.kind.kind === kind)
+    return !declared.some(({ onParentEnd }) => onParentEnd === 'abandon')
   }
 }

@@ -1,7 +1,7 @@
 // What is known of the sessions when a runtime opens: the index, and what the journal holds beyond it.
 // No user code runs and no state is folded here; a session whose records are missing or damaged is parked, by name.
 
-import { isAhead, noteOnce, provedStale, touchedBy } from './damage.js'
+import { isAhead, isLoss, noteOnce, provedStale, touchedBy } from './damage.js'
 import type { Damage, Journal } from './journal.js'
 import { NOWHERE, type Position } from './record.js'
 import type { Registry } from './registry.js'
@@ -21,6 +21,8 @@ export interface Recovery {
 export interface Recovered {
   /** What is known to be damaged, in the last segment and in what was scanned of the others. */
   readonly damage: readonly Damage[]
+  /** True when a session that is not there may have lost its records, and need not be deleted. */
+  readonly gaps: boolean
   /** True when an index of what is left would hide that records are lost: it stays as it is, or absent. */
   readonly lost: boolean
 }
@@ -43,7 +45,8 @@ export function recover(recovery: Recovery): Recovered {
   }
   const touched = touchedBy(damage, registry.entries(), known)
   for (const { entry, reason } of touched) supervisor.park(entry, reason)
-  return { damage, lost: hidden || ahead !== undefined || touched.some(({ indexed }) => !indexed) }
+  const gaps = hidden || ahead !== undefined || damage.some(isLoss)
+  return { damage, gaps, lost: hidden || ahead !== undefined || touched.some(({ indexed }) => !indexed) }
 }
 
 /**

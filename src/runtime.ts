@@ -28,7 +28,7 @@ import type { Pool } from './pool.js'
 import type { Ports } from './ports.js'
 import { PRUNE_OPTIONS, type Pruned, type PruneOptions } from './prune.js'
 import type { Position, TransitionRecord } from './record.js'
-import { recover } from './recover.js'
+import { type Recovered, recover } from './recover.js'
 import { closed, sessionNotFound } from './refusals.js'
 import { Registry } from './registry.js'
 import { Retention, type RetentionRules } from './retention.js'
@@ -105,7 +105,7 @@ export class Runtime implements AsyncDisposable {
   readonly #ports: Ports
   readonly #kinds: Map<string, AnySessionKind>
   readonly #logger: Logger
-  readonly #damage: readonly Damage[]
+  readonly #recovered: Recovered
   readonly #registry: Registry = new Registry((err) => this.#logger.error({ err }, 'an observer failed'))
   readonly #feeds: Feeds = new Feeds()
   readonly #milestones: Milestones = new Milestones()
@@ -149,13 +149,12 @@ export class Runtime implements AsyncDisposable {
     })
     const session = this.#sessionHost
     this.#links = new Links({ session, supervisor: this.#supervisor, registry, snapshots, kinds })
-    const recovered = recover({
+    this.#recovered = recover({
       ...{ snapshots, registry },
       journal: ports.journal,
       supervisor: this.#supervisor,
       damage: options.damage ?? [],
     })
-    this.#damage = recovered.damage
     this.#creation = this.#makeCreation()
     this.#verbs = this.#makeVerbs()
     this.#checkpoints = new Checkpoints(
@@ -165,7 +164,7 @@ export class Runtime implements AsyncDisposable {
       (err) => this.#logger.warn({ err }, 'a snapshot could not be written; the journal has everything'),
       () => this.#upkeep.considerCompaction(),
     )
-    if (recovered.lost) this.#checkpoints.keepIndex()
+    if (this.#recovered.lost) this.#checkpoints.keepIndex()
     this.sessions = sessionsOf(() => {
       this.#assertOpen()
       return this.#registry
@@ -192,7 +191,7 @@ export class Runtime implements AsyncDisposable {
       ...{ snapshots: this.#ports.snapshots, kinds: this.#kinds },
     })
     this.#supervisor.start()
-    this.#links.recover()
+    if (this.#links.recover(this.#recovered.gaps)) this.#checkpoints.keepIndex()
     this.#retention.start()
   }
 
@@ -231,7 +230,7 @@ export class Runtime implements AsyncDisposable {
    */
   transitions$(options: TransitionsOptions = {}): Stream<Transition> {
     const { journal } = this.#ports
-    const damage = this.#damage
+    const { damage } = this.#recovered
     const source: Source<Transition> = {
       *replay(from) {
         for (const { position, record } of wholeFrom(journal, from, damage)) yield transitionOf(record, position)
@@ -258,7 +257,7 @@ export class Runtime implements AsyncDisposable {
       live: this.#supervisor.liveCount,
       parked: this.#supervisor.parked,
       quarantined: [...this.#registry.quarantined()],
-      damage: this.#damage,
+      damage: this.#recovered.damage,
       journal: this.#ports.journal.stats(),
       pool: this.#ports.pool.stats(),
     }

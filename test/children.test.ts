@@ -224,6 +224,23 @@ test('a child that may go on alone does', async () => {
   expect(child.snapshot()).toMatchObject({ status: 'active', context: { count: 15 } })
 })
 
+test('a child that may go on alone does so after its parent is deleted, and when the runtime is opened again', async () => {
+  const kept = defineSession({
+    ...{ kind: 'parent', version: 1, machine: parentMachine },
+    children: { counter: { onParentEnd: 'abandon' } },
+  })
+  const home = house([kept])
+  const runtime = await home.open()
+  const session = await runtime.create(kept)
+  await until(() => runtime.sessions.count({ parent: session.id }) === 1)
+  const child = childOf(runtime, session.id)
+  await session.delete()
+  await runtime.close()
+  await using again = await home.open()
+  await again.session(child).send({ type: 'add', by: 5 } as never)
+  expect(again.session(child).snapshot()).toMatchObject({ status: 'active', context: { count: 15 } })
+})
+
 test('promises, callbacks and observables run in this process, and again from their beginning after a restart', async () => {
   let promises = 0
   let callbacks = 0

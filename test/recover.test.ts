@@ -1,7 +1,6 @@
 // What an opening makes of a damaged journal: sessions whose records are gone, or may be, are parked and say why; all others
 // run; and whoever only reads is told the same.
-import type { Runtime } from 'holdfast'
-import { defineSession } from 'holdfast'
+import { type AnySessionKind, defineSession, type Runtime, type SessionKind } from 'holdfast'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { assign, setup } from 'xstate'
 import { type Disk, readAll, writeAllSync } from '../src/disk.js'
@@ -37,12 +36,12 @@ beforeEach(() => {
 })
 
 /** A runtime whose segments hold a few records. */
-async function open(): Promise<Runtime> {
+async function open(kinds: readonly AnySessionKind[] = [kind]): Promise<Runtime> {
   const clock = systemClock
   const { journal, damage } = openFileJournal(disk, clock, { segmentBytes: 1500, reserveBytes: 0 })
   const snapshots = createFileSnapshots(disk, () => {})
   const ports = { journal, snapshots, pool: createInlinePool({ clock }), clock, chance: systemChance }
-  return createRuntime(ports, { kinds: [kind], logger: quiet, damage })
+  return createRuntime(ports, { kinds, logger: quiet, damage })
 }
 
 const add = (runtime: Runtime, id: string) => runtime.session(id, kind).send({ type: 'add' })
@@ -248,4 +247,63 @@ test('a session whose deletion is lost does not come back: the index that knows 
     expect(runtime.health().parked[0]?.reason.message).toContain('it was deleted')
     await add(runtime, 'kept')
   }
+})
+
+describe('a child whose parent cannot be told to have left it is kept', () => {
+  const definition = {
+    ...{ kind: 'parent', version: 1 },
+    machine: setup({
+      types: { events: {} as { type: 'start' } | { type: 'note' } },
+      actors: { machine },
+    }).createMachine({
+      initial: 'alone',
+      states: {
+        alone: { on: { start: 'with' } },
+        with: { invoke: { id: 'child', src: 'machine' }, on: { note: { actions: () => {} } } },
+      },
+    }),
+  }
+  const parent = defineSession({ ...definition, children: { machine: { kind } } })
+
+  /** A parent and its child, and records of others behind theirs; then `text` is damaged, and there is no index. */
+  async function family(text: string | undefined, parent: SessionKind<typeof definition.machine>): Promise<string> {
+    const runtime = await open([parent])
+    await create(runtime, 'filler')
+    const session = await runtime.create(parent, undefined, { id: 'parent' })
+    await session.send({ type: 'start' })
+    await session.send({ type: 'note' })
+    await nextSegment(runtime)
+    const child = runtime.sessions.list({ parent: 'parent' }).sessions[0]?.id as string
+    await runtime.close()
+    disk.remove('index.jsonl')
+    if (text === undefined) return child
+    const bytes = Buffer.from(bytesOf(segmentName(1)))
+    for (let at = bytes.indexOf(text); at >= 0; at = bytes.indexOf(text, at + 1)) bytes[at] = 0x23 // one bit: whose line it was is told
+    put(segmentName(1), bytes)
+    return child
+  }
+
+  test.each([
+    ['the record that started it cannot be read', '"session":"parent","seq":2'],
+    ['no record of the parent can be read', '"session":"parent","seq":'],
+  ])('%s', async (_, text) => {
+    const child = await family(text, parent)
+    for (let opening = 0; opening < 2; opening++) {
+      await using runtime = await open([parent])
+      expect(runtime.health().damage[0]?.sessions).toContain('parent')
+      await add(runtime, child)
+      expect(runtime.session(child).entry().status).toBe('active')
+    }
+  })
+
+  test('the kind of the parent, which says that it may go on alone, is not there', async () => {
+    const lenient = defineSession({ ...definition, children: { machine: { kind, onParentEnd: 'abandon' } } })
+    const child = await family(undefined, lenient)
+    const runtime = await open([lenient])
+    await runtime.session('parent').cancel()
+    await runtime.close()
+    await using without = await open([kind])
+    await add(without, child)
+    expect(without.session(child).entry().status).toBe('active')
+  })
 })
