@@ -15,6 +15,8 @@ export type PlanningErrorCode =
 export class PlanningError extends Error {
   override readonly name = 'PlanningError'
   readonly code: PlanningErrorCode
+  /** However often it is read, it is the same document: no step is tried again for it. */
+  readonly retry = false
 
   constructor(code: PlanningErrorCode, message: string, options: { cause?: unknown } = {}) {
     super(message, 'cause' in options ? { cause: options.cause } : undefined)

@@ -6,9 +6,7 @@
 import type { StepContext } from 'holdfast'
 import type { PlanningDocument } from './document.js'
 import { extractPlan, ownTitleOf } from './extract.js'
-import { parseHtml } from './html.js'
 import type { ExtractorConfig, Pace } from './input.js'
-import { parseMarkdown } from './parse.js'
 import type { PlanningSessionResult } from './state.js'
 import { amount } from './steps/amount.js'
 import { type HandedDocument, handed, received } from './steps/handover.js'
@@ -48,13 +46,16 @@ export function fetch(
   return stamped(() => readSource(source, baseDir, { allowHosts, signal }))
 }
 
-/** To sections. Throws EMPTY_DOCUMENT or UNREADABLE_DOCUMENT. */
+/** To sections, by the one parser that it takes, loaded then. Throws EMPTY_DOCUMENT or UNREADABLE_DOCUMENT. */
 export function parse(
   { text, format, title }: Pick<Fetched, 'text' | 'format' | 'title'>,
   context: StepContext,
 ): Promise<Parsed> {
-  return stamped(() => {
-    const document = format === 'html' ? parseHtml(text, title) : parseMarkdown(text)
+  return stamped(async () => {
+    const document =
+      format === 'html'
+        ? (await import('./html.js')).parseHtml(text, title)
+        : (await import('./parse.js')).parseMarkdown(text)
     context.progress(100, amount(document.sections.length, 'section'))
     return handed(document)
   })

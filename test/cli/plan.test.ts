@@ -121,6 +121,12 @@ describe('documents that cannot become a plan', () => {
     const json = await holdfast(['plan', source, '-o', 'json'], { cwd })
     expect(json.code).toBe(exitCode)
     expect(envelopeIn(json).error).toMatchObject({ code, hint: expect.any(String) })
+    if (!existsSync(join(cwd, '.holdfast'))) return
+    for (const { id } of envelopeIn(await holdfast(['ls', '--all', '-o', 'json'], { cwd })).data.sessions) {
+      const { stdout } = await holdfast(['history', id], { cwd })
+      expect(stdout).toContain('start')
+      expect(stdout).not.toContain('holdfast.attempt') // the same document is no better the second time
+    }
   })
 
   test('a missing file makes nothing', async () => {
