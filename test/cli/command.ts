@@ -1,5 +1,6 @@
-// Runs the built command as a shell would: a process of its own, whose words and exit code are all that a test sees.
-import { type ChildProcess, spawn } from 'node:child_process'
+// Runs the built command: `start` as a shell would, in a process of its own; `holdfast` in one process for all command
+// lines of a test file (see host.js), since what they say and their exit codes are the same there.
+import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,6 +8,8 @@ import { fileURLToPath } from 'node:url'
 import { afterAll } from 'vitest'
 
 export const MAIN = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url))
+const PROGRAM = new URL('../../dist/src/cli/program.js', import.meta.url).href
+const HOST = fileURLToPath(new URL('host.js', import.meta.url))
 export const DOCUMENTS = fileURLToPath(new URL('../fixtures/documents/', import.meta.url))
 
 if (!existsSync(MAIN)) throw new Error('dist/src/cli/main.js is absent: run npm run build first')
@@ -34,13 +37,15 @@ export interface RunOptions {
 const { NODE_V8_COVERAGE } = process.env
 const COUNTED: Record<string, string> = NODE_V8_COVERAGE ? { NODE_V8_COVERAGE } : {}
 
-/** Starts the command with an environment that says nothing about colours, CI or Holdfast unless the test does. */
-export function start(args: readonly string[], { cwd, env = {} }: RunOptions = {}): Running {
+/** An environment that says nothing about colours, CI or Holdfast unless the test does. */
+function environment(env: Readonly<Record<string, string>> = {}): Record<string, string> {
   const { PATH = '', HOME = '' } = process.env
-  const child = spawn(process.execPath, [MAIN, ...args], {
-    ...(cwd && { cwd }),
-    env: { PATH, HOME, ...COUNTED, ...env },
-  })
+  return { PATH, HOME, ...COUNTED, ...env }
+}
+
+/** Starts the command in a process of its own. */
+export function start(args: readonly string[], { cwd, env }: RunOptions = {}): Running {
+  const child = spawn(process.execPath, [MAIN, ...args], { ...(cwd && { cwd }), env: environment(env) })
   let [stdout, stderr] = ['', '']
   const listeners = new Set<() => void>()
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -66,8 +71,53 @@ export function start(args: readonly string[], { cwd, env = {} }: RunOptions = {
   return { child, ended, said }
 }
 
-export const holdfast = (args: readonly string[], options: RunOptions = {}): Promise<Ended> =>
-  start(args, options).ended
+/** What a host answers: one for each command line, in their order. */
+type Answer = { readonly number: number } & ({ readonly ended: Ended } | { readonly error: string })
+
+/** The process of this file's command lines. */
+class Host {
+  readonly #child: ChildProcess
+  readonly #waiting = new Map<number, (answer: Ended | Error) => void>()
+  #lines = 0
+
+  constructor() {
+    this.#child = fork(HOST, [PROGRAM], { env: environment(), execArgv: [] })
+    this.#child.on('message', (answer: Answer) => this.#hear(answer))
+    this.#child.on('exit', (code) => {
+      for (const tell of this.#waiting.values()) tell(new Error(`the command ended its process with ${code}`))
+    })
+  }
+
+  run(args: readonly string[], { cwd, env }: RunOptions): Promise<Ended> {
+    const number = ++this.#lines
+    this.#child.send({ number, args, ...(cwd !== undefined && { cwd }), env: environment(env) })
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(number, (answer) => (answer instanceof Error ? reject(answer) : resolve(answer)))
+    })
+  }
+
+  /** Lets it end by itself, so that it is counted. */
+  async close(): Promise<void> {
+    const gone = new Promise((resolve) => this.#child.on('exit', resolve))
+    this.#child.disconnect()
+    await gone
+  }
+
+  #hear(answer: Answer): void {
+    const tell = this.#waiting.get(answer.number)
+    this.#waiting.delete(answer.number)
+    tell?.('ended' in answer ? answer.ended : new Error(answer.error))
+  }
+}
+
+let host: Host | undefined
+afterAll(() => host?.close())
+
+/** Runs a command line to its end, one at a time. */
+export function holdfast(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+  host ??= new Host()
+  return host.run(args, options)
+}
 
 /** What `-o json` printed: one envelope in one line, of the promised shape. */
 export function envelopeIn({ stdout }: Ended): any {

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { EXIT_CODES, failureOf } from '../../src/cli/failure.js'
 import { type ErrorCode, exitCodeOf, HoldfastError } from '../../src/errors.js'
-import { envelopeIn, holdfast, MAIN, newFolder } from './command.js'
+import { envelopeIn, holdfast, MAIN, newFolder, start } from './command.js'
 
 describe('help', () => {
   test('goes to stdout and tells the commands, every exit code and the environment', async () => {
@@ -132,7 +132,7 @@ test('reading commands load neither the runtime nor the planning: a cold start s
   const register = `import { register } from 'node:module'; register('data:text/javascript,${encodeURIComponent(hooks)}')`
   const env = { NODE_OPTIONS: `--import "data:text/javascript,${encodeURIComponent(register).replaceAll("'", '%27')}"` }
   for (const args of [['ls'], ['show', 'a'], ['--help'], ['plan', 'nothing.md']]) {
-    const { stderr } = await holdfast(args, { env, cwd: newFolder() })
+    const { stderr } = await start(args, { env, cwd: newFolder() }).ended
     expect(stderr).toContain('/cli/program.js')
     expect(stderr).not.toMatch(/node_modules\/(xstate|rxjs|piscina)|src\/runtime\.js|machines\/planning/)
   }
