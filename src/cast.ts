@@ -47,6 +47,11 @@ export class Cast {
     if (!this.#references.has(child)) this.#references.set(child, childReference(id, incarnation))
   }
 
+  /** No transition has started this child after all. */
+  dismiss(id: string, child: object): void {
+    this.#references.set(child, childReference(id, 0))
+  }
+
   readonly referenceOf: ReferenceOf = (value) => {
     const reference = this.#references.get(value)
     if (reference) return reference

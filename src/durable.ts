@@ -89,6 +89,19 @@ interface Collected {
   unnamed?: Loose[]
 }
 
+/** One of several decisions, and what it was made of. */
+interface Part {
+  readonly decision: Decision
+  readonly collected: Collected | undefined
+}
+
+interface Addressed {
+  readonly messages: readonly RecordedEvent[]
+  readonly sends: readonly SendRequest[]
+  /** To local actors: they are told as an action is run. */
+  readonly locals: readonly Action[]
+}
+
 // XState's actor scope and logic are generic in everything that is not known here.
 // biome-ignore lint/suspicious/noExplicitAny: see above
 type Loose = any
@@ -221,7 +234,7 @@ export class Engine {
    */
   decideAll(events: readonly RecordedEvent[]): Decision {
     const { snapshot } = this
-    const parts: Decision[] = []
+    const parts: Part[] = []
     this.#openBook()
     try {
       for (const event of events) {
@@ -235,25 +248,41 @@ export class Engine {
       this.#restoreSystemIds(snapshot)
       throw error
     }
-    const all = <T>(of: (part: Decision) => readonly T[]): T[] => parts.flatMap(of)
-    const done = { actions: all((part) => part.actions), timers: all((part) => part.timers), messages: NONE }
-    return {
-      before: snapshot,
-      after: this.snapshot,
-      ...done,
-      sends: all((part) => part.sends),
-      emitted: all((part) => part.emitted),
-      referenceOf: this.#cast.referenceOf,
-    }
+    return this.#joined(snapshot, parts)
   }
 
   /** One decision of several; gives what it sends to the session itself. */
-  #part(event: RecordedEvent, refusable: boolean, parts: Decision[]): readonly RecordedEvent[] {
+  #part(event: RecordedEvent, refusable: boolean, parts: Part[]): readonly RecordedEvent[] {
     if (parts.length === MOST_DECISIONS)
       throw new HoldfastError('DECISION_ENDLESS', `one batch led to more than ${MOST_DECISIONS} decisions`)
-    const part = this.#decide(event, refusable)
-    parts.push(part)
-    return part.after.status === 'active' ? part.messages : NONE
+    const decision = this.#decide(event, refusable)
+    parts.push({ decision, collected: this.#collected })
+    return decision.after.status === 'active' ? decision.messages : NONE
+  }
+
+  /**
+   * Several decisions as one. Of the children that they have started only those begin that are there at the end: another
+   * one, which may have had the same id, is nobody, so who is sent what is asked once more.
+   */
+  #joined(before: AnyMachineSnapshot, parts: readonly Part[]): Decision {
+    const after = this.snapshot
+    const there = new Set([...Object.values(childrenOf(before)), ...Object.values(childrenOf(after))])
+    for (const { decision } of parts)
+      for (const [id, child] of Object.entries(childrenOf(decision.after)))
+        if (!there.has(child)) this.#cast.dismiss(id, child)
+    const collected = parts.flatMap((part) => part.collected ?? [])
+    const sent = collected.flatMap(({ sends }) => sends)
+    const timed = collected.flatMap(({ timers }) => timers)
+    return {
+      before,
+      after,
+      actions: parts.flatMap(({ decision }) => decision.actions),
+      timers: this.#timersOf(timed, after),
+      messages: NONE,
+      sends: this.#addressed(sent, before, after).sends,
+      emitted: collected.flatMap(({ emitted }) => emitted).map((event) => this.#cast.shown(event)),
+      referenceOf: this.#cast.referenceOf,
+    }
   }
 
   /** Takes the last decision back: it could not be recorded, so it has not happened. */
@@ -287,27 +316,42 @@ export class Engine {
     const { referenceOf } = this.#cast
     if (!collected)
       return { before, after, actions: NONE, timers: NONE, messages: NONE, sends: NONE, emitted: NONE, referenceOf }
-    const { actions } = collected
-    const emitted = collected.emitted.map((event) => this.#cast.shown(event))
-    const messages: RecordedEvent[] = []
-    const sends: SendRequest[] = []
     // Only now: XState resolves some receivers at the end of a transition.
-    for (const { to, event } of collected.sends) {
+    const { messages, sends, locals } = this.#addressed(collected.sends, before, after)
+    const actions = locals.length > 0 ? collected.actions.concat(locals) : collected.actions
+    const timers = this.#timersOf(collected.timers, after)
+    const emitted = collected.emitted.map((event) => this.#cast.shown(event))
+    return { before, after, actions, timers, messages, sends, emitted, referenceOf }
+  }
+
+  /** Who is sent what: the session itself, local actors, or other sessions. */
+  #addressed(
+    requests: Collected['sends'],
+    before: AnyMachineSnapshot | undefined,
+    after: AnyMachineSnapshot,
+  ): Addressed {
+    if (requests.length === 0) return NOBODY_TOLD
+    const [messages, sends, locals]: [RecordedEvent[], SendRequest[], Action[]] = [[], [], []]
+    for (const { to, event } of requests) {
       const receiver = this.#receiver(to, after)
       const last = receiver === undefined && before ? this.#receiver(to, before) : undefined
       if (receiver === SELF) messages.push(event)
-      else if (this.local(receiver, after) ?? this.local(last, before)) actions.push(() => (to as Loose).send(event))
+      else if (this.local(receiver, after) ?? this.local(last, before)) locals.push(() => (to as Loose).send(event))
       else if (receiver !== undefined) sends.push({ to: receiver, event })
       else if (last !== undefined) sends.push({ to: last, event, last: true })
     }
+    return { messages, sends, locals }
+  }
+
+  #timersOf(requests: readonly Loose[], after: AnyMachineSnapshot): readonly TimerRequest[] {
     const timers: TimerRequest[] = []
-    for (const { sendId, to, id, delay: delayMs, event } of collected.timers) {
+    for (const { sendId, to, id, delay: delayMs, event } of requests) {
       const receiver = to === undefined ? SELF : this.#receiver(to, after)
       if (sendId !== undefined) timers.push({ kind: 'cancel', id: sendId })
       else if (receiver === SELF) timers.push({ kind: 'set', id, delayMs, event, to: undefined })
       else if (receiver !== undefined) timers.push({ kind: 'set', id, delayMs, event, to: receiver })
     }
-    return { before, after, actions, timers, messages, sends, emitted, referenceOf }
+    return timers
   }
 
   /** Who an XState actor is: SELF, PARENT, or the id of a child that is there and can hear, which a step cannot. */
@@ -466,6 +510,8 @@ const STOPPED: object = Object.freeze({ status: 'stopped', output: undefined, er
 const NOBODY: Loose = { getInitialSnapshot: () => ALIVE, transition: (snapshot: unknown) => snapshot }
 
 const NONE: readonly never[] = []
+
+const NOBODY_TOLD: Addressed = { messages: NONE, sends: NONE, locals: NONE }
 
 const ignore = (): void => {}
 

@@ -708,3 +708,50 @@ test('whatever is done with references, and wherever the power is cut, the same 
   expect(crashes).toBeGreaterThan(RUNS * 3)
   expect(answers).toBeGreaterThan(RUNS * 2)
 }, 600_000)
+
+/** Restarts its child at `again`; what it is asked to keep, tell or ask later of a child, it does. */
+const foreman = setup({ types: {} as Loose, actors: { worker } }).createMachine({
+  context: { kept: null, emitted: 0 },
+  initial: 'on',
+  on: {
+    keep: { actions: assign({ kept: ({ self }: Loose) => self.getSnapshot().children.w }) },
+    tell: {
+      actions: [
+        sendTo('w', { type: 'ask' }),
+        emit(({ self }: Loose) => ({ type: 'told', who: self.getSnapshot().children.w })),
+      ],
+    },
+    later: { actions: sendTo('w', { type: 'ask' }, { delay: 10, id: 'later' }) },
+    tellKept: { actions: sendTo(({ context }: Loose) => context.kept, { type: 'ask' }) },
+  },
+  states: { on: { invoke: { id: 'w', src: 'worker' }, on: { again: { target: 'on', reenter: true } } } },
+} as Loose)
+
+test('of two children of one id in one batch, the first is nobody: the second hears nothing that was for it', async () => {
+  const clock = createVirtualClock(START_MS)
+  const kind = kindOf(foreman)
+  const home = house([kind], {}, undefined, undefined, { clock })
+  await using runtime = await home.open()
+  const session = (await runtime.create(kind)) as Session<Loose>
+  const childrenOf = () => runtime.sessions.list({ parent: session.id }).sessions
+  const heard = (id: string) => [...runtime.session(id).history()].map(({ event }) => event.type)
+  await until(() => childrenOf().length === 1)
+  const [first] = childrenOf()
+  const emitted: Loose[] = []
+  session.emitted$().subscribe((event: Loose) => emitted.push(event))
+  const batch = ['tell', 'later', 'again', 'keep', 'tell', 'later', 'again']
+  await session.sendBatch(batch.map((type) => ({ type })))
+  const nobody = { xstate$$type: 1, id: 'w', incarnation: 0 }
+  expect(session.snapshot().context.kept).toEqual(nobody)
+  await until(() => emitted.length === 2)
+  expect(emitted.map(({ who }) => who)).toEqual([{ ...nobody, incarnation: 1 }, nobody])
+  await until(() => childrenOf().length === 2 && childrenOf()[0]?.status === 'stopped')
+  await session.send({ type: 'tellKept' })
+  await clock.advance(1000)
+  // Once the session has told one of its own, whatever it told before would have come.
+  await session.send({ type: 'tell' })
+  const second = childrenOf()[1]?.id as string
+  await until(() => heard(second).includes('ask'))
+  expect(heard(first?.id as string)).toEqual(['xstate.init', 'ask', 'holdfast.cancel'])
+  expect(heard(second)).toEqual(['xstate.init', 'ask'])
+})
