@@ -11,6 +11,7 @@ export default defineConfig({
       { find: /^holdfast\/testing$/, replacement: here('./src/testing/index.ts') },
       { find: /^holdfast\/machines\/agent$/, replacement: here('./machines/agent/index.ts') },
       { find: /^holdfast\/machines\/document$/, replacement: here('./machines/document/index.ts') },
+      { find: /^holdfast\/machines\/execution$/, replacement: here('./machines/execution/index.ts') },
       { find: /^holdfast\/machines\/planning$/, replacement: here('./machines/planning/index.ts') },
     ],
   },

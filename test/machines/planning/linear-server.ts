@@ -12,7 +12,7 @@ export interface Call {
   outcome: string
 }
 
-interface MadeIssue {
+export interface MadeIssue {
   readonly id: string
   readonly identifier: string
   readonly teamId: string
@@ -86,7 +86,7 @@ export class LinearServer {
     if (fault === 'not json')
       return { status: 200, headers: { 'content-type': 'text/html' }, body: '<h1>Maintenance</h1>' }
     if (fault === 'silence' || fault === 'cut off') return undefined
-    const answer = this.#act(call)
+    const answer = this.act(call)
     return fault === 'lost answer' ? undefined : answer
   }
 
@@ -137,7 +137,8 @@ export class LinearServer {
     }
   }
 
-  #act(call: Call): Answer {
+  /** What it does of itself; whoever needs more of it extends this. */
+  protected act(call: Call): Answer {
     const { field, variables } = call
     const refuse = (message: string): Answer =>
       refused(call, this.refusalStatus, 'invalid input', 'INPUT_ERROR', message)
@@ -164,7 +165,7 @@ export class LinearServer {
       case 'issueLabelCreate':
         return this.#createLabel(variables.input, refuse)
       case 'issueCreate':
-        return this.#createIssue(variables.input, refuse)
+        return this.createIssue(variables.input, refuse)
       case 'issueUpdate':
         return this.#updateIssue(variables.id, variables.input, refuse)
       case 'issueRelationCreate':
@@ -182,7 +183,7 @@ export class LinearServer {
     return data({ issueLabelCreate: { success: true, lastSyncId: 1, issueLabel: { id } } })
   }
 
-  #createIssue(input: Record<string, any>, refuse: (message: string) => Answer): Answer {
+  protected createIssue(input: Record<string, any>, refuse: (message: string) => Answer): Answer {
     const { id, title, teamId, labelIds = [], priority, estimate } = input
     if (!UUID_V4.test(id)) return refuse('id must be a UUID')
     if (this.issues.has(id)) return refuse('conflict on insert of Issue')
@@ -224,9 +225,9 @@ export class LinearServer {
 
 const JSON_TYPE = 'application/json; charset=utf-8'
 
-const data = (value: unknown): Answer => ({ status: 200, body: JSON.stringify({ data: value }) })
+export const data = (value: unknown): Answer => ({ status: 200, body: JSON.stringify({ data: value }) })
 
-function refused(call: Call, status: number, type: string, code: string, message: string): Answer {
+export function refused(call: Call, status: number, type: string, code: string, message: string): Answer {
   call.outcome = message
   const extensions = { type, code, statusCode: status, userError: true, userPresentableMessage: message }
   return { status, body: JSON.stringify({ errors: [{ message, path: [call.field], extensions }], data: null }) }
