@@ -33,6 +33,8 @@ export type FindingCode =
   | 'index.wrong'
   | 'index.ahead'
   | 'directory-file.damaged'
+  | 'database.damaged'
+  | 'database.log'
   | 'leftover'
   | 'stranger'
   | 'quarantine'

@@ -48,22 +48,22 @@ export function readDirectoryFile(disk: Disk): DirectoryFile | undefined {
 }
 
 /** Who owns a directory, if the owner has said so and has not gone in order. */
-export function ownerOf(disk: Disk): Owner | undefined {
-  const { pid, since } = readLock(disk)
+export function ownerOf(disk: Disk, file: string = LOCK_FILE): Owner | undefined {
+  const { pid, since } = readLock(disk, file)
   return typeof pid === 'number' && typeof since === 'string' ? { pid, since } : undefined
 }
 
 /** The highest epoch of a writer that the lock file tells; 0 when it tells none. */
-export function epochOf(disk: Disk): number {
-  const { epoch } = readLock(disk)
+export function epochOf(disk: Disk, file: string = LOCK_FILE): number {
+  const { epoch } = readLock(disk, file)
   return typeof epoch === 'number' && Number.isSafeInteger(epoch) ? epoch : 0
 }
 
 /** The text of the lock file. It outlives the owner but for who that was: `epoch` is the last that a writer had. */
 export const lockText = (owner: Owner | undefined, epoch: number): string => JSON.stringify({ ...owner, epoch })
 
-function readLock(disk: Disk): Partial<Owner> & { readonly epoch?: unknown } {
-  const bytes = readAll(disk, LOCK_FILE)
+function readLock(disk: Disk, file: string): Partial<Owner> & { readonly epoch?: unknown } {
+  const bytes = readAll(disk, file)
   try {
     const told: unknown = JSON.parse(new TextDecoder().decode(bytes))
     return typeof told === 'object' && told !== null ? told : {}

@@ -7,21 +7,11 @@ import type { Clock } from './clock.js'
 import { describeDamage } from './damage.js'
 import type { AnySessionKind } from './define.js'
 import type { Diagnosis } from './diagnosis.js'
-import {
-  DIRECTORY_FILE,
-  type DirectoryFile,
-  directoryText,
-  epochOf,
-  LOCK_FILE,
-  lockText,
-  type Owner,
-  ownerOf,
-  readDirectoryFile,
-} from './directory.js'
-import { type Disk, type DiskLock, readAll, replaceFile } from './disk.js'
+import { DIRECTORY_FILE, type DirectoryFile, directoryText, readDirectoryFile } from './directory.js'
+import { type Disk, readAll, replaceFile } from './disk.js'
 import { HoldfastError } from './errors.js'
 import { createFileDisk } from './files/disk.js'
-import { examineFiles, livingOwnerOf } from './files/doctor.js'
+import { examineFiles } from './files/doctor.js'
 import { DurableFiles } from './files/durable-file.js'
 import { type FileJournal, type FileJournalOptions, openFileJournal } from './files/journal.js'
 import { openFileReader } from './files/reader.js'
@@ -30,6 +20,7 @@ import { createFileSnapshots } from './files/snapshots.js'
 import { createInlinePool } from './inline/pool.js'
 import type { Damage } from './journal.js'
 import { kindsByName } from './kinds.js'
+import { livingOwnerOf, takeLock, unwritable } from './lock.js'
 import { consoleLogger, guarded, type Logger } from './logger.js'
 import { createMemoryJournal } from './memory/journal.js'
 import { createMemorySnapshots } from './memory/snapshots.js'
@@ -42,6 +33,7 @@ import type { Reader } from './reader.js'
 import type { Position } from './record.js'
 import type { RetentionRules } from './retention.js'
 import { createRuntime, type Runtime, type RuntimeOptions } from './runtime.js'
+import type { Storage, StorageWorld } from './storage.js'
 import { systemChance } from './system/chance.js'
 import { systemClock } from './system/clock.js'
 import type { Verification } from './verify.js'
@@ -50,8 +42,8 @@ export interface OpenOptions extends PassivationLimits {
   readonly kinds: readonly AnySessionKind[]
   /** The data directory, created if absent; default `.holdfast`. */
   readonly dir?: string
-  /** `memory` keeps everything in this process only, on purpose; default `files`. */
-  readonly storage?: 'files' | 'memory'
+  /** `memory` keeps everything in this process only, on purpose; default `files`. Another: what `holdfast/sqlite` gives. */
+  readonly storage?: 'files' | 'memory' | Storage
   /** Where steps run; default `threads`. */
   readonly pool?: 'threads' | 'inline' | Pool
   /** Worker threads at most; default: as many as there are cores, at least 4. */
@@ -72,6 +64,8 @@ export interface OpenOptions extends PassivationLimits {
 export interface ReadOptions {
   /** The data directory; default `.holdfast`. */
   readonly dir?: string
+  /** Instead of a directory: what `holdfast/sqlite` gives. */
+  readonly storage?: Storage
 }
 
 const OPEN_OPTIONS = {
@@ -122,18 +116,28 @@ export async function openRuntime(options: OpenOptions): Promise<Runtime> {
     const storage = { journal: createMemoryJournal(clock), snapshots: createMemorySnapshots() }
     return createRuntime({ ...storage, pool: poolOf(options, clock), clock, chance }, common)
   }
+  const { storage } = options
+  if (typeof storage === 'object') {
+    refuseBoth(options)
+    const versions = Object.fromEntries(kinds.map(({ kind, version }) => [kind, version]))
+    const { ports, damage } = storage.open(worldOf(clock, logger), versions)
+    return startOn({ ports: { ...ports, pool: poolOf(options, clock), clock, chance }, damage }, common)
+  }
   const disk = createFileDisk(options.dir ?? '.holdfast')
   return startOn(await openFiles(disk, kinds, clock, chance, logger, () => poolOf(options, clock)), common)
 }
 
-/** A runtime on what `openFiles` opened. Throws INVALID_KIND, INVALID_ARGUMENT, DISK_FULL or DISK_FAILED; then the directory is free. */
-export async function startOn({ disk, ports, damage }: OpenFiles, options: RuntimeOptions): Promise<Runtime> {
+/** A runtime on what was opened. Throws INVALID_KIND, INVALID_ARGUMENT, DISK_FULL or DISK_FAILED; then that is free. */
+export async function startOn(
+  { disk, ports, damage }: Omit<OpenFiles, 'disk'> & Partial<Pick<OpenFiles, 'disk'>>,
+  options: RuntimeOptions,
+): Promise<Runtime> {
   try {
     return await createRuntime(ports, { ...options, damage })
   } catch (error) {
     await Promise.allSettled([ports.pool.close(), ports.journal.close()])
     ports.release?.()
-    throw (error as { syscall?: unknown }).syscall === undefined ? error : unwritable(disk, error)
+    throw disk === undefined || (error as { syscall?: unknown }).syscall === undefined ? error : unwritable(disk, error)
   }
 }
 
@@ -141,7 +145,22 @@ export async function startOn({ disk, ports, damage }: OpenFiles, options: Runti
  * Reads a data directory that may belong to another process: takes no lock, writes nothing, starts no session.
  * Throws DIRECTORY_NOT_FOUND, DIRECTORY_NOT_READABLE, FORMAT_NEWER or DISK_FAILED.
  */
-export const openReader = ({ dir = '.holdfast' }: ReadOptions = {}): Reader => openFileReader(createFileDisk(dir))
+export function openReader(options: ReadOptions = {}): Reader {
+  const { dir = '.holdfast', storage } = options
+  refuseBoth(options)
+  return storage ? storage.read(worldOf()) : openFileReader(createFileDisk(dir))
+}
+
+/** A directory and a storage are two places. */
+function refuseBoth({ dir, storage }: { readonly dir?: string; readonly storage?: unknown }): void {
+  if (dir === undefined || typeof storage !== 'object') return
+  throw new HoldfastError('INVALID_ARGUMENT', 'dir is the directory of files; leave it out, or the storage')
+}
+
+const worldOf = (clock: Clock = systemClock, logger: Logger = consoleLogger): StorageWorld => ({
+  ...{ clock, logger },
+  folder: createFileDisk,
+})
 
 export interface DoctorOptions extends ReadOptions {
   /** Do what the findings say; default: only say it. */
@@ -158,8 +177,10 @@ export interface DoctorOptions extends ReadOptions {
  * ```
  */
 export async function doctor(options: DoctorOptions = {}): Promise<Diagnosis> {
-  admitOptions('options of doctor', options, { dir: true, repair: true })
-  const { dir = '.holdfast', repair = false } = options
+  admitOptions('options of doctor', options, { dir: true, storage: true, repair: true })
+  refuseBoth(options)
+  const { dir = '.holdfast', storage, repair = false } = options
+  if (storage) return await storage.examine(worldOf(), repair)
   const disk = createFileDisk(dir)
   try {
     const diagnosis = examineFiles(disk, livingOwnerOf(disk))
@@ -200,10 +221,10 @@ const VERIFY_PAUSE_MS = 3
  * ```
  */
 export async function verify(options: VerifyOptions): Promise<Verification> {
-  admitOptions('options of verify', options, { dir: true, kinds: true, active: true, signal: true })
-  const { dir = '.holdfast', kinds, active = false, signal } = options
+  admitOptions('options of verify', options, { dir: true, storage: true, kinds: true, active: true, signal: true })
+  const { dir, storage, kinds, active = false, signal } = options
   const named = kindsByName(kinds)
-  const reader = openReader({ dir })
+  const reader = openReader({ ...(dir !== undefined && { dir }), ...(storage && { storage }) })
   try {
     const pause = (): Promise<void> =>
       new Promise((resolve) => void systemClock.setTimeout(() => resolve(), VERIFY_PAUSE_MS))
@@ -223,7 +244,10 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
  * Writes a backup of a data directory to one file, also beside its owner; a file that is there is replaced as a whole.
  * Rejects with DIRECTORY_NOT_FOUND, FORMAT_NEWER, FILE_NOT_FOUND (no such folder), DISK_FULL or DISK_FAILED.
  */
-export async function backupDirectory(path: string, { dir = '.holdfast' }: ReadOptions = {}): Promise<Backup> {
+export async function backupDirectory(path: string, options: ReadOptions = {}): Promise<Backup> {
+  const { dir = '.holdfast', storage } = options
+  refuseBoth(options)
+  if (storage) return await storage.backup(worldOf(), path)
   openReader({ dir }).close() // a directory that cannot be read is refused here
   return backupTo(path, createFileDisk(dir), undefined, systemClock)
 }
@@ -233,8 +257,9 @@ export async function backupDirectory(path: string, { dir = '.holdfast' }: ReadO
  * Rejects with BACKUP_CORRUPT, DIRECTORY_NOT_EMPTY, FILE_NOT_FOUND, FORMAT_NEWER, DISK_FULL or DISK_FAILED; then nothing
  * has changed.
  */
-export async function restoreBackup(path: string, dir: string): Promise<Restored> {
-  return (await import('./files/restore.js')).restoreFiles(path, dir)
+export async function restoreBackup(path: string, to: string | Storage): Promise<Restored> {
+  if (typeof to === 'object') return await to.restore(worldOf(), path)
+  return (await import('./files/restore.js')).restoreFiles(path, to)
 }
 
 /** Loaded when it is first needed. */
@@ -300,73 +325,6 @@ function readFormat(disk: Disk): DirectoryFile | undefined {
   }
 }
 
-/** The directory's lock, held. */
-interface Held {
-  /** The last epoch that the lock file told of. */
-  readonly epoch: number
-  /** Says that a writer of this epoch has begun. */
-  began(epoch: number): void
-  /** Whoever reads the lock file later is not told of an owner that has gone. */
-  free(): void
-}
-
-function takeLock(disk: Disk, clock: Clock): Held {
-  try {
-    disk.makeFolder('')
-    const lock = disk.lock(LOCK_FILE)
-    if (lock) return held(lock, disk, clock)
-  } catch (error) {
-    throw unwritable(disk, error)
-  }
-  const owner = ownerOf(disk)
-  const who = owner ? `process ${owner.pid}, since ${owner.since}` : 'another process'
-  const what =
-    owner?.pid === process.pid
-      ? `open in this process (${owner.pid}) already, since ${owner.since}; use that runtime, or close it first`
-      : `in use by ${who}; stop it or choose another directory`
-  throw new HoldfastError('DIRECTORY_LOCKED', `${disk.location} is ${what}`, { details: { owner } })
-}
-
-/** Throws what the disk throws; then the lock is free. */
-function held(lock: DiskLock, disk: Disk, clock: Clock): Held {
-  try {
-    const owner: Owner = { pid: process.pid, since: new Date(clock.now()).toISOString() }
-    return holding(lock, owner, epochOf(disk))
-  } catch (error) {
-    letGo(lock)
-    throw error
-  }
-}
-
-function holding(lock: DiskLock, owner: Owner, epoch: number): Held {
-  let last = epoch
-  // The headers of the journal tell the epoch, too: a disk that has no room for a word about it is no failure.
-  const tell = (who: Owner | undefined): void => {
-    try {
-      lock.describe(lockText(who, last))
-    } catch {}
-  }
-  tell(owner)
-  return {
-    epoch,
-    began: (begun) => {
-      last = begun
-      tell(owner)
-    },
-    free: () => {
-      tell(undefined)
-      letGo(lock)
-    },
-  }
-}
-
-/** A lock whose file is closed with an error is free all the same; what that says must not hide what came before it. */
-function letGo(lock: DiskLock): void {
-  try {
-    lock.release()
-  } catch {}
-}
-
 /** One that cannot be read is kept in quarantine. */
 async function writeDirectoryFile(
   disk: Disk,
@@ -383,25 +341,6 @@ async function writeDirectoryFile(
     logger.warn({ file: DIRECTORY_FILE, kept }, `${DIRECTORY_FILE} cannot be read; it is kept, and written anew`)
   }
   await replaceFile(disk, DIRECTORY_FILE, new TextEncoder().encode(text))
-}
-
-function unwritable(disk: Disk, cause: unknown): unknown {
-  const code = (cause as { code?: string }).code ?? ''
-  if (cause instanceof HoldfastError) return cause
-  if (code === 'ENOTDIR' || code === 'EEXIST') {
-    const what = `${disk.location} is a file, or below one; choose a directory`
-    return new HoldfastError('DIRECTORY_NOT_WRITABLE', what, { cause })
-  }
-  if (['EACCES', 'EPERM', 'EROFS', 'ENOENT'].includes(code)) {
-    return new HoldfastError(
-      'DIRECTORY_NOT_WRITABLE',
-      `${disk.location} cannot be written (${code}); make it writable or choose another directory`,
-      { cause },
-    )
-  }
-  if (code === 'ENOSPC')
-    return new HoldfastError('DISK_FULL', `${disk.location}: the disk is full; free some space`, { cause })
-  return new HoldfastError('DISK_FAILED', `${disk.location} cannot be used (${String(cause)})`, { cause })
 }
 
 function poolOf({ pool = 'threads', workers, logger = consoleLogger }: OpenOptions, clock: Clock): Pool {

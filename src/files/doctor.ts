@@ -3,7 +3,7 @@
 
 import { describeDamage } from '../damage.js'
 import { type Diagnosis, diagnosisOf, type Finding, type Repair } from '../diagnosis.js'
-import { DIRECTORY_FILE, type Owner, ownerOf, readDirectoryFile } from '../directory.js'
+import { DIRECTORY_FILE, type Owner, readDirectoryFile } from '../directory.js'
 import { type Disk, readAll } from '../disk.js'
 import { isHoldfastError } from '../errors.js'
 import { loadState } from '../history.js'
@@ -39,18 +39,6 @@ export function examineFiles(disk: Disk, owner: Owner | undefined): Diagnosis {
     return diagnosisOf(disk.location, patient.registry.stats.get().total, findings)
   } finally {
     patient.journal.close()
-  }
-}
-
-/** Who opened the directory last, if that process still runs: all that can be told without touching the lock. */
-export function livingOwnerOf(disk: Disk): Owner | undefined {
-  const owner = ownerOf(disk)
-  if (!owner || !Number.isSafeInteger(owner.pid)) return undefined
-  try {
-    process.kill(owner.pid, 0)
-    return owner
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM' ? owner : undefined
   }
 }
 

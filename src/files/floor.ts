@@ -10,10 +10,11 @@
 import { crc32 } from 'node:zlib'
 import { type Disk, type DiskFile, readFrom, writeAll } from '../disk.js'
 import { HoldfastError } from '../errors.js'
+import { type FloorLine, floorEntryOf, floorLineOf } from '../floored.js'
 import { ID_SHAPE } from '../id.js'
 import type { Damage } from '../journal.js'
 import { NOWHERE, type Position } from '../record.js'
-import type { IndexEntry, SessionState, Work } from '../state.js'
+import type { IndexEntry, SessionState } from '../state.js'
 import { FORMAT, hex, requireFormat } from './format.js'
 import { letGo } from './open-files.js'
 
@@ -28,13 +29,6 @@ export interface FloorHeader {
   readonly segment: number
   readonly through: Position
   readonly chain: number
-}
-
-interface Line {
-  readonly id: string
-  readonly birth: Position
-  readonly work?: Work
-  readonly state: SessionState
 }
 
 export class Floor {
@@ -61,7 +55,7 @@ export class Floor {
   }
 
   /** Finds no line when the order misleads: an id on the way may be damaged. */
-  #search(id: string): Line | undefined {
+  #search(id: string): FloorLine | undefined {
     let [low, high] = [HEADER_BYTES, this.#end]
     while (low < high) {
       const start = this.#lineStart(Math.floor((low + high) / 2), low)
@@ -75,7 +69,7 @@ export class Floor {
   }
 
   /** Reads all lines; one that cannot be read may be the one that is asked for. */
-  #lookThrough(id: string): Line | undefined {
+  #lookThrough(id: string): FloorLine | undefined {
     let unreadable: number | undefined
     for (let start = HEADER_BYTES; start < this.#end; start = this.#lineEnd(start)) {
       const line = this.#lineAt(start)
@@ -97,7 +91,7 @@ export class Floor {
       const end = this.#lineEnd(start)
       const bytes = readFrom(this.#file, start, end)
       const line = parse(bytes, this.through)
-      if (line) yield entryOf(line)
+      if (line) yield floorEntryOf(line)
       else onDamage(damageOf(start, bytes))
       count++
       start = end
@@ -109,7 +103,7 @@ export class Floor {
     this.#file.close()
   }
 
-  #lineAt(start: number): Line | undefined {
+  #lineAt(start: number): FloorLine | undefined {
     return parse(readFrom(this.#file, start, this.#lineEnd(start)), this.through)
   }
 
@@ -184,8 +178,7 @@ export async function writeFloor(
 ): Promise<void> {
   let [position, count] = [HEADER_BYTES, 0]
   for await (const { entry, state } of lines) {
-    const { id, birth, work } = entry
-    const json = Buffer.from(JSON.stringify({ id, birth, ...(work && { work }), state } satisfies Line))
+    const json = Buffer.from(JSON.stringify(floorLineOf(entry, state)))
     const bytes = Buffer.concat([Buffer.from(`${hex(crc32(json, seedOf(header.through)))} `), json, Buffer.from('\n')])
     await writeAll(file, bytes, position)
     position += bytes.length
@@ -202,26 +195,12 @@ function headerBytes({ segment, through, chain }: FloorHeader, count: number, by
 
 const seedOf = (through: Position): number => crc32(String(through))
 
-function parse(bytes: Uint8Array, through: Position): Line | undefined {
+function parse(bytes: Uint8Array, through: Position): FloorLine | undefined {
   const line = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const json = line.subarray(9, -1)
   if (line.at(-1) !== NEWLINE || line.toString('latin1', 0, 9) !== `${hex(crc32(json, seedOf(through)))} `)
     return undefined
-  return JSON.parse(json.toString()) as Line
-}
-
-function entryOf({ birth, work, state }: Line): IndexEntry {
-  const { id, kind, version, seq, position, createdAt, updatedAt, status, value, attributes } = state
-  const { created, parent, origin, trouble } = state
-  return {
-    ...{ id, kind, version, seq, birth, position, createdAt, updatedAt, status, value, attributes },
-    ...(created && { created }),
-    ...(parent && { parent }),
-    ...(origin && { origin }),
-    ...(work && { work }),
-    ...(trouble?.quarantine && { quarantine: trouble.quarantine }),
-    ...(trouble && trouble.letters.length > 0 && { deadLetters: trouble.letters.length }),
-  }
+  return JSON.parse(json.toString()) as FloorLine
 }
 
 function damageOf(offset: number, bytes: Uint8Array): Damage {

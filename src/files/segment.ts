@@ -12,9 +12,9 @@
 // batch, whose sync never returned: they are torn, and nothing in them was ever acknowledged.
 
 import { crc32 } from 'node:zlib'
+import { turnedBack } from '../flipped.js'
 import { ID_SHAPE } from '../id.js'
 import type { Position, TransitionRecord } from '../record.js'
-import { turnedBack } from './flipped.js'
 
 export const FORMAT = 1
 export const HEADER_BYTES = 160

@@ -2,8 +2,8 @@
 import { crc32 } from 'node:zlib'
 import { fc, test } from '@fast-check/vitest'
 import { expect } from 'vitest'
-import { turnedBack } from '../../src/files/flipped.js'
-import { sessionsIn } from '../../src/files/segment.js'
+import { sessionsIn } from '../src/files/segment.js'
+import { turnedBack } from '../src/flipped.js'
 
 const flip = (bytes: Uint8Array, bit: number): Uint8Array => {
   const other = new Uint8Array(bytes)
