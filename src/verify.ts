@@ -91,7 +91,8 @@ async function examine(
     const replay = reader.retell(entry.id, (base) => new Replay(kind, base))
     const { state, divergence } = replay
     const found: Unfit[] = []
-    if (state?.status === 'active') found.push(...restorable(entry, kind, state))
+    const reason = state?.status === 'active' ? misfit(kind, state) : undefined
+    if (reason) found.push(parked(entry, reason))
     if (divergence) {
       const once = replay.again()
       await pause()
@@ -104,15 +105,31 @@ async function examine(
   }
 }
 
-/** Whether an opening would take it: as it is, or migrated. */
-function restorable(entry: SessionEntry, kind: AnySessionKind, state: SessionState): Unfit[] {
+/** Why an opening with these kinds would park a session, as far as its state tells; undefined when it would take it. */
+export function whyParked(
+  reader: Reader,
+  { id, kind: name, status }: SessionEntry,
+  kinds: ReadonlyMap<string, AnySessionKind>,
+): HoldfastError | undefined {
+  const kind = kinds.get(name)
+  if (!kind || status !== 'active') return status === 'active' ? unknownKind(name, kinds) : undefined
+  try {
+    return misfit(kind, reader.state(id))
+  } catch (error) {
+    if (isHoldfastError(error)) return error
+    throw error
+  }
+}
+
+/** Why an opening would not take a state, neither as it is nor migrated. */
+function misfit(kind: AnySessionKind, state: SessionState): HoldfastError | undefined {
   try {
     const migrated = kind.version === state.version ? state : tried(kind, state)
     checkFits(kind.machine, migrated)
     checkContext(kind, migrated.context)
-    return []
+    return undefined
   } catch (error) {
-    if (isHoldfastError(error)) return [parked(entry, error)]
+    if (isHoldfastError(error)) return error
     throw error
   }
 }

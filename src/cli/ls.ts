@@ -1,9 +1,11 @@
 // `holdfast ls`: the sessions of a directory, by default those in flight. Reads beside the owner; changes nothing.
 
+import type { HoldfastError } from '../errors.js'
 import type { SessionEntry, SessionFilter } from '../listing.js'
 import type { Reader } from '../reader.js'
 import type { SessionStatus } from '../state.js'
 import { readDirectory } from './directory.js'
+import { parkedAmong } from './kind-modules.js'
 import { isInFlight } from './kinds.js'
 import type { Output } from './output.js'
 import { oneLine, printable, type Style } from './style.js'
@@ -24,29 +26,42 @@ export interface LsOptions {
   readonly deadLetters?: boolean
   /** Ended ones and those at rest, too. */
   readonly all?: boolean
+  /** Modules whose session kinds say which of the listed would be parked. */
+  readonly kinds?: readonly string[]
   readonly limit: number
   readonly cursor?: string
 }
 
 export interface Listing {
-  readonly sessions: readonly SessionEntry[]
+  readonly sessions: readonly ListedSession[]
   /** Where the next page begins; absent on the last. */
   readonly cursor?: string
 }
+
+/** `parked`: why it cannot run. */
+export type ListedSession = SessionEntry & { readonly parked?: { readonly code: string; readonly message: string } }
 
 export async function ls(options: LsOptions, output: Output): Promise<number> {
   const reader = readDirectory(options.dir, output)
   try {
     const { parent } = options
-    const listing = select(reader, parent === undefined ? options : { ...options, parent: reader.find(parent).id })
+    const found = select(reader, parent === undefined ? options : { ...options, parent: reader.find(parent).id })
+    const parked = await parkedAmong(found.sessions, reader, options.kinds)
+    const listing = { ...found, sessions: found.sessions.map((session) => listed(session, parked)) }
     output.list(listing, listing.sessions, () => listingText(listing.sessions, output.style))
     for (const { id, reason } of reader.unreadable) output.warn(`session ${id}: ${reason.message}`)
     tellRest(listing, options, output)
     tellTrouble(reader, output)
+    tellParked(parked.size - reader.unreadable.length, output)
     return 0
   } finally {
     reader.close()
   }
+}
+
+function listed(session: SessionEntry, parked: ReadonlyMap<string, HoldfastError>): ListedSession {
+  const reason = parked.get(session.id)
+  return reason ? { ...session, parked: { code: reason.code, message: reason.message } } : session
 }
 
 /** A page of what was asked for: those at rest are passed over, so it may take several pages of the registry. */
@@ -81,7 +96,7 @@ const isIn = ({ value }: SessionEntry, state: string): boolean =>
     .split(' | ')
     .some((text) => text === state || text.startsWith(`${state}.`))
 
-function listingText(sessions: readonly SessionEntry[], style: Style): string {
+function listingText(sessions: readonly ListedSession[], style: Style): string {
   if (sessions.length === 0) return ''
   const rows = sessions.map((session) => [
     printable(session.id),
@@ -95,10 +110,11 @@ function listingText(sessions: readonly SessionEntry[], style: Style): string {
 }
 
 /** The machine's state; with the status, when that is not active, and with what is wrong. */
-function standingText({ value, status, quarantine, deadLetters }: SessionEntry, style: Style): string {
+function standingText({ value, status, quarantine, deadLetters, parked }: ListedSession, style: Style): string {
   const { cyan, green, red } = style
   const notes: string[] = []
   if (status !== 'active') notes.push(status === 'error' ? red(status) : green(status))
+  if (parked) notes.push(red(`parked: ${parked.code}`))
   if (quarantine) notes.push(red('quarantined'))
   if (deadLetters) notes.push(red(counted(deadLetters, 'dead letter')))
   const state = cyan(printable(stateText(value)))
@@ -113,6 +129,11 @@ function tellTrouble(reader: Reader, output: Output): void {
   }
   advice(quarantined, 'crashed too often, so nothing runs there until a release', '--quarantined')
   advice(withLetters, 'set aside events that crashed', '--dead-letters')
+}
+
+function tellParked(count: number, output: Output): void {
+  if (count > 0)
+    output.warn(`${counted(count, 'session')} would be parked by these kinds: show <id> --kinds … says why`)
 }
 
 const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`

@@ -101,6 +101,7 @@ function addLs(program: Command, choose: Choose): void {
     .option('--quarantined', 'only sessions that crashed too often and wait to be released')
     .option('--dead-letters', 'only sessions that have set aside events that crashed them')
     .option('--all', 'also sessions that are over')
+    .option('--kinds <module...>', KINDS_OPTION)
     .addOption(new Option('--limit <n>', 'how many at most').default(100).argParser(wholeNumber(1, 1000)))
     .option('--cursor <cursor>', 'where the last listing said that more begin')
     .action(({ output, ...options }) =>
@@ -113,6 +114,7 @@ function addShow(program: Command, choose: Choose): void {
     .argument('<id>', 'the id of a session, or the beginning of it')
     .description('show one session: its state, steps, timers and last transitions')
     .option('--history', 'all of its transitions')
+    .option('--kinds <module...>', KINDS_OPTION)
     .addOption(new Option('--at <seq>', 'as it was after this transition').argParser(transitionNumber))
     .action((id: string, { output, ...options }) =>
       choose({ output, dir: options.dir, run: async (out) => (await import('./show.js')).show(id, options, out) }),
@@ -224,6 +226,7 @@ const COMMANDS: readonly string[] = [
   ...['plan', 'ls', 'show', 'history', 'diff', 'fork'],
   ...['prune', 'backup', 'restore', 'doctor', 'verify'],
 ]
+const KINDS_OPTION = 'modules that export session kinds: tell what a runtime opened with them would park'
 const FORMATS: readonly Format[] = ['text', 'json', 'jsonl']
 
 /** What every command takes. */

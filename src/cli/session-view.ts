@@ -17,17 +17,25 @@ export interface Relative {
   readonly session: SessionEntry
 }
 
-/** With rows of its own, a kind shows its context in its own way. `nowMs` tells which timers are overdue. */
+/** What a session is shown with. */
+export interface Surroundings {
+  readonly transitions: readonly Transition[]
+  readonly family: readonly Relative[]
+  /** Tells which timers are overdue. */
+  readonly nowMs: number
+  /** Why it cannot run. */
+  readonly parked: { readonly code: string; readonly message: string } | undefined
+  /** With rows of its own, a kind shows its context in its own way. */
+  readonly own: readonly (readonly string[])[] | undefined
+}
+
 export function sessionText(
   session: SessionState,
-  transitions: readonly Transition[],
-  family: readonly Relative[],
-  nowMs: number,
+  { transitions, family, nowMs, parked, own }: Surroundings,
   style: Style,
-  own?: readonly (readonly string[])[],
 ): string {
   const sections = [
-    table([...heads(session, style), ...(own ?? [])]),
+    table([...heads(session, parked, style), ...(own ?? [])]),
     section('context', own ? [] : contextRows(session.context), style),
     section('steps', stepRows(session), style),
     section('dead letters', letterRows(session), style),
@@ -50,7 +58,7 @@ function section(title: string, rows: readonly (readonly string[])[], style: Sty
   return rows.length === 0 ? [] : [style.bold(title), ...table(rows, '  ')]
 }
 
-function heads(session: SessionState, { bold, cyan, red }: Style): string[][] {
+function heads(session: SessionState, parked: Surroundings['parked'], { bold, cyan, red }: Style): string[][] {
   const { id, kind, version, value, status, createdAt, updatedAt, attributes, origin, parent, output, error } = session
   const quarantine = session.trouble?.quarantine
   const rows = [
@@ -58,6 +66,7 @@ function heads(session: SessionState, { bold, cyan, red }: Style): string[][] {
     ['kind', `${printable(kind)}, version ${version}`],
     ['state', cyan(printable(stateText(value)))],
     ...(status === 'active' ? [] : [['status', status === 'error' ? red(status) : status]]),
+    ...(parked ? [['parked', red(oneLine(`${parked.code}: ${parked.message}`))]] : []),
     ...(quarantine ? [['quarantined', red(`${timeText(quarantine.at)}: ${oneLine(quarantine.reason)}`)]] : []),
     ['created', timeText(createdAt)],
     ['updated', timeText(updatedAt)],

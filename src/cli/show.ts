@@ -7,6 +7,7 @@ import type { SessionState } from '../state.js'
 import { systemClock } from '../system/clock.js'
 import type { Transition } from '../transition.js'
 import { findSession, livingOwner, readDirectory } from './directory.js'
+import { parkedAmong } from './kind-modules.js'
 import { isInFlight, isUnfinishedPlan } from './kinds.js'
 import type { Output } from './output.js'
 import { type Plan, planOf, planRows, planText } from './plan-view.js'
@@ -19,6 +20,8 @@ export interface ShowOptions {
   readonly history?: boolean
   /** As it was after this transition. */
   readonly at?: number
+  /** Modules whose session kinds say whether it would be parked. */
+  readonly kinds?: readonly string[]
 }
 
 /** How many transitions are shown without `--history`. */
@@ -34,12 +37,17 @@ export interface ShownSession {
   readonly family: readonly Relative[]
   /** For planning sessions. */
   readonly plan?: Plan
+  /** Why it cannot run now, with the kinds that were named. */
+  readonly parked?: { readonly code: string; readonly message: string }
 }
 
 export async function show(prefix: string, options: ShowOptions, output: Output): Promise<number> {
   const reader = readDirectory(options.dir, output)
   try {
-    const shown = look(reader, findSession(reader, prefix, output), options)
+    const entry = findSession(reader, prefix, output)
+    const reason = options.kinds && (await parkedAmong([entry], reader, options.kinds)).get(entry.id)
+    const parked = reason && { code: reason.code, message: reason.message }
+    const shown = { ...look(reader, entry, options), ...(parked && { parked }) }
     output.data(shown, () => textOf(shown, output))
     if (options.at === undefined && isInFlight(shown.session)) tellOwner(shown.session, options.dir, output)
     return 0
@@ -75,10 +83,10 @@ function kept(reader: Reader, id: string, from: number, last: number): Transitio
   }
 }
 
-function textOf({ session, transitions, family, plan }: ShownSession, { style }: Output): string {
+function textOf({ session, transitions, family, plan, parked }: ShownSession, { style }: Output): string {
   const nowMs = systemClock.now()
-  if (!plan) return sessionText(session, transitions, family, nowMs, style)
-  return `${sessionText(session, transitions, family, nowMs, style, planRows(plan))}\n\n${planText(plan, style)}`
+  const text = sessionText(session, { transitions, family, nowMs, parked, own: plan && planRows(plan) }, style)
+  return plan ? `${text}\n\n${planText(plan, style)}` : text
 }
 
 function tellOwner(session: SessionState, dir: string, output: Output): void {

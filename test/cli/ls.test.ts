@@ -257,3 +257,28 @@ function newerSegment(folder: string): Buffer {
   const json = JSON.stringify({ holdfast: 2, segment: 2, epoch: 1, base: first.length }).padEnd(160 - 18 - 1)
   return Buffer.from(`00000000 ${crc32(json).toString(16).padStart(8, '0')} ${json}\n`)
 }
+
+test('with --kinds it tells what a runtime opened with them would park, and so does show; nothing is changed', async () => {
+  const kinds = join(newFolder(), 'kinds.mjs')
+  writeFileSync(kinds, OTHER_KINDS)
+  const before = footprint(dir)
+  const { code, stdout, stderr } = await holdfast(['ls', '--dir', dir, '--all', '--kinds', kinds])
+  expect(code).toBe(0)
+  expect(stdout).toMatch(/^apple +counter +counting \(parked: MIGRATION_MISSING\) /m)
+  expect(stdout).toMatch(/^cherry +counter +finished \(done\) /m)
+  expect(stderr).toBe('warning: 3 sessions would be parked by these kinds: show <id> --kinds … says why\n')
+  const shown = await holdfast(['show', 'apple', '--dir', dir, '--kinds', kinds])
+  expect(shown.stdout).toMatch(/^parked +MIGRATION_MISSING: version 1 of "counter" .* add a step 1 to migrate$/m)
+  const same = join(import.meta.dirname, '../fixtures/counter.js')
+  const fits = await lsJson('--kinds', same)
+  expect(ids(fits)).toHaveLength(3)
+  expect(JSON.stringify(fits)).not.toContain('parked')
+  expect(footprint(dir)).toEqual(before)
+})
+
+/** A later version of the counter, and no way to it. */
+const OTHER_KINDS = `
+const { defineSession } = await import('${import.meta.resolve('holdfast')}')
+const { counter } = await import('${new URL('../fixtures/counter.js', import.meta.url)}')
+export const kind = defineSession({ kind: 'counter', version: 2, machine: counter.machine, migrate: {} })
+`
