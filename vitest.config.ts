@@ -14,6 +14,7 @@ export default defineConfig({
       { find: /^holdfast\/machines\/document$/, replacement: here('./machines/document/index.ts') },
       { find: /^holdfast\/machines\/execution$/, replacement: here('./machines/execution/index.ts') },
       { find: /^holdfast\/machines\/planning$/, replacement: here('./machines/planning/index.ts') },
+      { find: /^holdfast\/machines\/workflow$/, replacement: here('./machines/workflow/index.ts') },
     ],
   },
   test: {
