@@ -86,10 +86,10 @@ export interface AdmittedInput {
   readonly restored?: RestoredSession
 }
 
-export const DEFAULT_ITERATIONS = 10
+const DEFAULT_ITERATIONS = 10
 export const DEFAULT_GRACE_MS = 5_000
 /** Commands in all: each leaves an event. */
-export const MOST_RUNS = 100_000
+const MOST_RUNS = 100_000
 
 const ms = z.int().min(0).max(2_147_483_647)
 const shell = z.string().trim().min(1).max(100_000)

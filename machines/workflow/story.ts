@@ -47,7 +47,7 @@ export interface Story {
   readonly ended_at?: string
 }
 
-export const NO_STORY: Story = {
+const NO_STORY: Story = {
   ...{ state: { type: 'Created' }, iteration: 0, iterations_completed: 0 },
   ...{ changes: [], commands_executed: [], analyses: [] },
 }

@@ -7,7 +7,7 @@ export interface Captured {
 }
 
 /** Of each stream, at the beginning and at the end. */
-export const KEPT_CHARS = 32_768
+const KEPT_CHARS = 32_768
 
 export class Capture {
   #head = ''

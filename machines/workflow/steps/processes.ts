@@ -24,7 +24,7 @@ const LOOK_MS = 25
 const LOST_MS = 30_000
 
 /** The ids of the processes that are there. */
-export function processesOf({ session, group }: Wanted): number[] {
+function processesOf({ session, group }: Wanted): number[] {
   if (platform !== 'linux') return group !== undefined && isThere(-group) ? [-group] : []
   const mark = session === undefined ? undefined : `${MARK}=${session}`
   return readdirSync('/proc').flatMap((name) => {

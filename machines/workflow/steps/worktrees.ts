@@ -35,7 +35,7 @@ export interface Reservation {
 const reservationsIn = (common: string): string => join(holdfastIn(common), 'worktrees')
 const fileOf = (common: string, name: string): string => join(reservationsIn(common), `${name}.json`)
 
-export const reservationOf = (common: string, name: string): Promise<Reservation | undefined> =>
+const reservationOf = (common: string, name: string): Promise<Reservation | undefined> =>
   readJson<Reservation>(fileOf(common, name))
 
 const keep = (common: string, name: string, reservation: Reservation): Promise<void> =>
@@ -121,7 +121,7 @@ async function adopt(place: Place & { branch: string }, mark: Mark, options: Git
 }
 
 /** What is in a worktree and on its branch, kept under a ref of its own; undefined when it is somewhere else, too. */
-export async function rescue(place: Place, session: string, options: GitOptions): Promise<string | undefined> {
+async function rescue(place: Place, session: string, options: GitOptions): Promise<string | undefined> {
   const { path, project, branch = '', name = '' } = place
   const ref = `refs/holdfast/rescued/${name}/${session}`
   if ((await tryGit(project, ['rev-parse', '--verify', '--quiet', ref], options)).code === 0) return ref
