@@ -36,6 +36,7 @@ export class Replay {
   #point: Point = NOTHING
   #engine: Engine | undefined
   #divergence: Divergence | undefined
+  #transitions = 0
   /** Makes the decision that differs once more. */
   #again: (() => Outcome) | undefined
 
@@ -64,7 +65,13 @@ export class Replay {
     return this.#again?.()
   }
 
+  /** How many records it has followed. */
+  get transitions(): number {
+    return this.#transitions
+  }
+
   follow({ record, position }: Placed): void {
+    this.#transitions++
     const first = this.#state === undefined
     const isOver = this.#divergence !== undefined
     const decides = first ? isBeginning(record, this.#kind) : this.#engine !== undefined && isDecided(record)

@@ -31,7 +31,7 @@ export interface Unfit {
 export interface Verification {
   /** How many sessions were looked at. */
   readonly sessions: number
-  /** How many transitions were decided once more, or read. */
+  /** How many transitions were read, and those that a machine decides decided once more. What is not kept any more is not. */
   readonly transitions: number
   /** How many would be migrated. */
   readonly migrations: number
@@ -59,17 +59,25 @@ export async function verifySessions(
 ): Promise<Verification> {
   const unfit: Unfit[] = []
   const counts = { sessions: 0, transitions: 0, migrations: 0 }
-  for (const { id, reason } of reader.unreadable) unfit.push(unreadable(reader, id, reason))
-  const broken = new Set(unfit.map(({ session }) => session))
+  const broken = new Set(reader.unreadable.map(({ id }) => id))
+  for (const { id, reason } of reader.unreadable) {
+    const entry = found(reader, id)
+    if (!activeOnly || entry.status === 'active') unfit.push(parked(entry, reason))
+  }
   const filter = activeOnly ? { status: 'active' as const } : {}
   for (let cursor: string | undefined = ''; cursor !== undefined; ) {
     const page = reader.list(filter, { limit: PAGE, ...(cursor !== '' && { cursor }) })
     for (const entry of page.sessions) {
       refuseAborted(signal)
       counts.sessions++
-      counts.transitions += entry.seq
-      if (!broken.has(entry.id)) unfit.push(...(await examine(reader, entry, kinds, pause)))
       const kind = kinds.get(entry.kind)
+      if (!kind && entry.status === 'active') unfit.push(parked(entry, unknownKind(entry.kind, kinds)))
+      // What has ended needs no machine any more.
+      if (kind && !broken.has(entry.id)) {
+        const examined = await examine(reader, entry, kind, pause)
+        unfit.push(...examined.unfit)
+        counts.transitions += examined.transitions
+      }
       if (kind && entry.status === 'active' && entry.version < kind.version) counts.migrations++
       await turn()
     }
@@ -81,26 +89,23 @@ export async function verifySessions(
 async function examine(
   reader: Reader,
   entry: SessionEntry,
-  kinds: ReadonlyMap<string, AnySessionKind>,
+  kind: AnySessionKind,
   pause: () => Promise<void>,
-): Promise<Unfit[]> {
-  const kind = kinds.get(entry.kind)
-  // What has ended needs no machine any more.
-  if (!kind) return entry.status === 'active' ? [parked(entry, unknownKind(entry.kind, kinds))] : []
+): Promise<{ readonly unfit: readonly Unfit[]; readonly transitions: number }> {
   try {
     const replay = reader.retell(entry.id, (base) => new Replay(kind, base))
-    const { state, divergence } = replay
-    const found: Unfit[] = []
+    const { state, divergence, transitions } = replay
+    const unfit: Unfit[] = []
     const reason = state?.status === 'active' ? misfit(kind, state) : undefined
-    if (reason) found.push(parked(entry, reason))
+    if (reason) unfit.push(parked(entry, reason))
     if (divergence) {
       const once = replay.again()
       await pause()
-      found.push(differs(entry, divergence, once === undefined || isDeepStrictEqual(once, replay.again())))
+      unfit.push(differs(entry, divergence, once === undefined || isDeepStrictEqual(once, replay.again())))
     }
-    return found
+    return { unfit, transitions }
   } catch (error) {
-    if (isHoldfastError(error)) return [parked(entry, error)]
+    if (isHoldfastError(error)) return { unfit: [parked(entry, error)], transitions: 0 }
     throw error
   }
 }
@@ -156,11 +161,12 @@ const parked = ({ id, kind, version }: Pick<SessionEntry, 'id' | 'kind' | 'versi
   ...{ session: id, kind, version, code: error.code, message: error.message },
 })
 
-function unreadable(reader: Reader, id: string, reason: HoldfastError): Unfit {
+/** As much as is known of a session that cannot be read. */
+function found(reader: Reader, id: string): Pick<SessionEntry, 'id' | 'kind' | 'version' | 'status'> {
   try {
-    return parked(reader.find(id), reason)
+    return reader.find(id)
   } catch {
-    return parked({ id, kind: '', version: 0 }, reason)
+    return { id, kind: '', version: 0, status: 'active' }
   }
 }
 
