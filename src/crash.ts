@@ -3,7 +3,7 @@
 
 import { NO_EFFECTS } from './commit.js'
 import { encodeError } from './envelope.js'
-import { isHoldfastError } from './errors.js'
+import { isHoldfastError, messageOf } from './errors.js'
 import { freezeJson } from './json.js'
 import type { Ledger } from './ledger.js'
 import { childOf, type Delivery, suspectOf } from './mailbox.js'
@@ -71,5 +71,3 @@ export const endedBy = (error: unknown): Pick<TransitionRecord, 'status' | 'erro
   status: 'error',
   error: freezeJson(encodeError(error)),
 })
-
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

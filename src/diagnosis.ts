@@ -59,6 +59,29 @@ export interface Diagnosis {
   readonly findings: readonly Finding[]
 }
 
+/**
+ * Active sessions of another version than the directory was opened with last. That opening has migrated all whom it could, and
+ * parked the others; only one that was cut off at it has left some for the next. `kinds`: the versions that it had.
+ */
+export function* otherVersions(
+  active: Iterable<{ readonly kind: string; readonly version: number }>,
+  kinds: { readonly [kind: string]: number },
+): Generator<Finding> {
+  const counts = new Map<string, number>()
+  for (const { kind, version } of active) {
+    const last = kinds[kind]
+    if (last === undefined || last === version) continue
+    const group = `of kind "${kind}", version ${version}; it was opened last with version ${last}, which `
+    const why = version > last ? 'is older and parks them' : 'has parked those that it came to: no migration took them'
+    counts.set(group + why, (counts.get(group + why) ?? 0) + 1)
+  }
+  for (const [group, count] of counts) {
+    const message = `${count === 1 ? '1 active session is' : `${count} active sessions are`} ${group}`
+    const advice = 'holdfast verify --kinds says of each whether the kinds of a module would take it, and why not'
+    yield { code: 'session.other-version', severity: 'note', message, advice }
+  }
+}
+
 /** A sentence on what a repair does. */
 export function describeRepair(repair: Repair): string {
   switch (repair.kind) {

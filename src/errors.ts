@@ -98,6 +98,9 @@ export class HoldfastError extends Error {
   }
 }
 
+/** What was thrown, in words. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
 /** The HTTP status for a code. */
 export const statusOf = (code: ErrorCode): number => table[code][0]
 

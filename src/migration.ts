@@ -11,7 +11,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { actorOf } from './actors.js'
 import type { AnySessionKind } from './define.js'
 import { validate } from './door.js'
-import { HoldfastError, isHoldfastError } from './errors.js'
+import { HoldfastError, isHoldfastError, messageOf } from './errors.js'
 import { asTheyAre, copyJson, sealJson, withReferences } from './json.js'
 import { type After, type Beginnings, beginningsOf, checkState, hasNode } from './machine-snapshot.js'
 import type { Migration, StoredChild, StoredState, StoredTimer } from './migrations.js'
@@ -254,8 +254,6 @@ function json<T>(kind: AnySessionKind, make: () => T): T {
     throw cause
   }
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 const failed = ({ kind, version }: AnySessionKind, what: string, cause?: unknown): HoldfastError =>
   new HoldfastError('MIGRATION_FAILED', `"${kind}" cannot be migrated to version ${version}: ${what}`, { cause })

@@ -1,6 +1,6 @@
 // The refusals that several files give, each built here and nowhere else, so that a code says the same wherever it is met.
 
-import { HoldfastError, isHoldfastError } from './errors.js'
+import { HoldfastError, isHoldfastError, messageOf } from './errors.js'
 import type { SessionStatus } from './state.js'
 
 export const sessionNotFound = (id: string): HoldfastError =>
@@ -61,11 +61,9 @@ export const sessionQuarantined = (id: string, reason: string): HoldfastError =>
 
 /** `outcome` is what holds after it. */
 export const decisionFailed = (cause: unknown, outcome = 'the session is as it was'): HoldfastError =>
-  new HoldfastError(
-    'DECISION_FAILED',
-    `the machine threw while it decided (${cause instanceof Error ? cause.message : String(cause)}); ${outcome}`,
-    { cause },
-  )
+  new HoldfastError('DECISION_FAILED', `the machine threw while it decided (${messageOf(cause)}); ${outcome}`, {
+    cause,
+  })
 
 const tooLarge = (message: string, details: Record<string, unknown> = {}): HoldfastError =>
   new HoldfastError('RECORD_TOO_LARGE', message, { details })

@@ -5,6 +5,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { AnySessionKind } from './define.js'
 import { type Decision, Engine, type EngineHost } from './durable.js'
+import { messageOf } from './errors.js'
 import type { Placed } from './history.js'
 import { formatPath } from './json.js'
 import { contextOf } from './machine-snapshot.js'
@@ -234,8 +235,6 @@ function cut(value: unknown): string {
   const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? 'nothing')
   return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 const selfOf = ({ id, parent }: SessionState): { id: string; parent: string | undefined } => ({
   id,

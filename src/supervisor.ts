@@ -4,7 +4,7 @@
 
 import type { Cancel } from './clock.js'
 import type { AnySessionKind } from './define.js'
-import { HoldfastError, isHoldfastError } from './errors.js'
+import { HoldfastError, isHoldfastError, messageOf } from './errors.js'
 import { loadState } from './history.js'
 import type { SessionHost } from './host.js'
 import type { Logger } from './logger.js'
@@ -175,10 +175,9 @@ export class Supervisor {
   /** Gives up a session until somebody mends the cause. */
   park(entry: { readonly id: string; readonly kind: string }, cause: unknown): HoldfastError {
     const { id, kind } = entry
-    const why = cause instanceof Error ? cause.message : String(cause)
     const reason = isHoldfastError(cause, 'SESSION_PARKED')
       ? cause
-      : new HoldfastError('SESSION_PARKED', `session ${id} (${kind}) is parked: ${why}`, {
+      : new HoldfastError('SESSION_PARKED', `session ${id} (${kind}) is parked: ${messageOf(cause)}`, {
           cause,
           details: { id, kind, reason: codeOf(cause) ?? 'CANNOT_RESTORE' },
         })
@@ -330,10 +329,8 @@ export class Supervisor {
     const state = loadState(host.journal, this.#host.snapshots, entry, (record) => {
       bytes += JSON.stringify(record).length
     })
-    if (state.status === 'active') {
-      if (kind.version !== state.version) throw otherVersion(kind, state.version)
-      checkContext(kind, state.context)
-    }
+    // It is of today's version: the opening has migrated it, or parked it.
+    if (state.status === 'active') checkContext(kind, state.context)
     const session = LiveSession.restore(host, kind, state, bytes)
     this.#alarms.get(entry.id)?.()
     this.#alarms.delete(entry.id)
@@ -361,12 +358,4 @@ const codeOf = (cause: unknown): string | undefined => {
 }
 
 const tooMany = (crashes: readonly number[], { periodMs }: SupervisionPolicy, last: unknown): string =>
-  `${crashes.length} crashes in ${periodMs} ms; the last: ${last instanceof Error ? last.message : String(last)}`
-
-/** Those that could be migrated were, when the runtime was opened. */
-const otherVersion = ({ kind, version }: AnySessionKind, recorded: number): HoldfastError =>
-  new HoldfastError(
-    recorded > version ? 'VERSION_NEWER' : 'MIGRATION_MISSING',
-    `it was recorded by version ${recorded} of kind "${kind}", and this is version ${version}`,
-    { details: { recorded, present: version } },
-  )
+  `${crashes.length} crashes in ${periodMs} ms; the last: ${messageOf(last)}`

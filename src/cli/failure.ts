@@ -1,7 +1,7 @@
 // What a failed command says: a stable code, a message, the next command if there is one, and the exit code.
 // Every error becomes one here, whatever threw it; the codes of Holdfast keep the exit codes of their own table.
 
-import { type ErrorCode, exitCodeOf, HoldfastError } from '../errors.js'
+import { type ErrorCode, exitCodeOf, HoldfastError, messageOf } from '../errors.js'
 import type { NextCommand } from './next-command.js'
 
 /** What the envelope of `-o json` holds when `ok` is false. */
@@ -104,7 +104,7 @@ export function failureOf(error: unknown, next: NextCommand): { readonly failure
   // Closing failed after something else had: that came first.
   const { suppressed, syscall, code } = (error ?? {}) as { suppressed?: unknown; syscall?: unknown; code?: string }
   if (suppressed instanceof Error) return failureOf(suppressed, next)
-  const message = error instanceof Error ? error.message : String(error)
+  const message = messageOf(error)
   if (syscall !== undefined) {
     return failureOf(new HoldfastError(SYSTEM_CODES[code ?? ''] ?? 'DISK_FAILED', message), next)
   }

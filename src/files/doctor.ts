@@ -2,7 +2,7 @@
 // Examining changes nothing and takes no lock.
 
 import { describeDamage } from '../damage.js'
-import { type Diagnosis, diagnosisOf, type Finding, type Repair } from '../diagnosis.js'
+import { type Diagnosis, diagnosisOf, type Finding, otherVersions, type Repair } from '../diagnosis.js'
 import { DIRECTORY_FILE, type Owner, readDirectoryFile } from '../directory.js'
 import { type Disk, readAll } from '../disk.js'
 import { isHoldfastError } from '../errors.js'
@@ -131,7 +131,7 @@ function readSnapshot(disk: Disk, id: string, file: string): { state?: SessionSt
 }
 
 function* sessionFindings(patient: Patient): Generator<Finding> {
-  const { registry, unreadable } = patient
+  const { disk, registry, unreadable } = patient
   for (const entry of registry.entries()) {
     const reason = unreadable.get(entry.id) ?? whyUnreadable(patient, entry)
     if (reason) {
@@ -139,7 +139,7 @@ function* sessionFindings(patient: Patient): Generator<Finding> {
       yield problem('session.unreadable', `session ${entry.id}: ${reason.message}`, { session: entry.id, advice })
     }
   }
-  yield* versionFindings(patient)
+  yield* otherVersions(registry.select({ status: 'active' }), readDirectoryFile(disk)?.kinds ?? {})
 }
 
 function whyUnreadable({ disk, journal }: Patient, entry: IndexEntry): Error | undefined {
@@ -153,20 +153,6 @@ function whyUnreadable({ disk, journal }: Patient, entry: IndexEntry): Error | u
   } catch (error) {
     // Told of as the snapshot that it is.
     return isHoldfastError(error, 'FORMAT_NEWER') ? undefined : (error as Error)
-  }
-}
-
-/** Active sessions of a version that the directory was not opened with last: they are parked. */
-function* versionFindings({ disk, registry }: Patient): Generator<Finding> {
-  const kinds = readDirectoryFile(disk)?.kinds ?? {}
-  const counts = new Map<string, number>()
-  for (const { kind, version } of registry.select({ status: 'active' })) {
-    if (kinds[kind] === undefined || kinds[kind] === version) continue
-    const group = `of kind "${kind}", version ${version}; it was opened last with version ${kinds[kind]}`
-    counts.set(group, (counts.get(group) ?? 0) + 1)
-  }
-  for (const [group, count] of counts) {
-    yield note('session.other-version', `${count} active sessions are ${group}: they may be parked`)
   }
 }
 

@@ -3,7 +3,14 @@
 
 import { isDeepStrictEqual } from 'node:util'
 import { describeDamage, isAhead, noteOnce, touchedBy } from '../damage.js'
-import { type Diagnosis, diagnosisOf, type Finding, type FindingCode, type Repair } from '../diagnosis.js'
+import {
+  type Diagnosis,
+  diagnosisOf,
+  type Finding,
+  type FindingCode,
+  otherVersions,
+  type Repair,
+} from '../diagnosis.js'
 import { readAll, replaceFile } from '../disk.js'
 import { isHoldfastError } from '../errors.js'
 import { loadState } from '../history.js'
@@ -180,15 +187,7 @@ function* sessionFindings({ db, journal, registry, unreadable }: Patient): Gener
     const message = `session ${entry.id} (${entry.kind}) cannot be read: ${reason.message}`
     yield problem('session.unreadable', message, { session: entry.id, advice })
   }
-  const kinds = headOf(db, 'kinds') ?? {}
-  const others = new Map<string, number>()
-  for (const { kind, version } of registry.select({ status: 'active' })) {
-    if (kinds[kind] === undefined || kinds[kind] === version) continue
-    const group = `of kind "${kind}", version ${version}; it was opened last with version ${kinds[kind]}`
-    others.set(group, (others.get(group) ?? 0) + 1)
-  }
-  for (const [group, count] of others)
-    yield note('session.other-version', `${count} active sessions are ${group}: they may be parked`)
+  yield* otherVersions(registry.select({ status: 'active' }), headOf(db, 'kinds') ?? {})
 }
 
 function* quarantineFindings(db: Database): Generator<Finding> {

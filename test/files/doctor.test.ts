@@ -230,7 +230,13 @@ describe('what it does not repair', () => {
     writeFileSync(path('holdfast.json'), directoryText({ counter: 2 }))
     const { before } = await treat()
     expect(codes(before)).toEqual(['session.other-version'])
-    expect(before.findings[0]?.message).toContain('3 active sessions')
+    expect(before.findings[0]?.message).toMatch(
+      /^3 active sessions are .*, version 1; it was .* version 2, which has parked/,
+    )
+    writeFileSync(path('holdfast.json'), directoryText({ counter: 0 }))
+    const { before: newer } = await treat()
+    expect(newer.findings[0]?.message).toContain('version 0, which is older and parks them')
+    expect(newer.findings[0]?.advice).toContain('holdfast verify --kinds')
   })
 })
 
