@@ -47,7 +47,7 @@ export function touchedBy(damage: readonly Damage[], entries: Iterable<IndexEntr
   return touched
 }
 
-/** Durable records were there, and cannot be read. */
+/** Durable records were there, and cannot be read. A torn end was never acknowledged, and a header is no record. */
 export const isLoss = ({ kind }: Damage): boolean => kind === 'corrupt' || kind === 'missing'
 
 /** Damage that lies wholly before a session's first record concerns an earlier one of the same id. */

@@ -1,6 +1,7 @@
 // Reads one session back from the journal: every record carries the position of the session's previous one.
 // Pure reading; a record that cannot be read, or does not follow, is an error that names the place.
 
+import { isLoss } from './damage.js'
 import { HoldfastError, isHoldfastError } from './errors.js'
 import type { Damage, JournalEntry, ReadableJournal } from './journal.js'
 import { Milestones, PAGE } from './milestones.js'
@@ -132,9 +133,6 @@ export function* wholeFrom(
   const lost = lostBefore(end)
   if (lost) throw gap(lost, end)
 }
-
-/** A torn end was never acknowledged, and a header is no record. */
-const isLoss = ({ kind }: Damage): boolean => kind === 'corrupt' || kind === 'missing'
 
 const gap = ({ file, offset, bytes }: Damage, resumeFrom: Position): HoldfastError =>
   new HoldfastError(

@@ -2,7 +2,7 @@
 // It promises that nothing changes and nothing starts, and that what it shows is the directory at one moment, whatever
 // its owner writes meanwhile. It runs no user code, so a session of any kind can be read. What it cannot read it names.
 
-import { isAhead, noteOnce, provedStale, touchedBy } from './damage.js'
+import { noteOnce } from './damage.js'
 import { diffOf, type SessionDiff } from './diff.js'
 import { admitId } from './door.js'
 import { type HoldfastError, isHoldfastError } from './errors.js'
@@ -10,6 +10,7 @@ import { loadState, type Placed, retold, stateAt, transitionsOf } from './histor
 import type { Damage, ReadableJournal } from './journal.js'
 import type { SessionEntry, SessionFilter, SessionPage, SessionStats } from './listing.js'
 import { choosePrunable, type Pruned, type PruneFilter } from './prune.js'
+import { recover } from './recover.js'
 import { isDroppedMeanwhile, sessionNotFound } from './refusals.js'
 import { Registry } from './registry.js'
 import type { Snapshots } from './snapshots.js'
@@ -198,20 +199,8 @@ function followed(
 ): Pick<View, 'registry' | 'unreadable'> {
   const registry = new Registry()
   const unreadable = new Map<string, HoldfastError>()
-  const ahead = index && isAhead(index, journal.end) ? index : undefined
-  const usable = !ahead && index && index.through >= journal.begin ? index : undefined
-  const from = usable?.through ?? journal.begin
-  registry.load(usable?.entries ?? journal.floors((found) => noteOnce(damage, found)))
-  for (const { position, record } of journal.scan(from)) {
-    try {
-      registry.follow(record, position)
-    } catch (error) {
-      unreadable.set(record.session, error as HoldfastError)
-    }
-  }
-  for (const { entry, reason } of ahead ? provedStale(ahead, journal.end, registry.entries()) : []) {
-    unreadable.set(entry.id, reason)
-  }
-  for (const { entry, reason } of touchedBy(damage, registry.entries(), from)) unreadable.set(entry.id, reason)
+  const broken = ({ id }: { readonly id: string }, reason: unknown): void =>
+    void unreadable.set(id, reason as HoldfastError)
+  recover({ journal, index, registry, damage, broken })
   return { registry, unreadable }
 }

@@ -105,6 +105,7 @@ export class Runtime implements AsyncDisposable {
   readonly #ports: Ports
   readonly #kinds: Map<string, AnySessionKind>
   readonly #logger: Logger
+  readonly #damage: readonly Damage[]
   readonly #recovered: Recovered
   readonly #registry: Registry = new Registry((err) => this.#logger.error({ err }, 'an observer failed'))
   readonly #feeds: Feeds = new Feeds()
@@ -149,11 +150,11 @@ export class Runtime implements AsyncDisposable {
     })
     const session = this.#sessionHost
     this.#links = new Links({ session, supervisor: this.#supervisor, registry, snapshots, kinds })
+    const damage = [...(options.damage ?? [])]
+    this.#damage = damage
     this.#recovered = recover({
-      ...{ snapshots, registry },
-      journal: ports.journal,
-      supervisor: this.#supervisor,
-      damage: options.damage ?? [],
+      ...{ journal: ports.journal, index: snapshots.readIndex(), registry, damage },
+      broken: (entry, reason) => void this.#supervisor.park(entry, reason),
     })
     this.#creation = this.#makeCreation()
     this.#verbs = this.#makeVerbs()
@@ -230,7 +231,7 @@ export class Runtime implements AsyncDisposable {
    */
   transitions$(options: TransitionsOptions = {}): Stream<Transition> {
     const { journal } = this.#ports
-    const { damage } = this.#recovered
+    const damage = this.#damage
     const source: Source<Transition> = {
       *replay(from) {
         for (const { position, record } of wholeFrom(journal, from, damage)) yield transitionOf(record, position)
@@ -257,7 +258,7 @@ export class Runtime implements AsyncDisposable {
       live: this.#supervisor.liveCount,
       parked: this.#supervisor.parked,
       quarantined: [...this.#registry.quarantined()],
-      damage: this.#recovered.damage,
+      damage: this.#damage,
       journal: this.#ports.journal.stats(),
       pool: this.#ports.pool.stats(),
     }

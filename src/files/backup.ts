@@ -23,8 +23,7 @@ import { FLOOR } from './floor.js'
 import { FORMAT } from './format.js'
 import { OpenFiles } from './open-files.js'
 import { checkSeams } from './seams.js'
-import { HEADER_BYTES, pieces } from './segment.js'
-import { orClose, type Segment } from './segments.js'
+import { orClose, recordsEnd } from './segments.js'
 import { storageError } from './storage-error.js'
 
 export const MANIFEST = 'backup.json'
@@ -115,7 +114,7 @@ function take({ source, end: known }: BackupJob): {
     // Its name may be given to another file meanwhile, by a writer that goes on from it.
     if (last) last.file = keep(last.path) ?? last.file
     const directory = keep(DIRECTORY_FILE)
-    const end = known ?? (last ? endOfRecords(last) : 0)
+    const end = known ?? (last ? recordsEnd(last) : 0)
     const parts: Part[] = directory ? [{ path: DIRECTORY_FILE, file: directory, bytes: directory.size() }] : []
     const floor = found.floor && keep(FLOOR)
     if (floor) parts.push({ path: FLOOR, file: floor, bytes: floor.size() })
@@ -125,16 +124,6 @@ function take({ source, end: known }: BackupJob): {
     }
     return { parts, end, damage: [...found.damage, ...misplaced(found), ...checkSeams(segments, found.floor)], close }
   })
-}
-
-/** What is torn behind it was never acknowledged. */
-function endOfRecords(segment: Segment): Position {
-  const bytes = readFrom(segment.file, 0)
-  let end = Math.min(HEADER_BYTES, bytes.length)
-  for (const piece of pieces(bytes, segment.base, HEADER_BYTES, segment.chain)) {
-    if (piece.kind !== 'torn') end = piece.offset + piece.bytes
-  }
-  return segment.base + end
 }
 
 /** Gives how long the archive is. Reading waits for writing, so that little of it is in memory. `mtime` is what its files say. */

@@ -4,17 +4,16 @@
 import { describeDamage } from '../damage.js'
 import { type Diagnosis, diagnosisOf, type Finding, otherVersions, type Repair } from '../diagnosis.js'
 import { DIRECTORY_FILE, type Owner, readDirectoryFile } from '../directory.js'
-import { type Disk, readAll } from '../disk.js'
+import { type Disk, readAll, readFrom } from '../disk.js'
 import { isHoldfastError } from '../errors.js'
 import { loadState } from '../history.js'
 import { isId } from '../id.js'
 import type { Damage } from '../journal.js'
 import type { IndexEntry, SessionState } from '../state.js'
-import { findSegments, NAME } from './claims.js'
+import { NAME } from './claims.js'
 import { FLOOR } from './floor.js'
 import { indexFindings } from './index-findings.js'
-import { OpenFiles } from './open-files.js'
-import { admit, FROM_BACKUP, note, type Patient, problem } from './patient.js'
+import { admit, atTheEnd, FROM_BACKUP, note, type Patient, problem } from './patient.js'
 import { readOnly, requireDirectory } from './reader.js'
 import { HEADER_BYTES, pieces } from './segment.js'
 import { damageAt } from './segments.js'
@@ -69,21 +68,15 @@ function* journalFindings({ disk, damage, owner }: Patient): Generator<Finding> 
   }
 }
 
-function* tornEnd(disk: Disk): Generator<Damage> {
-  const files = new OpenFiles(disk)
-  try {
-    const { segments, floor } = findSegments(disk, files)
-    floor?.close()
-    const last = segments.at(-1)
-    const bytes = last && readAll(disk, last.path)
-    if (!last || !bytes) return
-    for (const { kind, offset, bytes: length } of pieces(bytes, last.base, HEADER_BYTES, last.chain)) {
-      if (kind === 'torn') yield damageAt(last, 'torn', offset, bytes.subarray(offset, offset + length))
-    }
-  } finally {
-    files.close()
-  }
-}
+/** What is behind the last record, and is no space that is reserved. */
+const tornEnd = (disk: Disk): Damage[] =>
+  atTheEnd(disk, (last) => {
+    if (!last) return []
+    const bytes = readFrom(last.file, 0)
+    return [...pieces(bytes, last.base, HEADER_BYTES, last.chain)]
+      .filter(({ kind }) => kind === 'torn')
+      .map(({ offset, bytes: length }) => damageAt(last, 'torn', offset, bytes.subarray(offset, offset + length)))
+  })
 
 function* snapshotFindings(patient: Patient): Generator<Finding> {
   const { disk } = patient

@@ -3,15 +3,13 @@
 
 import { isAhead } from '../damage.js'
 import type { Finding, Repair } from '../diagnosis.js'
-import { type Disk, readAll } from '../disk.js'
+import type { Disk } from '../disk.js'
 import type { Position } from '../record.js'
 import { Registry } from '../registry.js'
 import type { IndexFile } from '../state.js'
-import { findSegments } from './claims.js'
 import type { OpenedForReading } from './foreign-journal.js'
-import { OpenFiles } from './open-files.js'
-import { FROM_BACKUP, follow, indexOf, note, type Patient, problem } from './patient.js'
-import { HEADER_BYTES, pieces } from './segment.js'
+import { atTheEnd, FROM_BACKUP, follow, indexOf, note, type Patient, problem } from './patient.js'
+import { recordsEnd } from './segments.js'
 
 export function* indexFindings({ disk, journal, registry, harmed }: Patient): Generator<Finding> {
   const file = 'index.jsonl'
@@ -30,24 +28,7 @@ export function* indexFindings({ disk, journal, registry, harmed }: Patient): Ge
   }
 }
 
-/** Where the last record ends: neither a torn end nor space that is reserved behind it is one. */
-function endOfRecords(disk: Disk): Position {
-  const files = new OpenFiles(disk)
-  try {
-    const { segments, floor } = findSegments(disk, files)
-    floor?.close()
-    const last = segments.at(-1)
-    const bytes = last && readAll(disk, last.path)
-    if (!last || !bytes) return floor?.through ?? 0
-    let end = HEADER_BYTES
-    for (const piece of pieces(bytes, last.base, HEADER_BYTES, last.chain)) {
-      if (piece.kind !== 'torn') end = piece.offset + piece.bytes
-    }
-    return last.base + end
-  } finally {
-    files.close()
-  }
-}
+const endOfRecords = (disk: Disk): Position => atTheEnd(disk, (last, floorEnd) => (last ? recordsEnd(last) : floorEnd))
 
 /** True when the index and what came after it give what the journal alone gives. */
 function tells(index: IndexFile, journal: OpenedForReading, registry: Registry): boolean {

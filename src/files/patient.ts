@@ -1,7 +1,7 @@
 // A directory under examination: everything that its journal tells, whatever the index says, and what cannot be read.
 // Reading only.
 
-import { noteOnce, touchedBy } from '../damage.js'
+import { isLoss, noteOnce, touchedBy } from '../damage.js'
 import type { Finding, FindingCode } from '../diagnosis.js'
 import type { Owner } from '../directory.js'
 import type { Disk } from '../disk.js'
@@ -9,7 +9,10 @@ import type { Damage } from '../journal.js'
 import type { Position } from '../record.js'
 import { Registry } from '../registry.js'
 import type { IndexFile } from '../state.js'
+import { findSegments } from './claims.js'
 import { type OpenedForReading, readFileJournal } from './foreign-journal.js'
+import { OpenFiles } from './open-files.js'
+import type { Segment } from './segments.js'
 import { createFileSnapshots } from './snapshots.js'
 
 /** What an examination knows of a directory. */
@@ -36,7 +39,7 @@ export function admit(disk: Disk, owner: Owner | undefined): Patient {
   follow(registry, journal, journal.begin, (id, error) => unreadable.set(id, error))
   const known = indexOf(disk).index?.through ?? journal.begin
   for (const { entry, reason } of touchedBy(damage, registry.entries(), known)) unreadable.set(entry.id, reason)
-  const harmed = unreadable.size > 0 || damage.some(({ kind }) => kind === 'corrupt' || kind === 'missing')
+  const harmed = unreadable.size > 0 || damage.some(isLoss)
   return { disk, journal, damage, registry, unreadable, owner, harmed }
 }
 
@@ -57,6 +60,18 @@ export function follow(
     }
   }
   return through
+}
+
+/** Looks at the last segment, and at where the floor ends, as they are now: the journal was opened some time ago. */
+export function atTheEnd<T>(disk: Disk, look: (last: Segment | undefined, floorEnd: Position) => T): T {
+  const files = new OpenFiles(disk)
+  try {
+    const { segments, floor } = findSegments(disk, files)
+    floor?.close()
+    return look(segments.at(-1), floor?.through ?? 0)
+  } finally {
+    files.close()
+  }
 }
 
 /** An index that cannot be read is not moved by looking at it. */

@@ -38,6 +38,16 @@ const READ_BYTES = 4096
 /** Where what was written in a segment ends, as a position. */
 export const endOf = ({ base, file }: Segment): Position => base + contentEnd(readFrom(file, 0))
 
+/** Where the last record of a segment ends: what is torn behind it was never acknowledged. */
+export function recordsEnd({ file, base, chain }: Segment): Position {
+  const bytes = readFrom(file, 0)
+  let end = Math.min(HEADER_BYTES, bytes.length)
+  for (const piece of pieces(bytes, base, HEADER_BYTES, chain)) {
+    if (piece.kind !== 'torn') end = piece.offset + piece.bytes
+  }
+  return base + end
+}
+
 /** Gives what `act` gives, and closes the file or files when it throws. */
 export function orClose<T>(files: { close(): void }, act: () => T): T {
   try {
