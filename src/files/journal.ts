@@ -6,6 +6,7 @@
 import type { Clock } from '../clock.js'
 import { type Disk, writeAll, writeAllSync } from '../disk.js'
 import { HoldfastError } from '../errors.js'
+import { Fifo } from '../fifo.js'
 import {
   type Compacted,
   type CompactOptions,
@@ -64,6 +65,15 @@ interface Batch {
   readonly sizes: number[]
 }
 
+/** Who is still to be told of a batch: those from `next` on, the first of whom has its record at `position`. */
+interface Told extends Pick<Batch, 'waiters' | 'sizes'> {
+  next: number
+  position: Position
+}
+
+/** So many are told at once; what they do then is done before the event loop turns, and others have a turn before the rest. */
+const TOLD_AT_ONCE = 128
+
 /**
  * Opens the journal of a data directory for its only writer.
  * Throws FORMAT_NEWER (nothing is touched), DISK_FULL or DISK_FAILED.
@@ -110,6 +120,8 @@ export class FileJournal implements Journal {
   #batch: Batch
   /** Bytes of the batch that is being written. */
   #underWay = 0
+  /** Batches that are durable, whose waiters have not all been told. */
+  readonly #told: Fifo<Told> = new Fifo()
   #end: Position
   #scheduled = false
   #flushing: Promise<void> | undefined
@@ -243,6 +255,7 @@ export class FileJournal implements Journal {
       if (this.#flushing) await this.#flushing
       else await this.#flushLater()
     }
+    this.#tellAll()
     if (this.#failure) throw this.#failure
   }
 
@@ -266,7 +279,8 @@ export class FileJournal implements Journal {
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#flushing) return
+    // What those do who are still told of the last batch belongs into the same next one: two halves would cost two syncs.
+    if (this.#scheduled || this.#flushing || this.#told.size > 0) return
     this.#scheduled = true
     this.#clock.soon(() => {
       this.#scheduled = false
@@ -368,11 +382,32 @@ export class FileJournal implements Journal {
     this.#records += waiters.length
     this.#bytes += lines.length
     this.#spare = lines
-    let position = start
-    for (let index = 0; index < waiters.length; index++) {
-      const size = sizes[index] as number
-      waiters[index]?.durable(position, size)
-      position += size
+    const first = this.#told.size === 0
+    this.#told.push({ waiters, sizes, next: 0, position: start })
+    if (first) this.#tell()
+  }
+
+  /** Tells some, in the order of their records; the rest when the event loop has turned. */
+  #tell(): void {
+    const told = this.#told.peek()
+    if (told) this.#tellUpTo(told, Math.min(told.next + TOLD_AT_ONCE, told.waiters.length))
+    if (this.#told.size > 0) this.#clock.soon(() => this.#tell())
+    else if (this.#batch.waiters.length > 0) this.#schedule()
+  }
+
+  /** Everybody at once: whoever flushes, or fails what came after, finds nobody waiting for what is durable. */
+  #tellAll(): void {
+    for (let told = this.#told.peek(); told; told = this.#told.peek()) this.#tellUpTo(told, told.waiters.length)
+  }
+
+  #tellUpTo(told: Told, end: number): void {
+    while (told.next < end) {
+      const { next, position } = told
+      const size = told.sizes[next] as number
+      told.next++
+      told.position += size
+      if (told.next === told.waiters.length) this.#told.shift()
+      told.waiters[next]?.durable(position, size)
     }
   }
 
@@ -380,6 +415,7 @@ export class FileJournal implements Journal {
   #fail(batch: Batch, cause: unknown): void {
     const waiting = this.#batch
     this.#failure = storageError(cause, this.#segments.at(-1)?.path)
+    this.#tellAll()
     for (const waiter of batch.waiters) waiter.failed(unknownOutcome(this.#failure))
     for (const waiter of waiting.waiters) waiter.failed(this.#refusal())
   }
