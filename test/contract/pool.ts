@@ -7,6 +7,9 @@ import { OUTBOX_CHARS, OUTBOX_ITEMS, PROGRESS_MESSAGE_CHARS } from '../../src/st
 
 export const stepsModule = (name: string): string => new URL(`../fixtures/steps/${name}`, import.meta.url).href
 
+/** Whoever waits for such a step to end by itself does not see the end of the test. */
+const LONGER_THAN_A_TEST_MS = 300_000
+
 const plain = stepsModule('plain.js')
 
 /** What a listener was told, in order. */
@@ -294,14 +297,13 @@ export function poolContract(name: string, fixture: PoolFixture): void {
 
       test('ends a step that does not listen, after its grace', async () => {
         const listener = recorder()
-        const running = run(create(), task('ignoresItsSignal', 30_000, { graceMs: 50 }), listener)
+        const running = run(create(), task('ignoresItsSignal', LONGER_THAN_A_TEST_MS, { graceMs: 50 }), listener)
         await listener.when('chunk')
         const before = performance.now()
         running.cancel('no longer wanted')
         running.cancel('again')
         expect(await running.outcome).toEqual({ kind: 'cancelled' })
         expect(performance.now() - before).toBeGreaterThan(40)
-        expect(performance.now() - before).toBeLessThan(2000)
       })
 
       test('of a step that waits means that it never runs', async () => {
@@ -456,11 +458,9 @@ export function poolContract(name: string, fixture: PoolFixture): void {
       test('takes at most the grace of what does not listen', async () => {
         const pool = create({ workers: 2 })
         const listener = recorder()
-        const running = run(pool, task('ignoresItsSignal', 30_000, { graceMs: 50 }), listener)
+        const running = run(pool, task('ignoresItsSignal', LONGER_THAN_A_TEST_MS, { graceMs: 50 }), listener)
         await listener.when('chunk')
-        const before = performance.now()
         await pool.close()
-        expect(performance.now() - before).toBeLessThan(2000)
         expect(await running.outcome).toEqual({ kind: 'cancelled' })
       })
 

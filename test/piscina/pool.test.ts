@@ -26,7 +26,7 @@ function create(options: Partial<PiscinaPoolOptions> = {}): Pool {
   return pool
 }
 
-/** A clock whose waits are that many times shorter, for the long ones. */
+/** A clock whose waits are that many times shorter; of less than one, that rests longer than a test lasts. */
 const hurried = (times: number): Clock => ({
   ...systemClock,
   setTimeout: (call, ms) => systemClock.setTimeout(call, ms / times),
@@ -105,13 +105,11 @@ describe('a step that kills its thread', () => {
   })
 
   test('rests longer each time in a row, but another task is not kept from a healthy thread', async () => {
-    const pool = create({ workers: 2 })
+    const pool = create({ workers: 2, clock: hurried(1 / 10_000) })
     expect(await fine(pool, 'warm')).toEqual(done('warm'))
-    const crashes = Array.from({ length: 4 }, () => outcomeOf(pool, hostile('exits', 1)))
-    const before = performance.now()
+    const crashes = Array.from({ length: 3 }, () => outcomeOf(pool, hostile('exits', 1)))
     expect(await Promise.all(crashes)).toEqual(crashes.map(() => crash('exited')))
     expect(await fine(pool, 'next')).toEqual(done('next'))
-    expect(performance.now() - before).toBeLessThan(5000)
   })
 
   test('is not respawned faster than the rests allow', async () => {
@@ -132,11 +130,8 @@ describe('a step that does not end', () => {
   })
 
   test('times out, even in an endless loop', async () => {
-    const pool = create()
-    const before = performance.now()
-    const outcome = await outcomeOf(pool, hostile('loops', null, { runTimeoutMs: 100, graceMs: 50 }))
+    const outcome = await outcomeOf(create(), hostile('loops', null, { runTimeoutMs: 100, graceMs: 50 }))
     expect(outcome).toEqual(failure('STEP_TIMEOUT', true))
-    expect(performance.now() - before).toBeLessThan(1150)
   })
 
   test('is settled only when its thread is gone', async () => {
@@ -194,7 +189,7 @@ describe('what a step leaves behind', () => {
   test('may exit while nothing runs; the next task does not notice', async () => {
     const pool = create({ workers: 1 })
     await outcomeOf(pool, hostile('leavesAnExit', 10))
-    await until(() => pool.stats().workers === 0)
+    await until(() => pool.stats().workers === 0 && lateErrors.length > 0)
     expect(lateErrors.map((error) => error.message)).toEqual(['its thread exited with code 3'])
     expect(await fine(pool, 'next')).toEqual(done('next'))
   })
