@@ -27,7 +27,7 @@ export interface Command {
 /** A command that is run when another one has failed, and what comes then. */
 export interface FailureHandler {
   readonly shell: string
-  readonly then: 'retry' | 'continue' | 'fail'
+  readonly next: 'retry' | 'continue' | 'fail'
   /** With `retry`: how often at most; default 1. */
   readonly attempts?: number
 }
@@ -104,8 +104,7 @@ const command = z.union([
         z.enum(['fail', 'continue']),
         z.strictObject({
           shell,
-          // biome-ignore lint/suspicious/noThenProperty: a word of the config, never a promise
-          then: z.enum(['retry', 'continue', 'fail']),
+          next: z.enum(['retry', 'continue', 'fail']),
           attempts: z.int().min(1).max(100).optional(),
         }),
       ])

@@ -125,9 +125,9 @@ const parts = setup({
     goesOn: ({ context }, { output }: { output: CommandOutput }) => output.success || policyOf(context) === 'continue',
     isHandled: ({ context }) => handlerOf(context) !== undefined && policyOf(context) === 'handle',
     isRetried: ({ context }, { output }: { output: CommandOutput }) =>
-      output.success && handlerOf(context)?.then === 'retry',
+      output.success && handlerOf(context)?.next === 'retry',
     isSkipped: ({ context }, { output }: { output: CommandOutput }) =>
-      output.success && handlerOf(context)?.then === 'continue',
+      output.success && handlerOf(context)?.next === 'continue',
   },
   actions: {
     start: assign(({ context, event }) => {
@@ -214,7 +214,7 @@ function handlerOf(context: WorkflowContext) {
 /** What becomes of a command that has failed. */
 function policyOf(context: WorkflowContext): 'fail' | 'continue' | 'handle' {
   const handler = handlerOf(context)
-  if (handler) return handler.then === 'retry' && context.retries >= (handler.attempts ?? 1) ? 'fail' : 'handle'
+  if (handler) return handler.next === 'retry' && context.retries >= (handler.attempts ?? 1) ? 'fail' : 'handle'
   const { on_failure = context.config.options.fail_fast ? 'fail' : 'continue' } = commandOf(context) ?? {}
   return on_failure as 'fail' | 'continue'
 }

@@ -329,5 +329,5 @@ function isActive(runtime: Runtime, id: string): boolean {
 
 function notAccepted(id: string, { type }: SessionState, event: string, cause?: unknown): HoldfastError {
   const message = `session ${id} is ${type.toLowerCase()}, and accepts no "${event}"`
-  return new HoldfastError('NOT_ACCEPTED', message, { cause, details: { state: type, accepted: [] } })
+  return new HoldfastError('NOT_ACCEPTED', message, { cause, details: { event, state: type, accepts: [] } })
 }

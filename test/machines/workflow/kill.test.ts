@@ -1,4 +1,4 @@
-// R13: real kills at random moments of a workflow of ten commands and three iterations in a worktree: the repository ends as
+// Real kills at random moments of a workflow of ten commands and three iterations in a worktree: the repository ends as
 // in an undisturbed run, no process is left, and no command is told to be done that was not. HOLDFAST_WORKFLOW_KILLS sets
 // how many kills, HOLDFAST_SEED which moments.
 import { spawn } from 'node:child_process'
@@ -173,6 +173,6 @@ test(`after ${KILLS} kills a workflow ends as one that was left alone`, { timeou
     again += linesOf(place.ledger).filter((line) => line.startsWith('begin')).length - 30
   }
   const places = [...at].map(([where, count]) => `${count} ${where}`).join(', ')
-  console.log(`R13: ${kills} kills in ${runs} runs (${places}), ${again} commands run again; seed ${SEED}`)
+  console.log(`workflow: ${kills} kills in ${runs} runs (${places}), ${again} commands run again; seed ${SEED}`)
   expect(kills).toBeGreaterThanOrEqual(KILLS)
 })
