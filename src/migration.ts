@@ -139,8 +139,8 @@ function writeHistory(record: Writable<TransitionRecord>, { kind, state, stored 
   const kept = Object.entries(stored.history).filter(([node, states]) => isThere(node) && states.every(isThere))
   const after: { [node: string]: readonly string[] } = Object.fromEntries(kept)
   const changed = [...new Set([...Object.keys(state.history), ...Object.keys(after)])]
-    .map((node) => [node, after[node] ?? []] as const)
-    .filter(([node, states]) => !isDeepStrictEqual(states, state.history[node]))
+    .map((node) => [node, after[node] ?? null] as const)
+    .filter(([node, states]) => !isDeepStrictEqual(states, state.history[node] ?? null))
   if (changed.length > 0) record.history = copyJson(Object.fromEntries(changed), 'history')
 }
 

@@ -86,8 +86,8 @@ export interface TransitionRecord {
   readonly value: StateValue
   /** The change of the context. */
   readonly patch?: Patch
-  /** The history nodes that changed: node id -> ids of the states it remembers; none: it remembers nothing any more. */
-  readonly history?: { readonly [node: string]: readonly string[] }
+  /** The history nodes that changed: node id -> ids of the states it remembers; `null`: it has been forgotten. */
+  readonly history?: { readonly [node: string]: readonly string[] | null }
   /** The order of the active states, when it changed: see `SessionState`. Empty: the natural one again. */
   readonly order?: readonly string[]
   /** Only when it is no longer active. */

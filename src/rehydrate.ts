@@ -81,10 +81,9 @@ function setTrouble(state: Folding, record: TransitionRecord): void {
   else state.trouble = trouble
 }
 
-/** Without those that remember nothing any more. */
-function remembered(history: SessionState['history']): SessionState['history'] {
-  if (Object.values(history).every((states) => states.length > 0)) return history
-  return Object.fromEntries(Object.entries(history).filter(([, states]) => states.length > 0))
+/** Without those that have been forgotten. An empty one stays: XState enters no state by it, and the default one by none. */
+function remembered(history: NonNullable<TransitionRecord['history']>): SessionState['history'] {
+  return Object.fromEntries(Object.entries(history).flatMap(([node, states]) => (states ? [[node, states]] : [])))
 }
 
 function setFired(state: Folding, record: TransitionRecord): void {

@@ -58,6 +58,12 @@ describe('a fold', () => {
     expect(state.attributes).toEqual({ team: 'blue' })
   })
 
+  test('keeps what a history state remembers, no state included, until that is forgotten', () => {
+    const empty = [first({ history: { 'm.h': ['m.a'] } }), next(2, 0, { history: { 'm.h': [] } })]
+    expect(foldAll(...empty).history).toEqual({ 'm.h': [] })
+    expect(foldAll(...empty, next(3, 10, { history: { 'm.h': null } })).history).toEqual({})
+  })
+
   test.each<[string, TransitionRecord[]]>([
     ['a first record that is not the first', [next(2, 0, { kind: 'order' })]],
     ['a first record without a kind', [first({ kind: undefined })]],
