@@ -11,7 +11,9 @@ import { loadState } from '../../src/history.js'
 import { applyPatch } from '../../src/patch.js'
 import { step } from '../../src/steps.js'
 import type { VirtualClock } from '../../src/testing/clock.js'
+import { Comparison } from '../../src/testing/comparison.js'
 import { createCrashDisk } from '../../src/testing/disk.js'
+import { XStateFault } from '../../src/testing/reference.js'
 import { openWorld, settle, type World } from '../../src/testing/world.js'
 import { type AnyEvent, buildMachine, returnEvents, type WorkInput } from './build.js'
 import { EVENTS, type MachineSpec, machineSpec } from './machines.js'
@@ -93,6 +95,20 @@ class Observer {
 /** XState gives tags in the order of the active states. */
 const sorted = (snapshot: SessionSnapshot): unknown => ({ ...snapshot, tags: [...snapshot.tags].sort() })
 
+/** Whether plain XState, given what a session was given, is in two states at once somewhere: then it has the tags of both. */
+function isOdd(kind: AnySessionKind, session: string, { journal }: World): boolean {
+  const comparison = new Comparison(kind, {})
+  try {
+    for (const { record, position } of journal.scan(0)) {
+      if (record.session === session) comparison.follow(record, position)
+    }
+    return false
+  } catch (error) {
+    if (error instanceof XStateFault) return true
+    throw error
+  }
+}
+
 /** What has to be the same in two lives. */
 const essence = ({ status, value, context, output }: SessionSnapshot): unknown => ({ status, value, context, output })
 
@@ -129,6 +145,10 @@ test(`${RUNS} lives: at(seq) is what was seen at seq; a fork becomes what its so
       }
     }
     await settle(world)
+    if (isOdd(kind, 's', world)) {
+      odd++
+      return fc.pre(false)
+    }
     for (const { seq, value, context } of observer.folded) {
       expect(session.at(seq)).toMatchObject({ seq, value })
       expect(session.at(seq).context).toEqual(context)
@@ -137,12 +157,7 @@ test(`${RUNS} lives: at(seq) is what was seen at seq; a fork becomes what its so
     expect(observer.folded.length).toBe(session.snapshot().seq)
     for (const [seq, snapshot] of observer.seen) {
       if (snapshot.status !== 'active' && seq !== session.snapshot().seq) continue
-      const at = session.at(seq)
-      // XState itself may be in two states at once, or in a part of one, and has the tags of what it is in: the equivalence
-      // leaves such stories out, and here its tags are not held against what the state value says.
-      const isOdd = String([...at.tags].sort()) !== String([...snapshot.tags].sort())
-      if (isOdd) odd++
-      expect(sorted(at)).toEqual(sorted(isOdd ? { ...snapshot, tags: at.tags } : snapshot))
+      expect(sorted(session.at(seq))).toEqual(sorted(snapshot))
     }
     for (const [index, { context }] of observer.folded.entries()) {
       const other = observer.folded[(index * 7 + 3) % observer.folded.length] as (typeof observer.folded)[number]
@@ -152,7 +167,7 @@ test(`${RUNS} lives: at(seq) is what was seen at seq; a fork becomes what its so
     await world.runtime.close()
   })
   await fc.assert(property, { numRuns: RUNS, seed: SEED })
-  console.log(`${compared} points compared, ${forks} forks, ${odd} points left to XState's own mistake`)
-  expect(odd).toBeLessThan(compared / 100)
+  console.log(`${compared} points compared, ${forks} forks, ${odd} lives in which XState itself goes wrong`)
+  expect(odd).toBeLessThan(RUNS / 10)
   expect(forks).toBeGreaterThan(RUNS / 5)
 }, 300_000)
