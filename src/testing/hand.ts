@@ -1,5 +1,6 @@
 // The hands of a workload in a simulation: what they do is noted in the trace, as acknowledged or refused; and what is done
-// when no workload is given: random sessions get random events, a fork now and then, and what ended long ago is pruned.
+// when no workload is given: random sessions get random events, a fork now and then; what ended long ago is pruned, and old
+// history is dropped.
 
 import type { AnySessionKind } from '../define.js'
 import type { Runtime } from '../runtime.js'
@@ -61,4 +62,5 @@ export const anything =
     const draw = random()
     if (draw < 0.04 && active.length > 0 && active.length < 2 * SESSIONS) dared(runtime.session(one(active).id).fork())
     else if (draw < 0.06) dared(runtime.prune({ olderThanMs: 600_000 }))
+    else if (draw < 0.1) dared(runtime.compact({ keepBytes: draw < 0.08 ? 0 : 10_000 }))
   }

@@ -6,6 +6,7 @@ import type { AnySessionKind } from '../define.js'
 import type { Disk } from '../disk.js'
 import { encodeError } from '../envelope.js'
 import { HoldfastError } from '../errors.js'
+import type { Journal, JournalEntry } from '../journal.js'
 import type { Outcome, Pool, StepFunction } from '../pool.js'
 import type { TransitionRecord } from '../record.js'
 import { createSeededChance } from './chance.js'
@@ -46,6 +47,8 @@ export interface SimulationReport {
   readonly lives: number
   readonly records: number
   readonly acknowledged: number
+  /** Of the records, those that compactions have dropped from the journal. */
+  readonly dropped: number
   /** How often each fault came. */
   readonly faults: { readonly [fault: string]: number }
 }
@@ -135,6 +138,9 @@ class Simulation {
   #slowCalls = 0
   /** Position behind the last transition that the observer of all has seen. */
   #observed = 0
+  /** Records that compactions have dropped from the journal, or may have. */
+  #dropped: readonly JournalEntry[] = []
+  #droppedCount = 0
 
   constructor(options: SimulateOptions, rest: Rest) {
     this.options = options
@@ -164,7 +170,8 @@ class Simulation {
     const acknowledged = this.#tracer.entries.filter(({ what }) => what === 'acknowledged').length
     const { seed = 1 } = this.options
     const faults = Object.fromEntries([...this.#counts].sort())
-    return { seed, hash: this.#tracer.digest(), lives: this.#life, records: records.length, acknowledged, faults }
+    const counts = { lives: this.#life, records: records.length, acknowledged, dropped: this.#droppedCount }
+    return { seed, hash: this.#tracer.digest(), ...counts, faults }
   }
 
   async #tick(): Promise<void> {
@@ -192,8 +199,15 @@ class Simulation {
     const { runtime, journal, clock } = this.#world
     const { sessions } = runtime.sessions.list({}, { limit: 1000 })
     const snapshots = sessions.map(({ id }) => runtime.session(id).snapshot())
-    const records = [...journal.scan(0)]
+    const records = this.#recordsOf(journal)
+    this.#droppedCount = records.findIndex(({ position }) => position >= journal.begin)
     return { entries: this.#tracer.entries, records, snapshots, endMs: clock.now() - 60_000 }
+  }
+
+  /** What the journal holds, and what it held before compactions: what they drop is durable and stays as it was. */
+  #recordsOf(journal: Journal): JournalEntry[] {
+    const { begin } = journal
+    return [...this.#dropped.filter(({ position }) => position < begin), ...journal.scan(begin)]
   }
 
   // ---- faults
@@ -355,13 +369,20 @@ class Simulation {
     const { steps = {} } = this.options
     this.#world = await openWorld({
       ...{ disk, kinds, nowMs, seed: seed + life, ...(wrapDisk && { wrapDisk }) },
-      journal: { stallMs: this.#random() < 0.5 ? -1 : 1, segmentBytes: 20_000, reserveBytes: 0 },
+      journal: {
+        stallMs: this.#random() < 0.5 ? -1 : 1,
+        segmentBytes: this.#random() < 0.5 ? 4000 : 20_000,
+        reserveBytes: 0,
+      },
       steps: (clock) => this.#slowSteps(steps, clock),
       onPoint: (phase, call) => this.#point(life, phase, call),
       turnsOf: () => (this.#calm ? 1 : 1 + Math.floor(this.#random() * 3)),
       wrapPool: (pool, clock) => this.#dying(pool, clock, life),
       onAppend: ({ record }) => this.#isNow(life) && this.#follows(record),
-      passivation: { idleMs: 120_000, liveLimit: this.#random() < 0.2 ? 2 : 100 },
+      onCompact: (journal) => {
+        if (this.#isNow(life)) this.#dropped = this.#recordsOf(journal)
+      },
+      passivation: { idleMs: this.#random() < 0.5 ? 120_000 : 600_000, liveLimit: this.#random() < 0.2 ? 2 : 100 },
     })
     if (this.#isNow(life)) this.#watch(life)
   }

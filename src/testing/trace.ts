@@ -19,7 +19,7 @@ export type TraceEntry =
 
 export interface Trace {
   readonly entries: readonly TraceEntry[]
-  /** What the journal holds in the end. */
+  /** What the journal holds in the end, behind what was dropped of it. */
   readonly records: readonly JournalEntry[]
   /** What the sessions show in the end. */
   readonly snapshots: readonly SessionSnapshot[]
@@ -54,10 +54,14 @@ function tell(entry: TraceEntry): string | undefined {
   }
 }
 
+const HASHED_CHARACTERS = 64 * 1024
+
 export class Tracer {
   readonly entries: TraceEntry[] = []
   readonly #mayBeLost: (session: string, seq: number) => boolean
   readonly #hash = createHash('sha1')
+  /** What is still to be hashed: a call costs more than many lines. */
+  #text = ''
 
   /** `mayBeLost`: whether a power cut now could undo a transition. */
   constructor(mayBeLost: (session: string, seq: number) => boolean) {
@@ -66,7 +70,7 @@ export class Tracer {
 
   note(entry: TraceEntry): void {
     this.entries.push(entry)
-    this.#hash.update(`${JSON.stringify(entry)}\n`)
+    this.mark(JSON.stringify(entry))
     if (entry.what === 'acknowledged' || entry.what === 'observed') this.left(entry.what, entry.session, entry.seq)
     // A further attempt has a record of its own, which its key does not tell.
     if (entry.what !== 'step' || entry.attempt > 1) return
@@ -81,10 +85,17 @@ export class Tracer {
 
   /** Part of the hash, and of nothing else. */
   mark(line: string): void {
-    this.#hash.update(`${line}\n`)
+    this.#text += `${line}\n`
+    if (this.#text.length > HASHED_CHARACTERS) this.#digestText()
   }
 
   digest(): string {
+    this.#digestText()
     return this.#hash.copy().digest('hex')
+  }
+
+  #digestText(): void {
+    this.#hash.update(this.#text)
+    this.#text = ''
   }
 }

@@ -36,6 +36,8 @@ export interface WorldOptions {
   readonly wrapPool?: (pool: Pool, clock: VirtualClock) => Pool
   /** Called for each record that the journal has taken, before anything else can happen. */
   readonly onAppend?: (appended: Appended) => void
+  /** Called before the journal may drop its oldest parts. */
+  readonly onCompact?: (journal: Journal) => void
   /** When sessions become passive; default: as the runtime has it. */
   readonly passivation?: PassivationLimits
 }
@@ -77,10 +79,11 @@ export async function openWorld(options: WorldOptions): Promise<World> {
   const chance = createSeededChance(options.seed ?? 1)
   const { ports, damage } = await openFiles(outer, kinds, clock, chance, logger, () => pool, options.journal)
   const appended: Appended[] = []
-  const journal = followed(ports.journal, (entry) => {
+  const onAppend = (entry: Appended): void => {
     appended.push(entry)
     options.onAppend?.(entry)
-  })
+  }
+  const journal = followed(ports.journal, onAppend, options.onCompact)
   const runtime = await createRuntime({ ...ports, journal }, { kinds, damage, logger, ...options.passivation })
   return { disk, clock, journal, snapshots: ports.snapshots, runtime, damage, appended, complaints }
 }
@@ -118,8 +121,12 @@ export function randomFates(random: () => number): (operation: PendingOperation)
 
 const same = <T>(value: T): T => value
 
-/** The same journal, which tells of each record that it takes. */
-function followed(inner: Journal, onAppend: (appended: Appended) => void): Journal {
+/** The same journal, which tells of each record that it takes, and before it drops any. */
+function followed(
+  inner: Journal,
+  onAppend: (appended: Appended) => void,
+  onCompact: WorldOptions['onCompact'],
+): Journal {
   return {
     get begin() {
       return inner.begin
@@ -129,7 +136,10 @@ function followed(inner: Journal, onAppend: (appended: Appended) => void): Journ
     },
     floor: (id) => inner.floor(id),
     floors: (onDamage) => inner.floors(onDamage),
-    compact: (options) => inner.compact(options),
+    compact(options) {
+      onCompact?.(inner)
+      return inner.compact(options)
+    },
     get pending() {
       return inner.pending
     },

@@ -26,19 +26,24 @@ function live(seed: number, more: Partial<Parameters<typeof simulate>[0]> = {}):
 
 test(`in ${SEEDS} simulated hours with faults every invariant holds`, { timeout: 0 }, async () => {
   const began = performance.now()
-  const totals = { lives: 0, records: 0, acknowledged: 0 }
+  const before = process.cpuUsage()
+  const totals = { lives: 0, records: 0, acknowledged: 0, dropped: 0 }
   const faults = new Map<string, number>()
   for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
     const report = await live(seed)
-    for (const name of ['lives', 'records', 'acknowledged'] as const) totals[name] += report[name]
+    for (const name of ['lives', 'records', 'acknowledged', 'dropped'] as const) totals[name] += report[name]
     for (const [fault, count] of Object.entries(report.faults)) faults.set(fault, (faults.get(fault) ?? 0) + count)
   }
   const all = [...faults.values()].reduce((sum, count) => sum + count, 0)
   const seconds = ((performance.now() - began) / 1000).toFixed(1)
+  const { user, system } = process.cpuUsage(before)
+  const each = ((user + system) / 1000 / SEEDS).toFixed(0)
   console.log(
-    `R10: ${SEEDS} seeds in ${seconds} s: ${JSON.stringify(totals)}, ${all} faults: ${JSON.stringify([...faults])}`,
+    `R10: ${SEEDS} seeds in ${seconds} s, ${each} ms of processor time each: ${JSON.stringify(totals)}, ` +
+      `${all} faults: ${JSON.stringify([...faults])}`,
   )
   if (SEEDS < 20) return
+  expect(totals.dropped, 'records that compactions have dropped').toBeGreaterThan(0)
   const kinds = ['EIO', 'ENOSPC', 'clock jump', 'crash', 'kill', 'slow disk', 'slow observer', 'throwing observer']
   expect([...faults.keys()].sort()).toEqual([...kinds, 'worker death'])
 })
