@@ -14,7 +14,8 @@ import { Difference, show } from './comparison.js'
 import { eventsOf } from './events.js'
 import { family } from './family.js'
 import { TimerFault, XStateFault } from './reference.js'
-import { type CrashPlan, type Operation, type Story, Twin } from './twin.js'
+import type { CrashPlan, Operation, Story } from './story.js'
+import { Twin } from './twin.js'
 import { Upgrade, upgrades } from './upgrade.js'
 
 export interface CheckOptions<TMachine extends AnyMachine = AnyMachine> {

@@ -17,6 +17,7 @@ import type { AnySessionKind } from '../define.js'
 import { PARENT, type StartedChild } from '../record.js'
 import { sessionReference } from '../references.js'
 import { Actors, type XStateActor } from './actors.js'
+import { elsewhen, ManualClock } from './elsewhen.js'
 
 // XState's snapshots, actors and microsteps, of which more is read here than their types tell.
 // biome-ignore lint/suspicious/noExplicitAny: see above
@@ -346,35 +347,6 @@ const faultOf = (id: string | undefined): XStateFault =>
     ? new XStateFault('two timers of "after" have one id')
     : new TimerFault(`two timers have one id, "${id}": plain XState can cancel only one of them`)
 
-/** A clock that fires nothing by itself. */
-class ManualClock {
-  nowMs = 0
-  #order = 0
-  readonly #timers: { readonly id: number; readonly due: number; readonly run: () => void }[] = []
-
-  setTimeout(run: () => void, ms: number): number {
-    const id = ++this.#order
-    this.#timers.push({ id, due: this.nowMs + Math.max(ms, 0), run })
-    return id
-  }
-
-  clearTimeout(id: number): void {
-    const index = this.#timers.findIndex((timer) => timer.id === id)
-    if (index >= 0) this.#timers.splice(index, 1)
-  }
-
-  get deadlines(): number[] {
-    return this.#timers.map(({ due }) => due).sort((a, b) => a - b)
-  }
-
-  /** Takes out the timer that is due first; of two, the one set first. */
-  take(): { readonly due: number; readonly run: () => void } | undefined {
-    const [first] = this.#timers.toSorted((a, b) => a.due - b.due || a.id - b.id)
-    if (first) this.clearTimeout(first.id)
-    return first
-  }
-}
-
 /** Of a compound state exactly one child is active, of a parallel one all. */
 function isLegal(nodes: readonly Loose[]): boolean {
   const active = new Set(nodes)
@@ -411,33 +383,4 @@ function featureOf(eventType: string, origin: string): string {
 export const messageOf = (error: unknown): string | undefined => {
   if (error === undefined) return undefined
   return typeof error === 'object' && error !== null ? (error as Error).message : String(error)
-}
-
-const ELSEWHEN_MS = 40_000_000_000
-
-/** Runs something as if the system's clock were more than a year ahead. */
-function elsewhen<T>(run: () => T): T {
-  const RealDate = Date
-  // biome-ignore lint/style/noRestrictedGlobals: what the machine reads is changed, and put back at once
-  const scope = globalThis as { Date: DateConstructor }
-  scope.Date = aheadOf(RealDate)
-  try {
-    return run()
-  } finally {
-    scope.Date = RealDate
-  }
-}
-
-let ahead: { readonly of: DateConstructor; readonly Date: DateConstructor } | undefined
-
-function aheadOf(RealDate: DateConstructor): DateConstructor {
-  if (ahead?.of === RealDate) return ahead.Date
-  const now = (): number => RealDate.now() + ELSEWHEN_MS
-  const proxy = new Proxy(RealDate, {
-    construct: (target, given, asked) => Reflect.construct(target, given.length > 0 ? given : [now()], asked),
-    apply: () => new RealDate(now()).toString(),
-    get: (target, key) => (key === 'now' ? now : Reflect.get(target, key)),
-  })
-  ahead = { of: RealDate, Date: proxy }
-  return proxy
 }
