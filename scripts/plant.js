@@ -1,5 +1,6 @@
 // Plants faults in the sources, one at a time, and runs the tests that must catch each; a fault that stays green is a hole.
 // `node scripts/plant.js` plants all of test/planted.json, `node scripts/plant.js <name>…` some. Works on a copy of the tree.
+// A test that only runs out of time has caught nothing, unless hanging is the sign of that fault (`"hangs": true`).
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -17,12 +18,17 @@ for (const name of ['src', 'machines', 'test', 'examples', 'package.json', 'tsco
 // What is built stays as it is: workers and child processes of the tests run without the fault.
 for (const name of ['node_modules', 'dist']) symlinkSync(join(root, name), join(copy, name))
 
+const LONGEST_MS = 300_000
+/** As vitest says it. */
+const TIMEOUT = /(Test|Hook) timed out in \d+ms/
+
 let missed = 0
 try {
   for (const fault of chosen) {
     const outcome = plant(fault)
-    if (outcome !== 'caught') missed++
-    console.log(`${outcome.padEnd(8)} ${fault.name}  (${fault.tests.join(', ')})`)
+    const isCaught = outcome === 'caught' || (outcome === 'timed out' && fault.hangs === true)
+    if (!isCaught) missed++
+    console.log(`${outcome.padEnd(9)} ${fault.name}  (${fault.tests.join(', ')})`)
   }
 } finally {
   rmSync(copy, { recursive: true, force: true })
@@ -30,7 +36,10 @@ try {
 console.log(`${chosen.length - missed} of ${chosen.length} planted faults caught`)
 process.exitCode = missed === 0 ? 0 : 1
 
-/** Caught when a named test fails; missed when all pass; unplanted when the text to replace is not there exactly once. */
+/**
+ * Caught when a named test fails; timed out when all that fails does so by taking too long; broken when no test could even
+ * run; missed when all pass; unplanted when the text to replace is not there exactly once.
+ */
 function plant({ file, find, replace, tests }) {
   const path = join(copy, file)
   const source = readFileSync(path, 'utf8')
@@ -40,11 +49,22 @@ function plant({ file, find, replace, tests }) {
     source.replace(find, () => replace),
   )
   try {
-    const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs')
-    const args = [vitest, 'run', '--bail=1', ...tests]
-    const { status } = spawnSync(process.execPath, args, { cwd: copy, stdio: 'ignore', timeout: 300_000 })
-    return status === 0 ? 'MISSED' : 'caught'
+    return outcomeOf(tests)
   } finally {
     writeFileSync(path, source)
   }
+}
+
+function outcomeOf(tests) {
+  const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs')
+  const report = join(copy, 'report.json')
+  rmSync(report, { force: true })
+  const args = [vitest, 'run', '--bail=1', '--reporter=json', `--outputFile=${report}`, ...tests]
+  const { status, error } = spawnSync(process.execPath, args, { cwd: copy, stdio: 'ignore', timeout: LONGEST_MS })
+  if (error?.code === 'ETIMEDOUT') return 'timed out'
+  if (status === 0) return 'MISSED'
+  const results = JSON.parse(readFileSync(report, 'utf8')).testResults.flatMap((result) => result.assertionResults)
+  if (results.length === 0) return 'BROKEN'
+  const failures = results.filter((result) => result.status === 'failed').flatMap((result) => result.failureMessages)
+  return failures.length > 0 && failures.every((message) => TIMEOUT.test(message)) ? 'timed out' : 'caught'
 }
