@@ -1,14 +1,18 @@
 // R17: steps that harm the thread they run in, of every kind, mixed with innocent ones, in sessions of one runtime: every
-// session comes to an end that says what happened, no innocent step fails, and the workers are as many as before.
+// session comes to an end that says what happened, no innocent step fails, and the workers are as many as before; a thread
+// that is killed again and again is begun anew ever later.
 // HOLDFAST_HOSTILE sets how many of each kind.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { defineSession, isHoldfastError, openRuntime, type SessionKind, step } from 'holdfast'
 import { expect, test } from 'vitest'
 import { assign, setup } from 'xstate'
+import type { Clock } from '../../src/clock.js'
 import { createPiscinaPool } from '../../src/piscina/pool.js'
+import { RESPAWN_REST_CAP_MS, RESPAWN_REST_MS, restMs } from '../../src/piscina/seat.js'
 import type { Pool } from '../../src/pool.js'
 import { systemClock } from '../../src/system/clock.js'
 import { createSeededChance } from '../../src/testing/chance.js'
+import { createVirtualClock } from '../../src/testing/clock.js'
 import { run, stepsModule, task } from '../contract/pool.js'
 import { builtWorker } from './built.js'
 
@@ -133,3 +137,38 @@ test(`${EACH} of each kind of hostile step, each beside an innocent one: all end
       `${Math.max(0, Math.round(Math.max(...overMs)))} ms after their deadline; ${WORKERS} workers before and after`,
   )
 }, 600_000)
+
+test('a thread that every step kills is begun anew after a rest that doubles up to its cap; one step that ends well ends the row', async () => {
+  const time = createVirtualClock()
+  const rests: number[] = []
+  // Time stands still but for the rests: while a thread rests, nothing else of the pool waits for time.
+  const clock: Clock = {
+    ...time,
+    setTimeout(ring, ms) {
+      const cancel = time.setTimeout(ring, ms)
+      if (ms < RESPAWN_REST_MS || ms > RESPAWN_REST_CAP_MS) return cancel
+      rests.push(ms)
+      void time.advance(ms)
+      return cancel
+    },
+  }
+  const pool = createPiscinaPool({ clock, worker: builtWorker(), workers: 1 })
+  const begunAt: number[] = []
+  const outcomeOf = async (name: string, input: unknown) => {
+    const listener = { started: () => void begunAt.push(time.elapsed()), progress() {}, chunk() {}, log() {} }
+    const wanted = task(name, input, { module: stepsModule('hostile.js') })
+    const outcome = await pool.run(wanted, listener).outcome
+    return outcome.kind === 'failed' ? outcome.error.code : outcome.kind
+  }
+  const deaths = 9
+  for (let death = 1; death <= deaths; death++) expect(await outcomeOf('exits', 1)).toBe('STEP_CRASHED')
+  expect(await outcomeOf('fine', 1)).toBe('done')
+  const expected = Array.from({ length: deaths }, (_, death) => restMs(death + 1))
+  expect(rests).toEqual(expected.filter((ms) => ms > 0))
+  expect(rests.at(-1)).toBe(RESPAWN_REST_CAP_MS)
+  const sums = expected.map((_, death) => expected.slice(0, death + 1).reduce((sum, ms) => sum + ms, 0))
+  expect(begunAt).toEqual([0, ...sums])
+  for (const name of ['exits', 'fine']) await outcomeOf(name, 1)
+  expect(rests).toHaveLength(deaths - 1)
+  await pool.close()
+})
