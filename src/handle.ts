@@ -148,7 +148,10 @@ export class Session<TMachine extends AnyMachine = AnyMachine> {
     return this.#verbs.sendBatch(this.id, events, options) as Promise<SessionTransition<TMachine>>
   }
 
-  /** The last durable state. Throws SESSION_NOT_FOUND, RUNTIME_CLOSED, or JOURNAL_CORRUPT when it cannot be read. */
+  /**
+   * The last durable state; a passive session is read, and stays passive.
+   * Throws SESSION_NOT_FOUND, RUNTIME_CLOSED, or JOURNAL_CORRUPT when it cannot be read.
+   */
   snapshot(): SessionSnapshot<TMachine> {
     return this.#verbs.snapshot(this.id) as SessionSnapshot<TMachine>
   }

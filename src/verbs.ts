@@ -252,8 +252,9 @@ export class Verbs implements SessionVerbs {
     throw sessionNotFound(id)
   }
 
+  /** Of one that is live, or as it is stored: to look at a session makes none live. */
   #point(entry: IndexEntry): Point {
-    return this.#host.supervisor.glance(entry.id)?.durable ?? this.#storedPoint(entry)
+    return this.#host.supervisor.peek(entry.id)?.durable ?? this.#storedPoint(entry)
   }
 
   /** A parked session can be deleted too. */

@@ -14,6 +14,8 @@ export interface Sentence {
 }
 
 const LONGEST = 1_500
+/** How every sentence begins: most text is none, and its first letters tell. */
+const BEGINNING = /^[\s"“'‘*_>-]*(?:as|in)\s/i
 const ROLE = /^as\s+(?:an?|the|any)\b\s*:?\s*/i
 const WISH =
   /(?:^|[\s,;:–—-])(I|we)(?:\s*['’]d|\s+would)?\s+(?:also\s+|only\s+|really\s+)?(want|wish|need|like|can|could|should\s+be\s+able|must\s+be\s+able|am\s+able|expect|will\s+be\s+able|should|must|may|have|require)\b\s*:?\s*((?:to\s+be\s+able\s+)?to\b)?\s*/i
@@ -27,6 +29,7 @@ const SENTENCE_END = /[.!?](?=\s+[\p{Lu}"“(]|\s*$)/u
 
 /** The story sentence that `text` starts with. */
 export function sentenceIn(text: string): Sentence | undefined {
+  if (!BEGINNING.test(text)) return undefined
   const whole = text
     .slice(0, LONGEST)
     .replace(/\s+/g, ' ')

@@ -239,6 +239,10 @@ describe('listSessions', () => {
       { status: 'terminated' },
       { status: 'terminated' },
     ])
+    expect(await Promise.all([a, b, c].map(statusOf))).toEqual(['terminated', 'terminated', 'active'])
+    expect(talks.list(c)).toMatchObject([{ conversation: woken.conversation, status: 'ready' }])
+    expect((await good(talks.get(c, woken.conversation))).info.messages).toHaveLength(2)
+    expect(talks.inbox()).toEqual([])
     expect(runtime.health().live).toBe(live)
   })
 })

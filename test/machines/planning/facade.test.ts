@@ -7,6 +7,7 @@ import { openRuntime, type Runtime } from 'holdfast'
 import {
   closePlanning,
   createPlanningSession,
+  type PlanningSessionState,
   PlanningSessionStateManager,
   PlanningSessionStateStore,
   PlanningSessionStatus,
@@ -299,7 +300,10 @@ describe('its queries', () => {
     expect(runtime.health().live).toBe(0)
     const found = await planningSessionStateStore.getStatesByOrganization('acme')
     expect(found.map(({ planningTitle }) => planningTitle)).toEqual(['A', 'C'])
-    expect(runtime.health().live).toBe(2)
+    const { id } = found[0] as PlanningSessionState
+    expect(await planningSessionStateStore.getState(id)).toEqual(found[0])
+    expect((await planningSessionStateStore.getStateManager(id)).getState()).toEqual(found[0])
+    expect(runtime.health().live).toBe(0)
   })
 })
 
