@@ -4,11 +4,12 @@ import { describeDamage } from '../damage.js'
 import type { Damage } from '../journal.js'
 import { backupDirectory, restoreBackup } from '../open.js'
 import type { Output } from './output.js'
+import { placeAt, targetOf } from './place.js'
 import { printable } from './style.js'
 import { bytesText, timeText } from './values.js'
 
 export async function backup(file: string, dir: string, output: Output): Promise<number> {
-  const written = await backupDirectory(file, { dir })
+  const written = await backupDirectory(file, placeAt(dir))
   output.data(written, () => printable(written.path))
   warn(written.damage, output)
   output.note(
@@ -18,7 +19,7 @@ export async function backup(file: string, dir: string, output: Output): Promise
 }
 
 export async function restore(file: string, dir: string, output: Output): Promise<number> {
-  const restored = await restoreBackup(file, dir)
+  const restored = await restoreBackup(file, targetOf(file, dir))
   const { sessions, bytes, at } = restored
   output.data(restored, () => printable(restored.dir))
   warn(restored.damage, output)

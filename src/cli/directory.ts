@@ -1,23 +1,24 @@
-// The data directory as the reading commands see it: opened beside its owner, without a lock, and told what is damaged.
+// The data directory, or the database, as the reading commands see it: opened beside its owner, without a lock, and told what is damaged.
 
 import { describeDamage } from '../damage.js'
-import type { Owner } from '../directory.js'
 import { isHoldfastError } from '../errors.js'
 import { createFileDisk } from '../files/disk.js'
 import { openFileReader } from '../files/reader.js'
 import type { SessionEntry } from '../listing.js'
-import { livingOwnerOf } from '../lock.js'
 import type { Reader } from '../reader.js'
 import type { Output } from './output.js'
+import { databaseAt, worldOf } from './place.js'
 import { printable } from './style.js'
 import { table } from './table.js'
 import { attributesText, stateText, timeText } from './values.js'
 
 /** Opens a directory for reading; what of it cannot be read is told on stderr. */
 export function readDirectory(dir: string, output: Output): Reader {
-  const reader = openFileReader(createFileDisk(dir), ({ file, reason }) =>
-    output.warn(`${file} cannot be read (${printable(reason)}); the journal stands in for it`),
-  )
+  const reader =
+    databaseAt(dir)?.read(worldOf(output)) ??
+    openFileReader(createFileDisk(dir), ({ file, reason }) =>
+      output.warn(`${file} cannot be read (${printable(reason)}); the journal stands in for it`),
+    )
   for (const damage of reader.damage) output.warn(describeDamage(damage))
   return reader
 }
@@ -42,6 +43,3 @@ const candidateRow = ({ id, kind, value, updatedAt, attributes }: SessionEntry):
   ...[printable(id), printable(kind), printable(stateText(value)), timeText(updatedAt)],
   attributesText(attributes),
 ]
-
-/** Who opened the directory last, if that process still runs: all that can be told without touching its lock. */
-export const livingOwner = (dir: string): Owner | undefined => livingOwnerOf(createFileDisk(dir))

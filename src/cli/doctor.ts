@@ -4,6 +4,7 @@
 import { type Diagnosis, describeRepair, type Finding, isOpen } from '../diagnosis.js'
 import { doctor as examine } from '../open.js'
 import type { Output } from './output.js'
+import { placeAt } from './place.js'
 import { printable, type Style } from './style.js'
 
 export interface DoctorCommand {
@@ -12,7 +13,7 @@ export interface DoctorCommand {
 }
 
 export async function doctor({ dir, repair = false }: DoctorCommand, output: Output): Promise<number> {
-  const diagnosis = await examine({ dir, repair })
+  const diagnosis = await examine({ ...placeAt(dir), repair })
   const { findings, healthy, sessions } = diagnosis
   output.list(diagnosis, findings, () => findings.map((finding) => findingText(finding, output.style)).join('\n'))
   output.note(`${sessions} session${sessions === 1 ? '' : 's'}: ${verdict(diagnosis)}`)

@@ -17,6 +17,7 @@ import { isoTime } from '../write.js'
 import { findSession, readDirectory } from './directory.js'
 import { logTo } from './log.js'
 import type { Output } from './output.js'
+import { databaseAt, worldOf } from './place.js'
 import { printable } from './style.js'
 
 export interface ForkOptions {
@@ -67,7 +68,9 @@ function isTaken(reader: Reader, id: string): boolean {
 
 async function appended(dir: string, output: Output, make: () => TransitionRecord): Promise<TransitionRecord> {
   const pool = (): ReturnType<typeof createInlinePool> => createInlinePool({ clock: systemClock })
-  const { ports } = await openFiles(createFileDisk(dir), [], systemClock, systemChance, logTo(output), pool)
+  const { ports } =
+    databaseAt(dir)?.open(worldOf(output), {}) ??
+    (await openFiles(createFileDisk(dir), [], systemClock, systemChance, logTo(output), pool))
   try {
     const record = make()
     await append(ports.journal, record)

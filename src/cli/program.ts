@@ -231,7 +231,9 @@ const FORMATS: readonly Format[] = ['text', 'json', 'jsonl']
 
 /** What every command takes. */
 function command(program: Command, name: string): Command {
-  const dir = new Option('--dir <dir>', 'the data directory').default(DEFAULT_DIR).env('HOLDFAST_DIR')
+  const dir = new Option('--dir <dir>', 'the data directory, or the file of a database')
+    .default(DEFAULT_DIR)
+    .env('HOLDFAST_DIR')
   const format = new Option('-o, --output <format>', 'how to print the result').default('text').env('HOLDFAST_OUTPUT')
   return program
     .command(name)

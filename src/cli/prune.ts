@@ -9,6 +9,7 @@ import { readDirectory } from './directory.js'
 import { listenForInterrupts } from './interrupt.js'
 import { logTo } from './log.js'
 import type { Output } from './output.js'
+import { placeAt } from './place.js'
 import { printable } from './style.js'
 import { table } from './table.js'
 import { bytesText, stateText, timeText } from './values.js'
@@ -53,7 +54,7 @@ async function look(dir: string, filter: PruneFilter, output: Output): Promise<P
 /** A runtime without kinds starts no session. */
 async function remove(dir: string, filter: PruneFilter, output: Output): Promise<Pruned> {
   using interrupts = listenForInterrupts(() => output.note('stopping in order; once more stops at once'))
-  await using runtime = await openRuntime({ dir, kinds: [], pool: 'inline', logger: logTo(output) })
+  await using runtime = await openRuntime({ ...placeAt(dir), kinds: [], pool: 'inline', logger: logTo(output) })
   return await runtime.prune({ ...filter, signal: interrupts.signal })
 }
 

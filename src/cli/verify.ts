@@ -5,6 +5,7 @@ import { verify as check } from '../open.js'
 import type { Unfit, Verification } from '../verify.js'
 import { kindsOf } from './kind-modules.js'
 import type { Output } from './output.js'
+import { placeAt } from './place.js'
 import { printable, type Style } from './style.js'
 
 export interface VerifyCommand {
@@ -15,7 +16,7 @@ export interface VerifyCommand {
 }
 
 export async function verify({ dir, kinds: modules, active = false }: VerifyCommand, output: Output): Promise<number> {
-  const verification = await check({ dir, kinds: await kindsOf(modules), active })
+  const verification = await check({ ...placeAt(dir), kinds: await kindsOf(modules), active })
   const { unfit } = verification
   output.list(verification, unfit, () => unfit.map((one) => unfitText(one, output.style)).join('\n'))
   output.note(verdict(verification))

@@ -121,7 +121,7 @@ export class Database {
 export function databaseError(cause: unknown, file: string, more: Record<string, unknown> = {}): HoldfastError {
   if (cause instanceof HoldfastError) return cause
   const { code: told = '', message = String(cause) } = cause as { code?: string; message?: string }
-  const sqlite = told || codeIn(message)
+  const sqlite = told.startsWith('SQLITE_') ? told : codeIn(message)
   const options = { cause, details: { file, sqlite, ...more } }
   if (sqlite === 'SQLITE_FULL')
     return new HoldfastError(
@@ -144,8 +144,16 @@ export function databaseError(cause: unknown, file: string, more: Record<string,
   return new HoldfastError('DISK_FAILED', `${file}: the disk failed (${message}); mend it and open again`, options)
 }
 
-/** An error of opening has SQLite's number at the end of its text. */
+/** libsql tells the code of some errors in the text alone: that of opening, by SQLite's number, and those of a query's first row. */
 function codeIn(message: string): string {
-  const number = /: (\d+)"?\)?$/.exec(message)?.[1]
-  return number === '14' ? 'SQLITE_CANTOPEN' : ''
+  if (/: 14"?\)?$/.test(message)) return 'SQLITE_CANTOPEN'
+  return TEXTS.find(([text]) => text.test(message))?.[1] ?? ''
 }
+
+const TEXTS: readonly (readonly [RegExp, string])[] = [
+  [/malformed|invalid rootpage/, 'SQLITE_CORRUPT'],
+  [/not a database/, 'SQLITE_NOTADB'],
+  [/is full/, 'SQLITE_FULL'],
+  [/readonly/, 'SQLITE_READONLY'],
+  [/is locked/, 'SQLITE_BUSY'],
+]
