@@ -16,7 +16,7 @@ export async function bundled(script: URL): Promise<{ readonly folder: string; r
   const bundle = await rolldown({
     input: fileURLToPath(script),
     platform: 'node',
-    external: ['fs-native-extensions', 'piscina'],
+    external: ['fs-native-extensions', 'libsql', 'piscina'],
     treeshake: { moduleSideEffects: 'no-external' },
     resolve: {
       alias: { holdfast: join(root, 'src', 'index.ts') },

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { bundled } from './bundle.js'
-import type { Orders } from './victim.js'
+import type { Orders } from './orders.js'
 
 const DEATHS = Math.ceil(Number(process.env.HOLDFAST_RACES ?? 50) / 5)
 

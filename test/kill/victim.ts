@@ -3,6 +3,7 @@
 //   found <session> <count> <whole>   what there is of a session when the directory is open
 //   ready <ms> <calls> <sessions>     open, so long after the process began, after so many calls that change the disk
 //   sent <session> <n>, ack <session> <n>
+//   closing, closed                   it has begun to close the runtime, and has closed it
 //   refused <pid>                     the directory is that process's
 //   dies <phase> <op> <path>          by its own hand, now
 import { writeSync } from 'node:fs'
@@ -12,27 +13,14 @@ import type { Disk, DiskFile } from '../../src/disk.js'
 import { isHoldfastError } from '../../src/errors.js'
 import { createFileDisk } from '../../src/files/disk.js'
 import type { Runtime } from '../../src/index.js'
+import type { Logger } from '../../src/logger.js'
 import { createInlinePool, openFiles, startOn } from '../../src/open.js'
+import type { Pool } from '../../src/pool.js'
+import { sqliteStorage } from '../../src/sqlite/storage.js'
 import { systemChance } from '../../src/system/chance.js'
 import { systemClock } from '../../src/system/clock.js'
 import { entryOf, ledgerAfter, ledgerAt } from './ledger.js'
-
-export type Place = 'opening' | 'migration' | 'append' | 'snapshot' | 'compaction' | 'shutdown'
-
-export interface Orders {
-  readonly dir: string
-  /** How many sessions there are to be, and how many of them are at work. */
-  readonly sessions: number
-  readonly active: number
-  /** Of the kind: sessions of an older one are migrated when the directory is opened. */
-  readonly version: number
-  /** How many entries are acknowledged before the directory is closed. */
-  readonly entries: number
-  /** What it does beside: `compaction` drops what is old again and again. */
-  readonly place: Place | 'anywhere'
-  /** The call to the disk, counted within the place, at which it dies by its own hand. */
-  readonly strike?: { readonly call: number; readonly how: 'before' | 'half' | 'after' }
-}
+import { databaseIn, type Orders } from './orders.js'
 
 const orders = JSON.parse(process.argv[2] as string) as Orders
 const say = (line: string): void => void writeSync(1, `${line}\n`)
@@ -111,13 +99,23 @@ function struck(disk: Disk): Disk {
 }
 
 async function open(): Promise<Runtime> {
-  const disk = struck(createFileDisk(orders.dir))
   const quiet = { info: () => {}, warn: () => {}, error: (_: object, what: string) => say(`error ${what}`) }
   const pool = (): ReturnType<typeof createInlinePool> => createInlinePool({ clock: systemClock })
-  const files = await openFiles(disk, [ledger], systemClock, systemChance, quiet, pool, { segmentBytes: 48 * 1024 })
+  const files = orders.database
+    ? openDatabase(quiet, pool())
+    : await openFiles(struck(createFileDisk(orders.dir)), [ledger], systemClock, systemChance, quiet, pool, {
+        segmentBytes: 48 * 1024,
+      })
   phase = 'start'
   // So few may be live that they become passive, and get their snapshots, all the time.
   return startOn(files, { kinds: [ledger], logger: quiet, liveLimit: Math.max(1, orders.active >> 1) })
+}
+
+function openDatabase(logger: Logger, pool: Pool): Parameters<typeof startOn>[0] {
+  const world = { clock: systemClock, logger, folder: createFileDisk }
+  const storage = sqliteStorage({ path: databaseIn(orders.dir), portionBytes: 48 * 1024 })
+  const { ports, damage } = storage.open(world, { ledger: orders.version })
+  return { ports: { ...ports, pool, clock: systemClock, chance: systemChance }, damage }
 }
 
 const idOf = (index: number): string => `ledger-${index}`
@@ -178,5 +176,6 @@ const counts = find(runtime)
 phase = 'work'
 await Promise.all([...counts.map((count, index) => work(runtime, index, count)), tidy(runtime)])
 phase = 'shutdown'
+say('closing')
 await runtime.close()
 say('closed')
