@@ -6,6 +6,7 @@
 const table = {
   // what a caller asked for
   NOT_ACCEPTED: [409, 6],
+  NOT_ALLOWED: [403, 1],
   INVALID_EVENT: [400, 2],
   INVALID_INPUT: [400, 2],
   NOT_JSON: [400, 2],

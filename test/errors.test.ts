@@ -6,6 +6,7 @@ import { type ErrorCode, exitCodeOf, HoldfastError, isHoldfastError, statusOf } 
 /** Every code: the compiler refuses a list that lacks one or has one too many. */
 const codes = Object.keys({
   NOT_ACCEPTED: 0,
+  NOT_ALLOWED: 0,
   INVALID_EVENT: 0,
   INVALID_INPUT: 0,
   NOT_JSON: 0,

@@ -70,3 +70,12 @@ test('a document becomes issues, and a second run finds them made', async () => 
   const { issues } = JSON.parse(readFileSync(join(dir, 'data', 'tracker.json'), 'utf8'))
   expect(issues).toHaveLength(63)
 })
+
+test('a day of a team: plans, modifications, who did what; and whoever may not is refused', async () => {
+  expect((await node('execution.js')).split('\n')).toEqual([
+    '2 plans: Ada SHOP-2 SHOP-1, Ben SHOP-3',
+    expect.stringMatching(/^NOT_ALLOWED eve may not modify session session_\w+: team shop is not theirs$/),
+    'completed, 2 modifications applied',
+    ...['ada: modify', 'ada: modify', 'cleo: confirm', 'cleo: complete'],
+  ])
+})

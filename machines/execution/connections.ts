@@ -10,8 +10,7 @@ export interface Keys {
 
 const connections: Map<string, Keys> = new Map()
 
-/** Keeps the keys of a connection, in place of those before.
- * @public */
+/** Keeps the keys of a connection, in place of those before. */
 export function keepKeys(connection: string, keys: Keys): void {
   connections.set(connection, keys)
 }

@@ -95,7 +95,7 @@ export interface ExecutionContext {
 }
 
 /** How many tickets are changed at a time. */
-const AT_A_TIME = 10
+const AT_A_TIME = 25
 /** How many modifications are looked at for that; what is further behind waits. */
 const MOST_LOOKED_AT = 1_000
 /** The oldest go when there are more. */

@@ -24,7 +24,7 @@ export interface ModificationFields {
 }
 
 /** All of them, or none. */
-const MOST_MODIFICATIONS = 1_000
+export const MOST_MODIFICATIONS = 1_000
 
 export type ExecutionEvent =
   /** Adds modifications; with `process` they are applied as soon as it is their turn. */

@@ -6,10 +6,20 @@ import type { ChannelConfig } from './channel.js'
 import type { TrackerConfig } from './tracker.js'
 
 // biome-ignore lint/style/noProcessEnv: these are chosen as the command line chooses them
-const env = (name: string): string => process.env[name] ?? ''
+export const env = (name: string): string => process.env[name] ?? ''
 
 /** `HOLDFAST_DIR`, or `.holdfast`. */
-const defaultDirectory = (): string => env('HOLDFAST_DIR') || '.holdfast'
+export const defaultDirectory = (): string => env('HOLDFAST_DIR') || '.holdfast'
+
+/** `SESSION_DB_PATH`, if it is set. */
+export const defaultDatabase = (): string | undefined => env('SESSION_DB_PATH') || undefined
+
+/** `SESSION_CLEANUP_DAYS`, or 30. */
+export const defaultCleanupDays = (): number => Number(env('SESSION_CLEANUP_DAYS') || 30)
+
+/** The directory of the sessions whose tables are in `database`: beside it. */
+export const directoryBeside = (database: string): string =>
+  `${resolve(database).replace(/\.(db|sqlite3?)$/, '')}.holdfast`
 
 const ticketsIn = (directory: string): string => join(resolve(directory), 'tickets.jsonl')
 

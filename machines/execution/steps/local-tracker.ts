@@ -4,7 +4,7 @@
 //
 //   {"ticket":"ENG-1","title":"Pay by card","team":"ENG","state":"todo","assignee":{"id":"ada","name":"Ada"}}
 
-import { mkdir, open, readFile } from 'node:fs/promises'
+import { mkdir, open, readFile, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { ServiceError } from '../errors.js'
 import type { Change, Mark, NewPlan, Outcome, Ticket, Tracker } from '../tracker.js'
@@ -26,6 +26,17 @@ const CLOSED: readonly string[] = ['done', 'completed', 'canceled', 'cancelled',
 
 /** Lines of one file are written one call after the other, also of several sessions. */
 const writing: Map<string, Promise<unknown>> = new Map()
+
+interface Known {
+  readonly ids: Set<string>
+  /** Of the file, when it was read or written last. */
+  readonly size: number
+  /** Its last line has no end. */
+  readonly torn: boolean
+}
+
+/** What was in files when this process wrote to them last. */
+const read: Map<string, Known> = new Map()
 
 export class LocalTracker implements Tracker {
   readonly parallel: number = 1
@@ -89,10 +100,12 @@ export class LocalTracker implements Tracker {
   async #once(id: string, line: TicketLine): Promise<boolean> {
     const before = writing.get(this.#file) ?? Promise.resolve()
     const mine = before.then(async () => {
-      const isThere = (known: TicketLine): boolean =>
-        ('change' in known && known.change === id) || ('plan' in known && known.plan === id)
-      if ((await this.lines()).some(isThere)) return false
-      await this.#append(line)
+      const known = await this.#known()
+      if (known.ids.has(id)) return false
+      read.delete(this.#file)
+      await this.#append(known, line)
+      known.ids.add(id)
+      read.set(this.#file, { ids: known.ids, size: await this.#size(), torn: false })
       return true
     })
     const settled = mine.catch(() => {})
@@ -104,22 +117,37 @@ export class LocalTracker implements Tracker {
     }
   }
 
-  async #append(line: TicketLine): Promise<void> {
+  /** The changes and plans that are in the file, which is read again when somebody else has written to it. */
+  async #known(): Promise<Known> {
+    const known = read.get(this.#file)
+    if (known && known.size === (await this.#size())) return known
+    const ids = new Set<string>()
+    for (const line of await this.lines()) {
+      if ('change' in line) ids.add(line.change)
+      if ('plan' in line) ids.add(line.plan)
+    }
     const text = await this.#text()
+    return { ids, size: Buffer.byteLength(text), torn: text !== '' && !text.endsWith('\n') }
+  }
+
+  async #append({ torn, size }: Known, line: TicketLine): Promise<void> {
     try {
       await mkdir(dirname(this.#file), { recursive: true, mode: 0o700 })
       const file = await open(this.#file, 'a', 0o600)
       try {
-        const start = text === '' || text.endsWith('\n') ? '' : `\n${TORN}\n`
-        await file.appendFile(`${start}${JSON.stringify(line)}\n`)
+        await file.appendFile(`${torn ? `\n${TORN}\n` : ''}${JSON.stringify(line)}\n`)
         await file.sync()
       } finally {
         await file.close()
       }
-      if (text === '') await syncFolder(dirname(this.#file))
+      if (size === 0) await syncFolder(dirname(this.#file))
     } catch (error) {
       throw failed(this.#file, error)
     }
+  }
+
+  async #size(): Promise<number> {
+    return (await stat(this.#file).catch(() => undefined))?.size ?? 0
   }
 
   async #text(): Promise<string> {

@@ -49,7 +49,14 @@ export class LinearServer {
   readonly issues: Map<string, MadeIssue> = new Map()
   readonly relations: Map<string, { type: string; issueId: string; relatedIssueId: string }> = new Map()
   readonly labels: Map<string, Label> = new Map()
-  team = { issueEstimationType: 'fibonacci', issueEstimationExtended: false, issueEstimationAllowZero: false }
+  /** The key that it accepts. */
+  key: string = KEY
+  team = {
+    key: 'ENG',
+    issueEstimationType: 'fibonacci',
+    issueEstimationExtended: false,
+    issueEstimationAllowZero: false,
+  }
   /** Asked before each call. */
   faultOf: (call: Call) => Fault | undefined = () => undefined
   /** For the header that says when the limit is reset, in ms from now. */
@@ -77,7 +84,7 @@ export class LinearServer {
     const { query, variables = {} } = JSON.parse(body) as { query: string; variables?: Record<string, any> }
     const call: Call = { field: /\{\s*(\w+)/.exec(query)?.[1] ?? '', variables, outcome: 'ok' }
     this.calls.push(call)
-    if (authorization !== KEY)
+    if (authorization !== this.key)
       return refused(call, 401, 'authentication error', 'AUTHENTICATION_ERROR', 'Authentication required')
     const fault = this.faultOf(call)
     if (fault) call.outcome = fault
@@ -144,8 +151,8 @@ export class LinearServer {
       refused(call, this.refusalStatus, 'invalid input', 'INPUT_ERROR', message)
     switch (field) {
       case 'team':
-        if (variables.id !== TEAM && variables.id !== 'ENG') return refuse('Entity not found: Team')
-        return data({ team: { id: TEAM, key: 'ENG', name: 'Engineering', ...this.team } })
+        if (variables.id !== TEAM && variables.id !== this.team.key) return refuse('Entity not found: Team')
+        return data({ team: { id: TEAM, name: 'Engineering', ...this.team } })
       case 'issues': {
         const ids: string[] = variables.ids
         return data({ issues: { nodes: ids.filter((id) => this.issues.has(id)).map((id) => ({ id })) } })

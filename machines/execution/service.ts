@@ -1,0 +1,547 @@
+// The seed's session management: execution sessions and their modifications, by the seed's names. It keeps nothing of a session;
+// every call asks who may do it (`access.ts`), and is a query of the store or an event to a session, durable when it resolves.
+
+// biome-ignore lint/style/noRestrictedImports: ids of new sessions; each is recorded, and nothing else depends on chance
+import { randomUUID } from 'node:crypto'
+import { type Backup, type Logger, type Restored, type Runtime, restoreBackup, type Transition } from 'holdfast'
+import { Access, type People } from './access.js'
+import { type ModificationQuery, type Page, type Paging, SessionDatabase } from './database.js'
+import { type ExecutionEvent, MOST_MODIFICATIONS } from './events.js'
+import type { ModificationAction } from './fields.js'
+import { Host } from './hosting.js'
+import type { ExecutionInput } from './input.js'
+import type { ExecutionStatus } from './machine.js'
+import {
+  defaultChannel,
+  defaultCleanupDays,
+  defaultDatabase,
+  defaultDirectory,
+  defaultTracker,
+  directoryBeside,
+} from './places.js'
+import {
+  type AnalyticsQuery,
+  type AnalyticsRow,
+  type AuditEntry,
+  type HealthReport,
+  type Metrics,
+  type ModificationStats,
+  Reports,
+  type SessionStats,
+  type SessionSummary,
+} from './reports.js'
+import {
+  type ExecutionSession,
+  indexed,
+  modificationNotFound,
+  modificationOf,
+  type PlanModification,
+  placeOf,
+  sessionNotFound,
+  sessionOf,
+} from './session.js'
+import { numbersIn } from './tables.js'
+import { type CleanedUp, cleanUp, keepClean } from './upkeep.js'
+
+export interface SessionManagementConfig {
+  /** Where the tables are, in SQLite; the sessions are in a directory beside it. Default: `SESSION_DB_PATH`, or no tables. */
+  readonly databasePath?: string | undefined
+  /** How old a session that is over is cleaned away. Default: `SESSION_CLEANUP_DAYS`, or 30. */
+  readonly autoCleanupDays?: number
+  /** Has every call logged. */
+  readonly debug?: boolean
+  readonly logger?: Logger
+  /** Whose sessions these are: those of others are not seen. Default: nobody's, the empty text. */
+  readonly organizationId?: string
+  /** Who somebody is. Without it nobody is known, and only ownership is checked. */
+  readonly people?: People
+  /** One's own runtime, opened with the kinds `execution` and `executionCleanup`; whoever opened it closes it. */
+  readonly runtime?: Runtime
+}
+
+export type NewExecutionSession = Pick<
+  ExecutionInput,
+  'adminUserId' | 'teamId' | 'planCount' | 'plan' | 'tracker' | 'channel'
+> & {
+  readonly generatedAt?: Date
+}
+
+export interface NewModification {
+  readonly sessionId: string
+  readonly ticketId: string
+  readonly userId: string
+  readonly action: ModificationAction
+  readonly value: string
+  readonly timestamp?: Date
+}
+
+export interface ProcessedModifications {
+  readonly processed: number
+  readonly errors: number
+  readonly results: readonly { readonly id: string; readonly success: boolean; readonly error?: string }[]
+}
+
+export interface ProcessOptions {
+  /** How long it waits for what is asked of services; what is not done then goes on all the same. Default 60,000. */
+  readonly timeoutMs?: number
+  readonly signal?: AbortSignal
+}
+
+const TIMEOUT_MS = 60_000
+
+/** Session management in the directory that the configuration names; opened with its first call. */
+export const createSessionManagementService = (config: SessionManagementConfig = {}): SessionManagementService =>
+  new SessionManagementService(config)
+
+export class SessionManagementService {
+  readonly database: SessionDatabase
+  readonly #config: SessionManagementConfig
+  readonly #host: Host
+  readonly #access: Access
+  readonly #reports: Reports
+  readonly #logger: Logger
+  readonly #organizationId: string
+  readonly #directory: string
+  readonly #closing: AbortController = new AbortController()
+  /** Of whom this is a view. */
+  readonly #whole: SessionManagementService | undefined
+  #keeping: Promise<void> | undefined
+
+  constructor(config: SessionManagementConfig, whole?: SessionManagementService, as?: string) {
+    const { people, organizationId = '', databasePath = defaultDatabase() } = config
+    this.#config = config
+    this.#whole = whole
+    this.#organizationId = organizationId
+    this.#logger = config.logger ?? stderr
+    this.#directory = databasePath === undefined ? defaultDirectory() : directoryBeside(databasePath)
+    this.#host = whole
+      ? whole.#host
+      : new Host({
+          ...{ databasePath, directory: this.#directory, runtime: config.runtime, logger: this.#logger },
+          cleanupDays: config.autoCleanupDays ?? defaultCleanupDays(),
+        })
+    this.database = whole ? whole.database : new SessionDatabase(this.#host)
+    this.#access = new Access(people, organizationId, as)
+    this.#reports = new Reports(this.#host, this.database, organizationId)
+  }
+
+  /** The same, as somebody calls it: what they may not do is refused with NOT_ALLOWED. */
+  as(userId: string): SessionManagementService {
+    return new SessionManagementService(this.#config, this.#whole ?? this, userId)
+  }
+
+  /** Resolves when it is there, in `pending`. Rejects with NOT_ALLOWED, or INVALID_INPUT naming the field. */
+  async createExecutionSession(input: NewExecutionSession): Promise<ExecutionSession> {
+    await this.#begin('createExecutionSession', input)
+    await this.#access.create(input.adminUserId, input.teamId)
+    const {
+      generatedAt,
+      tracker = defaultTracker(input.teamId, this.#directory),
+      channel = defaultChannel(),
+      ...rest
+    } = input
+    const session = await this.database.createSession(`session_${randomUUID().replaceAll('-', '')}`, {
+      ...{ ...rest, tracker, channel, organizationId: this.#organizationId },
+      ...(generatedAt && { generatedAt: generatedAt.toISOString() }),
+    })
+    return sessionOf(session.entry())
+  }
+
+  /** Null when there is none, or none that may be seen. */
+  async getSession(id: string): Promise<ExecutionSession | null> {
+    await this.#begin('getSession', { id })
+    const session = await this.database.getSession(id)
+    return session && (await this.#access.see())(session) ? session : null
+  }
+
+  async getSessionWithModifications(
+    id: string,
+  ): Promise<(ExecutionSession & { readonly modifications: readonly PlanModification[] }) | null> {
+    const session = await this.getSession(id)
+    return session && { ...session, modifications: await this.#all(id, {}) }
+  }
+
+  /** As `confirmSession`, `completeSession` and `cancelSession`; there is no way back to `pending`. */
+  async updateSessionStatus(id: string, status: ExecutionStatus): Promise<ExecutionSession> {
+    switch (status) {
+      case 'confirmed':
+        return this.confirmSession(id)
+      case 'completed':
+        return this.completeSession(id)
+      case 'cancelled':
+        return this.cancelSession(id)
+      default:
+        // Nothing leads there: the session itself says so.
+        return this.#decide('update', id, { type: status } as never)
+    }
+  }
+
+  /** From `pending`. With `process`, everything that is not processed is applied. Rejects with NOT_ACCEPTED or NOT_ALLOWED. */
+  confirmSession(id: string, { process = false }: { readonly process?: boolean } = {}): Promise<ExecutionSession> {
+    return this.#decide('confirm', id, { type: 'confirm', ...(process && { process }) })
+  }
+
+  /** From `confirmed`; what waits to be applied still is. */
+  completeSession(id: string): Promise<ExecutionSession> {
+    return this.#decide('complete', id, { type: 'complete' })
+  }
+
+  /** From `pending` or `confirmed`; what waits to be applied is not. */
+  cancelSession(id: string, reason?: string): Promise<ExecutionSession> {
+    return this.#decide('cancel', id, { type: 'cancel', ...(reason !== undefined && { reason }) })
+  }
+
+  updateSessionPlanCount(id: string, planCount: number): Promise<ExecutionSession> {
+    return this.#decide('update', id, { type: 'updatePlanCount', planCount })
+  }
+
+  /** Adds a modification; with `process` it is applied as soon as it is its turn. */
+  async addPlanModification(
+    modification: NewModification,
+    { process = false }: { readonly process?: boolean } = {},
+  ): Promise<PlanModification> {
+    const [added] = await this.bulkCreateModifications([modification], { process })
+    return added as PlanModification
+  }
+
+  /** All of a session's as one change: all are there when it resolves, or none. In the order of the input. */
+  async bulkCreateModifications(
+    modifications: readonly NewModification[],
+    { process = false }: { readonly process?: boolean } = {},
+  ): Promise<PlanModification[]> {
+    await this.#begin('bulkCreateModifications', { count: modifications.length })
+    const bySession = new Map<string, number[]>()
+    for (const [index, { sessionId }] of modifications.entries()) {
+      bySession.set(sessionId, [...(bySession.get(sessionId) ?? []), index])
+    }
+    const actors = new Map<string, string>()
+    for (const [sessionId, indexes] of bySession) {
+      const session = await this.#visible(sessionId)
+      for (const index of indexes) {
+        const actor = await this.#access.modify((modifications[index] as NewModification).userId, session)
+        actors.set(sessionId, actors.get(sessionId) ?? actor)
+      }
+    }
+    const added: PlanModification[] = []
+    const add = async ([sessionId, indexes]: [string, number[]]): Promise<void> => {
+      const fields = indexes.map((index) => fieldsOf(modifications[index] as NewModification))
+      const by = actors.get(sessionId)
+      const events = inParts(fields).map(
+        (part): ExecutionEvent => ({
+          ...{ type: 'modify', modifications: part, by },
+          ...(process && { process }),
+        }),
+      )
+      const transition = await this.database.send(sessionId, ...events)
+      const { modifications: kept } = (await this.database.session(sessionId)).snapshot().context
+      const numbers = addedBy(transition, indexes.length, kept.length)
+      for (const [n, index] of indexes.entries()) {
+        const number = numbers[n] as number
+        added[index] = modificationOf(sessionId, number, kept[number - 1] as (typeof kept)[number])
+      }
+    }
+    await Promise.all([...bySession].map(add))
+    return added
+  }
+
+  /** In the order of their arrival. Rejects with SESSION_NOT_FOUND. */
+  async getSessionModifications(sessionId: string): Promise<PlanModification[]> {
+    await this.#begin('getSessionModifications', { sessionId })
+    await this.#visible(sessionId)
+    return this.#all(sessionId, {})
+  }
+
+  /** Of a ticket, in all sessions. */
+  async getTicketModifications(ticketId: string): Promise<PlanModification[]> {
+    await this.#begin('getTicketModifications', { ticketId })
+    return this.#everywhere({ ticketId }, () => true)
+  }
+
+  /** Of a session, or of all. */
+  async getUnprocessedModifications(sessionId?: string): Promise<PlanModification[]> {
+    await this.#begin('getUnprocessedModifications', { sessionId })
+    if (sessionId === undefined)
+      return this.#everywhere({ processed: false }, ({ modifications, processed }) => modifications > processed)
+    await this.#visible(sessionId)
+    return this.#all(sessionId, { processed: false })
+  }
+
+  /** Says that it was applied, or why not. Rejects with NOT_ACCEPTED for one that is processed. */
+  async markModificationProcessed(id: string, error?: string): Promise<PlanModification> {
+    await this.#begin('markModificationProcessed', { id })
+    const { sessionId, number } = placeOf(id)
+    const session = await this.#visible(sessionId)
+    const by = await this.#access.decide('mark modifications of', session)
+    const before = (await this.database.session(sessionId)).snapshot().context.modifications[number - 1]
+    if (!before) throw modificationNotFound(id)
+    await this.database.send(sessionId, { type: 'markProcessed', number, by, ...(error !== undefined && { error }) })
+    const kept = (await this.database.session(sessionId)).snapshot().context.modifications[number - 1]
+    return modificationOf(sessionId, number, kept ?? before)
+  }
+
+  /**
+   * Applies what is not processed, of a session or of all that may be modified, each exactly once, by the sessions' trackers.
+   * With a `processor` of one's own that does it instead, one after the other; one that throws is marked with the error.
+   */
+  async processModifications(
+    sessionId?: string,
+    processor?: (modification: PlanModification) => Promise<void> | void,
+    options: ProcessOptions = {},
+  ): Promise<ProcessedModifications> {
+    await this.#begin('processModifications', { sessionId })
+    const sessions = sessionId === undefined ? await this.#unprocessed() : [await this.#visible(sessionId)]
+    const process = processor ? this.#processBy(processor) : this.#processAt(options)
+    const results = (await Promise.all(sessions.map(process))).flat()
+    const errors = results.filter(({ success }) => !success).length
+    return { processed: results.length - errors, errors, results }
+  }
+
+  async getSessionsByStatus(status: ExecutionStatus): Promise<ExecutionSession[]> {
+    await this.#begin('getSessionsByStatus', { status })
+    return this.#list({ status })
+  }
+
+  async getSessionsByAdmin(adminUserId: string): Promise<ExecutionSession[]> {
+    await this.#begin('getSessionsByAdmin', { adminUserId })
+    return this.#list({ adminUserId })
+  }
+
+  /** Newest first. */
+  async getRecentSessions(limit: number = 10): Promise<ExecutionSession[]> {
+    await this.#begin('getRecentSessions', { limit })
+    return (await this.#reports.recent(await this.#access.see(), limit)).map(sessionOf)
+  }
+
+  /** Pending and confirmed ones. */
+  async getActiveSessions(): Promise<ExecutionSession[]> {
+    await this.#begin('getActiveSessions', {})
+    return [...(await this.#list({ status: 'pending' })), ...(await this.#list({ status: 'confirmed' }))]
+  }
+
+  async getSessionStats(): Promise<SessionStats> {
+    await this.#begin('getSessionStats', {})
+    return this.#reports.stats(await this.#access.see())
+  }
+
+  async getModificationStats(sessionId?: string): Promise<ModificationStats> {
+    await this.#begin('getModificationStats', { sessionId })
+    return this.#reports.modificationStats(await this.#access.see(), sessionId)
+  }
+
+  /** Of the 10 most recent sessions. */
+  async getSessionSummary(): Promise<SessionSummary[]> {
+    await this.#begin('getSessionSummary', {})
+    return this.#reports.summary(await this.#access.see())
+  }
+
+  /** Sessions by day, team or admin: how many, how they went, how long they took. */
+  async getAnalytics(query: AnalyticsQuery = {}): Promise<AnalyticsRow[]> {
+    await this.#begin('getAnalytics', query)
+    return this.#reports.analytics(await this.#access.see(), query)
+  }
+
+  async getMetrics(): Promise<Metrics> {
+    await this.#begin('getMetrics', {})
+    return this.#reports.metrics(await this.#access.see())
+  }
+
+  /** Whether the storage, the sessions, the queue and the cleanup are well. */
+  async getHealth(): Promise<HealthReport> {
+    await this.#begin('getHealth', {})
+    return this.#reports.health()
+  }
+
+  /** Who did what, oldest first: of a session, by somebody, or all. */
+  async getAuditTrail({
+    sessionId,
+    userId,
+  }: {
+    readonly sessionId?: string
+    readonly userId?: string
+  } = {}): Promise<AuditEntry[]> {
+    await this.#begin('getAuditTrail', { sessionId, userId })
+    if (sessionId !== undefined) await this.#visible(sessionId)
+    return this.#reports.audit(await this.#access.see(), sessionId, userId)
+  }
+
+  /** Deletes what is over and older than so many days. */
+  async cleanupOldSessions(days: number = this.#config.autoCleanupDays ?? defaultCleanupDays()): Promise<CleanedUp> {
+    await this.#begin('cleanupOldSessions', { days })
+    const { actor, mine } = await this.#access.cleanUp()
+    // biome-ignore lint/plugin/clock: a question from outside of every session
+    const nowMs = Date.now()
+    return cleanUp(this.#host, this.database, { days, nowMs, by: actor, organizationId: this.#organizationId, mine })
+  }
+
+  /** Writes everything that is durable now to one file, while sessions go on; by an admin, where people are known. */
+  async backup(path: string): Promise<Backup> {
+    await this.#begin('backup', { path })
+    await this.#access.cleanUp()
+    return (await this.#host.open()).runtime.backup(path)
+  }
+
+  /** Stops the cleanup, and closes what it has opened. */
+  async close(): Promise<void> {
+    if (this.#whole) return this.#whole.close()
+    this.#closing.abort()
+    await this.#keeping
+    this.#keeping = undefined
+    await this.#host.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /** With the first call the cleanup begins to be looked after. */
+  async #begin(call: string, about: object): Promise<void> {
+    const whole = this.#whole ?? this
+    if (this.#config.debug) this.#logger.info({ ...about }, `execution: ${call}`)
+    await whole.#host.open()
+    whole.#keeping ??= keepClean(whole.#host, whole.database, whole.#logger, whole.#closing.signal)
+  }
+
+  async #decide(what: string, id: string, event: ExecutionEvent): Promise<ExecutionSession> {
+    await this.#begin(`${what} session`, { id })
+    const by = await this.#access.decide(what, await this.#visible(id))
+    await this.database.send(id, { ...event, by })
+    return sessionOf((await this.database.session(id)).entry())
+  }
+
+  /** Rejects with SESSION_NOT_FOUND also for one that may not be seen. */
+  async #visible(id: string): Promise<ExecutionSession> {
+    const session = await this.database.getSession(id)
+    if (session?.organizationId !== this.#organizationId) throw sessionNotFound(id)
+    return session
+  }
+
+  async #list(query: {
+    readonly status?: ExecutionStatus
+    readonly adminUserId?: string
+  }): Promise<ExecutionSession[]> {
+    const mine = await this.#access.see()
+    const sessions: ExecutionSession[] = []
+    for await (const entry of this.database.entries({ ...query, organizationId: this.#organizationId })) {
+      const session = sessionOf(entry)
+      if (mine(session)) sessions.push(session)
+    }
+    return sessions
+  }
+
+  async #all(sessionId: string, query: ModificationQuery): Promise<PlanModification[]> {
+    const all: PlanModification[] = []
+    for (let page: Page<PlanModification> | undefined; page === undefined || page.cursor !== undefined; ) {
+      const from: Paging = page?.cursor === undefined ? {} : { cursor: page.cursor }
+      page = await this.database.listModifications(sessionId, query, { limit: MOST_MODIFICATIONS, ...from })
+      all.push(...page.items)
+    }
+    return all
+  }
+
+  async #everywhere(
+    query: ModificationQuery,
+    mayHave: (entry: ReturnType<typeof indexed>) => boolean,
+  ): Promise<PlanModification[]> {
+    const mine = await this.#access.see()
+    const all: PlanModification[] = []
+    for await (const entry of this.database.entries({ organizationId: this.#organizationId })) {
+      const known = indexed(entry)
+      if (known.modifications === 0 || !mayHave(known) || !mine({ ...known, id: entry.id })) continue
+      all.push(...(await this.#all(entry.id, query)))
+    }
+    return all
+  }
+
+  /** Those with something to process, that whoever calls may decide on. */
+  async #unprocessed(): Promise<ExecutionSession[]> {
+    const { mine } = await this.#access.cleanUp()
+    const sessions: ExecutionSession[] = []
+    for await (const entry of this.database.entries({ organizationId: this.#organizationId, unprocessed: true })) {
+      const session = sessionOf(entry)
+      if (mine(session) && (session.status === 'pending' || session.status === 'confirmed')) sessions.push(session)
+    }
+    return sessions
+  }
+
+  #processBy(processor: (modification: PlanModification) => Promise<void> | void) {
+    return async (session: ExecutionSession): Promise<ProcessedModifications['results']> => {
+      const results: { id: string; success: boolean; error?: string }[] = []
+      for (const modification of await this.#all(session.id, { processed: false })) {
+        let error: string | undefined
+        try {
+          await processor(modification)
+        } catch (thrown) {
+          error = thrown instanceof Error ? thrown.message : String(thrown)
+        }
+        await this.markModificationProcessed(modification.id, error)
+        results.push({ id: modification.id, success: error === undefined, ...(error !== undefined && { error }) })
+      }
+      return results
+    }
+  }
+
+  #processAt({ timeoutMs = TIMEOUT_MS, signal }: ProcessOptions) {
+    return async (owned: ExecutionSession): Promise<ProcessedModifications['results']> => {
+      const by = await this.#access.decide('process modifications of', owned)
+      const wanted = new Set((await this.#all(owned.id, { processed: false })).map(({ id }) => id))
+      if (wanted.size === 0) return []
+      const session = await this.database.session(owned.id)
+      if (session.can({ type: 'process', by })) await this.database.send(owned.id, { type: 'process', by })
+      await this.waitUntilProcessed(owned.id, { timeoutMs, ...(signal && { signal }) })
+      return (await this.#all(owned.id, { processed: true }))
+        .filter(({ id }) => wanted.has(id))
+        .map(({ id, error }) => ({ id, success: error === undefined, ...(error !== undefined && { error }) }))
+    }
+  }
+
+  /** Resolves when nothing of a session waits to be applied, true, or when the time is over, false. Rejects with ABORTED. */
+  async waitUntilProcessed(id: string, { timeoutMs = TIMEOUT_MS, signal }: ProcessOptions = {}): Promise<boolean> {
+    const session = await this.database.session(id)
+    try {
+      const isDone = ({ context }: { context: { counts: { queued: number }; cancelledAt?: string } }): boolean =>
+        context.counts.queued === 0 || context.cancelledAt !== undefined
+      await session.until(isDone, { timeoutMs, ...(signal && { signal }) })
+      return true
+    } catch (error) {
+      if ((error as { code?: string }).code === 'TIMEOUT') return false
+      if ((error as { code?: string }).code === 'SESSION_ENDED') return true
+      throw error
+    }
+  }
+}
+
+/**
+ * Puts a backup back where `databasePath` has its sessions, which must be empty; the tables are made anew with the first call.
+ * Rejects with BACKUP_CORRUPT, DIRECTORY_NOT_EMPTY, FILE_NOT_FOUND, FORMAT_NEWER, DISK_FULL or DISK_FAILED.
+ */
+export const restoreSessions = (backup: string, databasePath?: string): Promise<Restored> =>
+  restoreBackup(backup, databasePath === undefined ? defaultDirectory() : directoryBeside(databasePath))
+
+const fieldsOf = ({ ticketId, userId, action, value, timestamp }: NewModification) => ({
+  ...{ ticketId, userId, action, value },
+  ...(timestamp && { timestamp: timestamp.toISOString() }),
+})
+
+/** As many as an event may have. */
+function inParts<T>(items: readonly T[]): T[][] {
+  const parts: T[][] = []
+  for (let start = 0; start < items.length; start += MOST_MODIFICATIONS) {
+    parts.push(items.slice(start, start + MOST_MODIFICATIONS))
+  }
+  return parts
+}
+
+/** The numbers of the modifications that a transition has added: what its patch says, in order. */
+const addedBy = ({ patch }: Transition, count: number, length: number): number[] =>
+  numbersIn(patch, length)
+    .sort((a, b) => a - b)
+    .slice(-count)
+
+/** Who has a logger gives it; else what goes wrong is said where such things are. */
+const stderr: Logger = {
+  info: (fields, message) => void process.stderr.write(`${message} ${JSON.stringify(fields)}\n`),
+  warn: (fields, message) =>
+    void process.stderr.write(`${message} ${String((fields as { err?: unknown }).err ?? '')}\n`),
+  error: (fields, message) =>
+    void process.stderr.write(`${message} ${String((fields as { err?: unknown }).err ?? '')}\n`),
+}
