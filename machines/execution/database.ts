@@ -136,6 +136,11 @@ export class SessionDatabase {
     return { items }
   }
 
+  /** All of a session's that match. */
+  async allModifications(sessionId: string, query: ModificationQuery = {}): Promise<PlanModification[]> {
+    return [...(await this.listModifications(sessionId, query, { limit: Number.POSITIVE_INFINITY })).items]
+  }
+
   /** Every entry that matches, oldest first; none is opened. */
   async *entries(query: SessionQuery = {}): AsyncGenerator<SessionEntry> {
     const { runtime } = await this.#host.open()

@@ -24,6 +24,7 @@ export {
 } from './integration.js'
 export { execution } from './kind.js'
 export { type ExecutionMachine, type ExecutionStatus, type ExecutionValue, executionMachine } from './machine.js'
+export type { ProcessedModifications, ProcessOptions } from './processing.js'
 export type {
   AnalyticsQuery,
   AnalyticsRow,
@@ -35,16 +36,8 @@ export type {
   SessionStats,
   SessionSummary,
 } from './reports.js'
-export {
-  createSessionManagementService,
-  type NewExecutionSession,
-  type NewModification,
-  type ProcessedModifications,
-  type ProcessOptions,
-  restoreSessions,
-  type SessionManagementConfig,
-  type SessionManagementService,
-} from './service.js'
+export { createSessionManagementService, restoreSessions, type SessionManagementService } from './service.js'
+export type { NewExecutionSession, NewModification, SessionManagementConfig } from './service-config.js'
 export type { ExecutionSession, PlanModification } from './session.js'
 export { isSignedBySlack, type SlackAction, type SlackRequest, slackActionOf } from './slack-request.js'
 export type { DailyPlan, TrackerConfig } from './tracker.js'

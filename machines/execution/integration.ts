@@ -8,13 +8,10 @@ import { keepKeys } from './connections.js'
 import type { ModificationAction } from './fields.js'
 import type { ExecutionMachine, ExecutionStatus, ExecutionValue } from './machine.js'
 import { env } from './places.js'
+import type { ProcessOptions } from './processing.js'
 import type { SessionStats } from './reports.js'
-import {
-  createSessionManagementService,
-  type ProcessOptions,
-  type SessionManagementConfig,
-  type SessionManagementService,
-} from './service.js'
+import { createSessionManagementService, type SessionManagementService } from './service.js'
+import type { SessionManagementConfig } from './service-config.js'
 import type { ExecutionSession } from './session.js'
 import { statusOf } from './session.js'
 import { type SlackRequest, slackActionOf } from './slack-request.js'

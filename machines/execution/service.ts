@@ -3,13 +3,12 @@
 
 // biome-ignore lint/style/noRestrictedImports: ids of new sessions; each is recorded, and nothing else depends on chance
 import { randomUUID } from 'node:crypto'
-import { type Backup, type Logger, type Restored, type Runtime, restoreBackup, type Transition } from 'holdfast'
-import { Access, type People } from './access.js'
-import { type ModificationQuery, type Page, type Paging, SessionDatabase } from './database.js'
-import { type ExecutionEvent, MOST_MODIFICATIONS } from './events.js'
-import type { ModificationAction } from './fields.js'
+import { type Backup, type Logger, type Restored, restoreBackup } from 'holdfast'
+import { Access } from './access.js'
+import { addTo } from './adding.js'
+import { type ModificationQuery, SessionDatabase } from './database.js'
+import type { ExecutionEvent } from './events.js'
 import { Host } from './hosting.js'
-import type { ExecutionInput } from './input.js'
 import type { ExecutionStatus } from './machine.js'
 import {
   defaultChannel,
@@ -19,6 +18,7 @@ import {
   defaultTracker,
   directoryBeside,
 } from './places.js'
+import { type ProcessedModifications, type ProcessOptions, processAt, processBy, sumOf } from './processing.js'
 import {
   type AnalyticsQuery,
   type AnalyticsRow,
@@ -31,6 +31,12 @@ import {
   type SessionSummary,
 } from './reports.js'
 import {
+  type NewExecutionSession,
+  type NewModification,
+  type SessionManagementConfig,
+  stderr,
+} from './service-config.js'
+import {
   type ExecutionSession,
   indexed,
   modificationNotFound,
@@ -40,54 +46,7 @@ import {
   sessionNotFound,
   sessionOf,
 } from './session.js'
-import { numbersIn } from './tables.js'
 import { type CleanedUp, cleanUp, keepClean } from './upkeep.js'
-
-export interface SessionManagementConfig {
-  /** Where the tables are, in SQLite; the sessions are in a directory beside it. Default: `SESSION_DB_PATH`, or no tables. */
-  readonly databasePath?: string | undefined
-  /** How old a session that is over is cleaned away. Default: `SESSION_CLEANUP_DAYS`, or 30. */
-  readonly autoCleanupDays?: number
-  /** Has every call logged. */
-  readonly debug?: boolean
-  readonly logger?: Logger
-  /** Whose sessions these are: those of others are not seen. Default: nobody's, the empty text. */
-  readonly organizationId?: string
-  /** Who somebody is. Without it nobody is known, and only ownership is checked. */
-  readonly people?: People
-  /** One's own runtime, opened with the kinds `execution` and `executionCleanup`; whoever opened it closes it. */
-  readonly runtime?: Runtime
-}
-
-export type NewExecutionSession = Pick<
-  ExecutionInput,
-  'adminUserId' | 'teamId' | 'planCount' | 'plan' | 'tracker' | 'channel'
-> & {
-  readonly generatedAt?: Date
-}
-
-export interface NewModification {
-  readonly sessionId: string
-  readonly ticketId: string
-  readonly userId: string
-  readonly action: ModificationAction
-  readonly value: string
-  readonly timestamp?: Date
-}
-
-export interface ProcessedModifications {
-  readonly processed: number
-  readonly errors: number
-  readonly results: readonly { readonly id: string; readonly success: boolean; readonly error?: string }[]
-}
-
-export interface ProcessOptions {
-  /** How long it waits for what is asked of services; what is not done then goes on all the same. Default 60,000. */
-  readonly timeoutMs?: number
-  readonly signal?: AbortSignal
-}
-
-const TIMEOUT_MS = 60_000
 
 /** Session management in the directory that the configuration names; opened with its first call. */
 export const createSessionManagementService = (config: SessionManagementConfig = {}): SessionManagementService =>
@@ -158,7 +117,7 @@ export class SessionManagementService {
     id: string,
   ): Promise<(ExecutionSession & { readonly modifications: readonly PlanModification[] }) | null> {
     const session = await this.getSession(id)
-    return session && { ...session, modifications: await this.#all(id, {}) }
+    return session && { ...session, modifications: await this.database.allModifications(id, {}) }
   }
 
   /** As `confirmSession`, `completeSession` and `cancelSession`; there is no way back to `pending`. */
@@ -222,33 +181,14 @@ export class SessionManagementService {
         actors.set(sessionId, actors.get(sessionId) ?? actor)
       }
     }
-    const added: PlanModification[] = []
-    const add = async ([sessionId, indexes]: [string, number[]]): Promise<void> => {
-      const fields = indexes.map((index) => fieldsOf(modifications[index] as NewModification))
-      const by = actors.get(sessionId)
-      const events = inParts(fields).map(
-        (part): ExecutionEvent => ({
-          ...{ type: 'modify', modifications: part, by },
-          ...(process && { process }),
-        }),
-      )
-      const transition = await this.database.send(sessionId, ...events)
-      const { modifications: kept } = (await this.database.session(sessionId)).snapshot().context
-      const numbers = addedBy(transition, indexes.length, kept.length)
-      for (const [n, index] of indexes.entries()) {
-        const number = numbers[n] as number
-        added[index] = modificationOf(sessionId, number, kept[number - 1] as (typeof kept)[number])
-      }
-    }
-    await Promise.all([...bySession].map(add))
-    return added
+    return addTo(this.database, modifications, bySession, actors, process)
   }
 
   /** In the order of their arrival. Rejects with SESSION_NOT_FOUND. */
   async getSessionModifications(sessionId: string): Promise<PlanModification[]> {
     await this.#begin('getSessionModifications', { sessionId })
     await this.#visible(sessionId)
-    return this.#all(sessionId, {})
+    return this.database.allModifications(sessionId, {})
   }
 
   /** Of a ticket, in all sessions. */
@@ -263,7 +203,7 @@ export class SessionManagementService {
     if (sessionId === undefined)
       return this.#everywhere({ processed: false }, ({ modifications, processed }) => modifications > processed)
     await this.#visible(sessionId)
-    return this.#all(sessionId, { processed: false })
+    return this.database.allModifications(sessionId, { processed: false })
   }
 
   /** Says that it was applied, or why not. Rejects with NOT_ACCEPTED for one that is processed. */
@@ -290,10 +230,13 @@ export class SessionManagementService {
   ): Promise<ProcessedModifications> {
     await this.#begin('processModifications', { sessionId })
     const sessions = sessionId === undefined ? await this.#unprocessed() : [await this.#visible(sessionId)]
-    const process = processor ? this.#processBy(processor) : this.#processAt(options)
-    const results = (await Promise.all(sessions.map(process))).flat()
-    const errors = results.filter(({ success }) => !success).length
-    return { processed: results.length - errors, errors, results }
+    const process = async (session: ExecutionSession): Promise<ProcessedModifications['results']> => {
+      const by = await this.#access.decide('process modifications of', session)
+      const unprocessed = await this.database.allModifications(session.id, { processed: false })
+      if (!processor) return processAt(this.database, session.id, by, unprocessed, options)
+      return processBy(processor, unprocessed, (id, error) => this.markModificationProcessed(id, error))
+    }
+    return sumOf((await Promise.all(sessions.map(process))).flat())
   }
 
   async getSessionsByStatus(status: ExecutionStatus): Promise<ExecutionSession[]> {
@@ -428,16 +371,6 @@ export class SessionManagementService {
     return sessions
   }
 
-  async #all(sessionId: string, query: ModificationQuery): Promise<PlanModification[]> {
-    const all: PlanModification[] = []
-    for (let page: Page<PlanModification> | undefined; page === undefined || page.cursor !== undefined; ) {
-      const from: Paging = page?.cursor === undefined ? {} : { cursor: page.cursor }
-      page = await this.database.listModifications(sessionId, query, { limit: MOST_MODIFICATIONS, ...from })
-      all.push(...page.items)
-    }
-    return all
-  }
-
   async #everywhere(
     query: ModificationQuery,
     mayHave: (entry: ReturnType<typeof indexed>) => boolean,
@@ -447,7 +380,7 @@ export class SessionManagementService {
     for await (const entry of this.database.entries({ organizationId: this.#organizationId })) {
       const known = indexed(entry)
       if (known.modifications === 0 || !mayHave(known) || !mine({ ...known, id: entry.id })) continue
-      all.push(...(await this.#all(entry.id, query)))
+      all.push(...(await this.database.allModifications(entry.id, query)))
     }
     return all
   }
@@ -462,52 +395,6 @@ export class SessionManagementService {
     }
     return sessions
   }
-
-  #processBy(processor: (modification: PlanModification) => Promise<void> | void) {
-    return async (session: ExecutionSession): Promise<ProcessedModifications['results']> => {
-      const results: { id: string; success: boolean; error?: string }[] = []
-      for (const modification of await this.#all(session.id, { processed: false })) {
-        let error: string | undefined
-        try {
-          await processor(modification)
-        } catch (thrown) {
-          error = thrown instanceof Error ? thrown.message : String(thrown)
-        }
-        await this.markModificationProcessed(modification.id, error)
-        results.push({ id: modification.id, success: error === undefined, ...(error !== undefined && { error }) })
-      }
-      return results
-    }
-  }
-
-  #processAt({ timeoutMs = TIMEOUT_MS, signal }: ProcessOptions) {
-    return async (owned: ExecutionSession): Promise<ProcessedModifications['results']> => {
-      const by = await this.#access.decide('process modifications of', owned)
-      const wanted = new Set((await this.#all(owned.id, { processed: false })).map(({ id }) => id))
-      if (wanted.size === 0) return []
-      const session = await this.database.session(owned.id)
-      if (session.can({ type: 'process', by })) await this.database.send(owned.id, { type: 'process', by })
-      await this.waitUntilProcessed(owned.id, { timeoutMs, ...(signal && { signal }) })
-      return (await this.#all(owned.id, { processed: true }))
-        .filter(({ id }) => wanted.has(id))
-        .map(({ id, error }) => ({ id, success: error === undefined, ...(error !== undefined && { error }) }))
-    }
-  }
-
-  /** Resolves when nothing of a session waits to be applied, true, or when the time is over, false. Rejects with ABORTED. */
-  async waitUntilProcessed(id: string, { timeoutMs = TIMEOUT_MS, signal }: ProcessOptions = {}): Promise<boolean> {
-    const session = await this.database.session(id)
-    try {
-      const isDone = ({ context }: { context: { counts: { queued: number }; cancelledAt?: string } }): boolean =>
-        context.counts.queued === 0 || context.cancelledAt !== undefined
-      await session.until(isDone, { timeoutMs, ...(signal && { signal }) })
-      return true
-    } catch (error) {
-      if ((error as { code?: string }).code === 'TIMEOUT') return false
-      if ((error as { code?: string }).code === 'SESSION_ENDED') return true
-      throw error
-    }
-  }
 }
 
 /**
@@ -516,32 +403,3 @@ export class SessionManagementService {
  */
 export const restoreSessions = (backup: string, databasePath?: string): Promise<Restored> =>
   restoreBackup(backup, databasePath === undefined ? defaultDirectory() : directoryBeside(databasePath))
-
-const fieldsOf = ({ ticketId, userId, action, value, timestamp }: NewModification) => ({
-  ...{ ticketId, userId, action, value },
-  ...(timestamp && { timestamp: timestamp.toISOString() }),
-})
-
-/** As many as an event may have. */
-function inParts<T>(items: readonly T[]): T[][] {
-  const parts: T[][] = []
-  for (let start = 0; start < items.length; start += MOST_MODIFICATIONS) {
-    parts.push(items.slice(start, start + MOST_MODIFICATIONS))
-  }
-  return parts
-}
-
-/** The numbers of the modifications that a transition has added: what its patch says, in order. */
-const addedBy = ({ patch }: Transition, count: number, length: number): number[] =>
-  numbersIn(patch, length)
-    .sort((a, b) => a - b)
-    .slice(-count)
-
-/** Who has a logger gives it; else what goes wrong is said where such things are. */
-const stderr: Logger = {
-  info: (fields, message) => void process.stderr.write(`${message} ${JSON.stringify(fields)}\n`),
-  warn: (fields, message) =>
-    void process.stderr.write(`${message} ${String((fields as { err?: unknown }).err ?? '')}\n`),
-  error: (fields, message) =>
-    void process.stderr.write(`${message} ${String((fields as { err?: unknown }).err ?? '')}\n`),
-}
