@@ -126,13 +126,19 @@ test('a limit parks the session for as long as it was told, keeping what was don
   }
   const session = await runtime.create(execution, { adminUserId: 'ada', teamId: 'ENG' })
   await session.send(
-    modify(['ENG-1', 'comment', 'One'], ['ENG-2', 'comment', 'Two'], ['ENG-3', 'status_change', 'done']),
+    modify(
+      ['ENG-1', 'comment', 'One'],
+      ['ENG-2', 'comment', 'Two'],
+      ['ENG-3', 'status_change', 'done'],
+      ['ENG-1', 'comment', 'Never: it is cancelled by then'],
+    ),
   )
   const parked = await session.until({ tickets: 'waiting' })
   expect(parked.context.waitMs.tickets).toBeGreaterThan(1_000)
   await session.send({ type: 'cancel', reason: 'Enough' })
   await session.result()
   expect(session.snapshot().context).toMatchObject({ counts: { errors: 0, processed: 3 }, announced: 1 })
+  expect(session.snapshot().context.modifications.map(({ processed }) => processed)).toEqual([true, true, true, false])
   expect([...linear.acts].sort()).toEqual(['ENG-1 comment One', 'ENG-2 comment Two', 'ENG-3 state state-done'])
   expect(slack.messages.map(({ text }) => text)).toEqual([expect.stringContaining('is cancelled: Enough')])
   expect(slack.calls.some(({ outcome }) => outcome === 'rate limit')).toBe(true)
