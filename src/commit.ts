@@ -1,7 +1,7 @@
 // A commit: one record on its way to the disk, and everything that waits for it.
 // The journal settles it, once; it then tells its session, which acts. It does nothing by itself.
 
-import type { Action } from './durable.js'
+import type { Action } from './decision.js'
 import type { Waiter } from './journal.js'
 import type { Point } from './point.js'
 import type { Position, RecordedEvent, TransitionRecord } from './record.js'

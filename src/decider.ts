@@ -3,8 +3,9 @@
 
 import { NO_EFFECTS, type Sender } from './commit.js'
 import { Crash } from './crash.js'
+import type { Decision, LocalActor } from './decision.js'
 import type { AnySessionKind } from './define.js'
-import { type Decision, Engine, type EngineHost, type LocalActor, type SelfOptions } from './durable.js'
+import { Engine, type EngineHost, type SelfOptions } from './durable.js'
 import { isHoldfastError } from './errors.js'
 import type { SessionHost } from './host.js'
 import { nobody, type ReferenceOf, withinRoom } from './json.js'

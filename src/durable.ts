@@ -5,60 +5,15 @@
 // record is undone: then it is as it was before the event.
 
 import { type AnyMachineSnapshot, type AnyStateMachine, createActor } from 'xstate'
-import { type ActorType, actorOf } from './actors.js'
 import { Cast, type CastHost } from './cast.js'
+import { addressed, type Collected, collect, type Ends, localIn, receiverIn, timersOf } from './collected.js'
+import type { Decision, LocalActor } from './decision.js'
 import { HoldfastError } from './errors.js'
 import type { ReferenceOf } from './json.js'
-import {
-  acceptedEvents,
-  childrenOf,
-  type MachineSnapshot,
-  type Resumable,
-  restore,
-  setWritten,
-} from './machine-snapshot.js'
+import { childrenOf, type MachineSnapshot, type Resumable, restore, setWritten } from './machine-snapshot.js'
 import { findMutation, isMutationError } from './mutation.js'
-import { PARENT, type RecordedEvent } from './record.js'
-
-/** A custom action, bound; one that is asynchronous gives its promise. */
-export type Action = () => unknown
-
-/** What a transition wants done, once it is durable. */
-export interface Decision {
-  readonly before: AnyMachineSnapshot | undefined
-  readonly after: AnyMachineSnapshot
-  /** Custom actions and logs, in order. */
-  readonly actions: readonly Action[]
-  /** Timers set and cancelled, in order. */
-  readonly timers: readonly TimerRequest[]
-  /** Events for the session itself, in order. */
-  readonly messages: readonly RecordedEvent[]
-  /** Events for its parent and for children that are sessions, in order. */
-  readonly sends: readonly SendRequest[]
-  /** Events for observers, in order. */
-  readonly emitted: readonly RecordedEvent[]
-  /** How the machine's actors are written in a record. */
-  readonly referenceOf: ReferenceOf
-}
-
-export interface SendRequest {
-  /** A child's id, or PARENT. */
-  readonly to: string
-  readonly event: RecordedEvent
-  /** The child is one that this very decision stops: it still hears this, even if another one of that id is there now. */
-  readonly last?: true
-}
-
-export type TimerRequest =
-  | {
-      readonly kind: 'set'
-      readonly id: string | undefined
-      readonly delayMs: number
-      readonly event: RecordedEvent
-      /** The child that it goes to, or PARENT; to the session itself if undefined. */
-      readonly to: string | undefined
-    }
-  | { readonly kind: 'cancel'; readonly id: string }
+import { checkChildren, endlessOr, notAccepted, SELF } from './objections.js'
+import type { RecordedEvent } from './record.js'
 
 /** Where the machine's own side doors lead. */
 export interface EngineHost extends CastHost {
@@ -71,35 +26,10 @@ export interface EngineHost extends CastHost {
   shown(): MachineSnapshot | undefined
 }
 
-/** A promise, a callback or an observable of the machine: XState's own actor, which works once it is started. */
-export interface LocalActor {
-  readonly id: string
-  start(): void
-  send(event: RecordedEvent): void
-  /** XState's own way to stop an actor that has a parent. */
-  _stop(): void
-}
-
-/** Made only when there is something to collect: most transitions have no effects but their record. */
-interface Collected {
-  actions: Action[]
-  timers: Loose[]
-  sends: { readonly to: unknown; readonly event: RecordedEvent }[]
-  emitted: RecordedEvent[]
-  unnamed?: Loose[]
-}
-
 /** One of several decisions, and what it was made of. */
 interface Part {
   readonly decision: Decision
   readonly collected: Collected | undefined
-}
-
-interface Addressed {
-  readonly messages: readonly RecordedEvent[]
-  readonly sends: readonly SendRequest[]
-  /** To local actors: they are told as an action is run. */
-  readonly locals: readonly Action[]
 }
 
 // XState's actor scope and logic are generic in everything that is not known here.
@@ -113,8 +43,6 @@ export interface SelfOptions {
   readonly parent: string | undefined
 }
 
-const SELF = '#self'
-
 /** One session's machine, alive. It decides; its caller records and acts. */
 export class Engine {
   readonly #machine: AnyStateMachine
@@ -122,6 +50,7 @@ export class Engine {
   readonly #scope: Loose
   /** The parent session as the machine sees it: an address for `sendParent`, with nobody behind it. */
   readonly #parent: Loose
+  readonly #ends: Ends
   readonly #cast: Cast
   /** Of the transition that is being decided, and how many actors it has made so far; 0 while restoring. */
   #book = { seq: 0, actors: 0 }
@@ -137,6 +66,7 @@ export class Engine {
     this.#parent = parent === undefined ? undefined : createActor(NOBODY, { id: parent }).start()
     const self = this.#actorOf(id)
     this.#scope = this.#scopeOf(self)
+    this.#ends = { self, parent: this.#parent }
     const stopped = (child: string): Loose => {
       return (createActor(NOBODY, { id: child, parent: self, snapshot: STOPPED } as Loose) as Loose)._stop()
     }
@@ -277,9 +207,9 @@ export class Engine {
       before,
       after,
       actions: parts.flatMap(({ decision }) => decision.actions),
-      timers: this.#timersOf(timed, after),
+      timers: timersOf(timed, after, this.#ends),
       messages: NONE,
-      sends: this.#addressed(sent, before, after).sends,
+      sends: addressed(sent, before, after, this.#ends).sends,
       emitted: collected.flatMap(({ emitted }) => emitted).map((event) => this.#cast.shown(event)),
       referenceOf: this.#cast.referenceOf,
     }
@@ -317,59 +247,16 @@ export class Engine {
     if (!collected)
       return { before, after, actions: NONE, timers: NONE, messages: NONE, sends: NONE, emitted: NONE, referenceOf }
     // Only now: XState resolves some receivers at the end of a transition.
-    const { messages, sends, locals } = this.#addressed(collected.sends, before, after)
+    const { messages, sends, locals } = addressed(collected.sends, before, after, this.#ends)
     const actions = locals.length > 0 ? collected.actions.concat(locals) : collected.actions
-    const timers = this.#timersOf(collected.timers, after)
+    const timers = timersOf(collected.timers, after, this.#ends)
     const emitted = collected.emitted.map((event) => this.#cast.shown(event))
     return { before, after, actions, timers, messages, sends, emitted, referenceOf }
   }
 
-  /** Who is sent what: the session itself, local actors, or other sessions. */
-  #addressed(
-    requests: Collected['sends'],
-    before: AnyMachineSnapshot | undefined,
-    after: AnyMachineSnapshot,
-  ): Addressed {
-    if (requests.length === 0) return NOBODY_TOLD
-    const [messages, sends, locals]: [RecordedEvent[], SendRequest[], Action[]] = [[], [], []]
-    for (const { to, event } of requests) {
-      const receiver = this.#receiver(to, after)
-      const last = receiver === undefined && before ? this.#receiver(to, before) : undefined
-      if (receiver === SELF) messages.push(event)
-      else if (this.local(receiver, after) ?? this.local(last, before)) locals.push(() => (to as Loose).send(event))
-      else if (receiver !== undefined) sends.push({ to: receiver, event })
-      else if (last !== undefined) sends.push({ to: last, event, last: true })
-    }
-    return { messages, sends, locals }
-  }
-
-  #timersOf(requests: readonly Loose[], after: AnyMachineSnapshot): readonly TimerRequest[] {
-    const timers: TimerRequest[] = []
-    for (const { sendId, to, id, delay: delayMs, event } of requests) {
-      const receiver = to === undefined ? SELF : this.#receiver(to, after)
-      if (sendId !== undefined) timers.push({ kind: 'cancel', id: sendId })
-      else if (receiver === SELF) timers.push({ kind: 'set', id, delayMs, event, to: undefined })
-      else if (receiver !== undefined) timers.push({ kind: 'set', id, delayMs, event, to: receiver })
-    }
-    return timers
-  }
-
-  /** Who an XState actor is: SELF, PARENT, or the id of a child that is there and can hear, which a step cannot. */
-  #receiver(to: unknown, { children }: AnyMachineSnapshot): string | undefined {
-    if (to === this.#scope.self) return SELF
-    if (to === this.#parent) return PARENT
-    const id = Object.keys(children).find((child) => (children as Loose)[child] === to)
-    return id === undefined || this.#typeOf((to as Loose).src) === 'step' ? undefined : id
-  }
-
-  #typeOf(src: string): ActorType | undefined {
-    return actorOf(this.#machine.implementations.actors[src])
-  }
-
   /** A child that is a promise, a callback or an observable. */
-  local(child: string | undefined, snapshot: AnyMachineSnapshot = this.snapshot): LocalActor | undefined {
-    const ref: Loose = child !== undefined && childrenOf(snapshot)[child]
-    return ref && this.#typeOf(ref.src) === 'local' ? ref : undefined
+  local(child: string): LocalActor | undefined {
+    return localIn(this.#snapshot, child)
   }
 
   #transition(snapshot: AnyMachineSnapshot, event: RecordedEvent): AnyMachineSnapshot {
@@ -427,7 +314,7 @@ export class Engine {
 
   /** A custom action sends to a child that is a session, or to the parent, by the actor's own `send`. */
   #relay(target: unknown, event: RecordedEvent): boolean {
-    const to = this.#snapshot && this.#receiver(target, this.#snapshot)
+    const to = this.#snapshot && receiverIn(this.#snapshot, target, this.#ends)
     if (to === undefined || to === SELF || this.local(to)) return false
     this.#host.say(to, event)
     return true
@@ -440,46 +327,13 @@ export class Engine {
 
   #scopeOf(self: Loose): Loose {
     const { id, sessionId, logger, system } = self
-    const actionExecutor = (action: Loose): void => this.#collect(action)
-    return { self, id, sessionId, logger, system, defer: ignore, emit: ignore, stopChild: ignore, actionExecutor }
-  }
-
-  /** Sorts what XState would run into what the session will do. */
-  #collect(action: Loose): void {
-    const { type, params } = action
-    this.#collected ??= { actions: [], timers: [], sends: [], emitted: [] }
-    const collected = this.#collected
-    switch (type) {
-      case 'xstate.raise':
-        if (typeof params.delay === 'number') collected.timers.push(params)
-        return
-      case 'xstate.sendTo':
-        if (typeof params.delay === 'number') collected.timers.push(params)
-        else collected.sends.push(params)
-        return
-      case 'xstate.cancel':
-        collected.timers.push(params)
-        return
-      case 'xstate.emit':
-        collected.emitted.push(params.event)
-        return
-      case 'xstate.stopChild':
-        // At once, or an actor with the same systemId could not be created in this very transition.
-        if (params) this.#scope.system._unregister(params)
-        return
-      case 'xstate.spawnChild':
-        // The others are found by comparing the children before and after.
-        if (params.actorRef && params.actorRef.id === params.actorRef.sessionId) {
-          collected.unnamed ??= []
-          collected.unnamed.push(params.actorRef)
-        }
-        return
-      case 'xstate.log':
-        collected.actions.push(() => this.#host.log(params.label ? [params.label, params.value] : [params.value]))
-        return
-      default:
-        if (action.exec) collected.actions.push(() => action.exec(action.info, action.params))
+    const log = (words: readonly unknown[]): void => this.#host.log(words)
+    const stopped = (actor: Loose): void => system._unregister(actor)
+    const actionExecutor = (action: Loose): void => {
+      this.#collected ??= { actions: [], timers: [], sends: [], emitted: [] }
+      collect(this.#collected, action, log, stopped)
     }
+    return { self, id, sessionId, logger, system, defer: ignore, emit: ignore, stopChild: ignore, actionExecutor }
   }
 
   /** A child that has ended gives its systemId back, as in plain XState, before anybody decides on its result. */
@@ -511,56 +365,4 @@ const NOBODY: Loose = { getInitialSnapshot: () => ALIVE, transition: (snapshot: 
 
 const NONE: readonly never[] = []
 
-const NOBODY_TOLD: Addressed = { messages: NONE, sends: NONE, locals: NONE }
-
 const ignore = (): void => {}
-
-/** XState tells an endless loop, such as of `always`, by the beginning of a message only. */
-const endlessOr = (error: unknown): unknown =>
-  error instanceof Error && error.message.startsWith('Infinite loop detected')
-    ? new HoldfastError('DECISION_ENDLESS', `the machine never comes to rest (${error.message}); nothing has changed`, {
-        cause: error,
-      })
-    : error
-
-function notAccepted(snapshot: AnyMachineSnapshot, event: RecordedEvent): HoldfastError {
-  const accepts = acceptedEvents(snapshot)
-  const state = typeof snapshot.value === 'string' ? snapshot.value : JSON.stringify(snapshot.value)
-  const would = accepts.length > 0 ? `it has transitions for: ${accepts.join(', ')}` : 'it takes no events from outside'
-  return new HoldfastError('NOT_ACCEPTED', `"${event.type}" is not accepted in state ${state}; ${would}`, {
-    details: { event: event.type, state: snapshot.value, accepts },
-  })
-}
-
-/** `type` is the event's: the transition that it led to is what shows the actor. */
-function checkChildren(
-  before: AnyMachineSnapshot | undefined,
-  after: AnyMachineSnapshot,
-  machine: AnyStateMachine,
-  type: string,
-): void {
-  const old = childrenOf(before)
-  const place = { event: type, ...(before && { state: before.value }) }
-  const where = before ? `on "${type}" in state ${JSON.stringify(before.value)}` : 'as the session began'
-  const notDurable = (what: string, advice: string): HoldfastError => {
-    const why = `${what} was spawned ${where}, and could not be restored after a crash; ${advice}`
-    return new HoldfastError('ACTOR_NOT_DURABLE', why, { details: place })
-  }
-  for (const [key, ref] of Object.entries(childrenOf(after))) {
-    if (ref === old[key]) continue
-    const actor = typeof ref?.src === 'string' ? actorOf(machine.implementations.actors[ref.src]) : undefined
-    if (actor === undefined) {
-      const name = typeof ref?.src === 'string' ? `"${ref.src}"` : 'an inline actor'
-      throw notDurable(name, 'name it in setup({ actors }) and spawn it by that name')
-    }
-    if (actor === 'machine' && ref._syncSnapshot) {
-      throw notDurable(`session "${ref.src}", whose snapshots are not sent (syncSnapshot),`, 'have it send events')
-    }
-    if (ref.id !== key || key === SELF || key === PARENT) {
-      throw new HoldfastError(
-        'CHILD_ID_REQUIRED',
-        `"${ref.src}" was spawned ${where} as "${ref.id}"; give it another id`,
-      )
-    }
-  }
-}

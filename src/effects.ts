@@ -3,8 +3,8 @@
 
 import { actorOf } from './actors.js'
 import type { Cancel } from './clock.js'
+import type { LocalActor } from './decision.js'
 import type { AnySessionKind } from './define.js'
-import type { LocalActor } from './durable.js'
 import type { SessionHost } from './host.js'
 import type { Point } from './point.js'
 import type { TransitionRecord } from './record.js'

@@ -4,7 +4,7 @@
 
 import { type ChildOutcome, isResult } from './children.js'
 import type { Sender } from './commit.js'
-import type { LocalActor } from './durable.js'
+import type { LocalActor } from './decision.js'
 import { Fifo } from './fifo.js'
 import type { StepEnd } from './pool.js'
 import type { Progress, RecordedEvent } from './record.js'

@@ -3,8 +3,9 @@
 // is written: the engine only decides.
 
 import { isDeepStrictEqual } from 'node:util'
+import type { Decision } from './decision.js'
 import type { AnySessionKind } from './define.js'
-import { type Decision, Engine, type EngineHost } from './durable.js'
+import { Engine, type EngineHost } from './durable.js'
 import { messageOf } from './errors.js'
 import type { Placed } from './history.js'
 import { formatPath } from './json.js'

@@ -2,8 +2,8 @@
 // Everything that a session must remember is found here by comparing it with the point before, and nothing else is kept.
 
 import type { Chance } from './chance.js'
+import type { Decision } from './decision.js'
 import type { AnySessionKind } from './define.js'
-import type { Decision } from './durable.js'
 import { encodeError } from './envelope.js'
 import { HoldfastError } from './errors.js'
 import { copyJson, freezeJson, nobody, type ReferenceOf, referencesMet, sealJson, withReferences } from './json.js'

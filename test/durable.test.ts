@@ -19,8 +19,9 @@ import {
   setup,
   spawnChild,
 } from 'xstate'
+import type { Decision } from '../src/decision.js'
 import { type AnyMachine, defineSession } from '../src/define.js'
-import { type Decision, Engine, type EngineHost } from '../src/durable.js'
+import { Engine, type EngineHost } from '../src/durable.js'
 import { HoldfastError } from '../src/errors.js'
 import { acceptedEvents, childrenOf, historyOf, type Resumable } from '../src/machine-snapshot.js'
 import { diffAndSeal } from '../src/patch.js'
