@@ -1,5 +1,6 @@
 // Where the processor time of a transition goes: one layer after another, with 64 and with 1,000 sessions taken in turn.
-// Each row does everything that the rows above it do. `node --expose-gc bench/layers.js`
+// Each row does everything that the rows above it do. `node --expose-gc bench/layers.js`; HOLDFAST_BENCH_ROUNDS and
+// HOLDFAST_BENCH_COUNT make it shorter.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,7 +14,8 @@ import { machine } from './machine.js'
 import { holdfast } from './rivals.js'
 
 const EVENT = Object.freeze({ type: 'tick' })
-const HOST = { post() {}, log() {} }
+const HOST = { post() {}, say() {}, log() {}, shown() {}, next: 1, childOf() {} }
+const CHANCE = { id: () => 'none' }
 const KIND = { index: undefined, children: new Map() }
 
 const sends = (sessions) => {
@@ -33,14 +35,15 @@ const recording = (keep) => (sessions) => {
     const id = `01932c07-6b7e-7c1a-9d3f-${String(i).padStart(12, '0')}`
     const identity = { id, parent: undefined }
     const { engine, decision } = Engine.begin(machine, identity, {}, HOST)
-    const record = recordOf({ identity, kind: KIND, event: EVENT, before: NOTHING, decision, now: 0 })
+    const record = recordOf({ identity, kind: KIND, event: EVENT, before: NOTHING, decision, now: 0, chance: CHANCE })
     points[i] = pointAfter(NOTHING, record, i, decision.after)
     return { identity, engine }
   })
   return (i) => {
     const { identity, engine } = all[i]
     const decision = engine.decide(EVENT, true)
-    const record = recordOf({ identity, kind: KIND, event: EVENT, before: points[i], decision, now: Date.now() })
+    const decided = { identity, kind: KIND, event: EVENT, before: points[i], decision, now: Date.now(), chance: CHANCE }
+    const record = recordOf(decided)
     points[i] = pointAfter(points[i], record, points[i].position + 250, decision.after)
     keep(record)
   }
@@ -60,8 +63,8 @@ const LAYERS = [
   ['line and checksum', recording(line)],
 ]
 
-const ROUNDS = 7
-const COUNT = 64_000
+const ROUNDS = Number(process.env.HOLDFAST_BENCH_ROUNDS ?? 7)
+const COUNT = Number(process.env.HOLDFAST_BENCH_COUNT ?? 64_000)
 const median = (numbers) => [...numbers].sort((a, b) => a - b)[numbers.length >> 1]
 
 function measure(step, sessions) {
