@@ -44,6 +44,9 @@ const CHAINED = /^([A-Z]{1,7})([-_]?)(\d{1,6}(?:\.\d{1,4}){0,5})(?=[-._/]?[A-Z]{
 const MODULAR =
   /^(US|EPIC|FEAT|FEATURE|STORY|ENABLER|ENB|EN)[-_](?!EAST|WEST|NORTH|SOUTH|CENTRAL)[A-Z]{1,8}[-_]?\d{1,6}(?:\.\d{1,4}){0,5}(?![\p{L}\p{N}])/u
 
+/** `KYC-F1-S2`: the name of a project before a code. */
+const PROJECT = /^([A-Z][A-Z0-9]{1,9})[-_](?=(?:EP|E|FT|F|US|ST|S|EN)\d{1,4}(?![\p{L}\p{N}]))/u
+
 export interface Code {
   type: ItemType
   letters: string
@@ -51,26 +54,41 @@ export interface Code {
   numbers: string
   key: string
   length: number
+  /** True when the name of a project stands before it. */
+  ofProject?: true
 }
 
-/** A code such as `US-12`, `F1.2` or `E1-F2-S3` that `text` starts with. */
+/** A code such as `US-12`, `F1.2`, `E1-F2-S3` or `KYC-F1-S2` that `text` starts with. */
 export function codeIn(text: string): Code | undefined {
+  const [project = '', name = ''] = PROJECT.exec(text) ?? []
+  if (project === '' || LETTERS[name.toLowerCase()] !== undefined) return plainCodeIn(text)
+  const code = plainCodeIn(text.slice(project.length))
+  const [key, length] = [plainKey(project) + (code?.key ?? ''), project.length + (code?.length ?? 0)]
+  return code && { ...code, key, length, ofProject: true }
+}
+
+function plainCodeIn(text: string): Code | undefined {
   const modular = MODULAR.exec(text)
   const [whole = '', prefix = ''] = modular ?? []
-  const named = LETTERS[prefix.toLowerCase()]
-  if (named !== undefined)
-    return { type: named, letters: prefix, numbers: '', key: plainKey(whole), length: whole.length }
+  const module = LETTERS[prefix.toLowerCase()]
+  if (module !== undefined)
+    return { type: module, letters: prefix, numbers: '', key: plainKey(whole), length: whole.length }
   let length = 0
   const numbers: string[] = []
+  let inFeature = false
   for (let chained = CHAINED.exec(text); chained !== null && numbers.length < 3; ) {
-    if (LETTERS[(chained[1] ?? '').toLowerCase()] === undefined) return undefined
+    const above = LETTERS[(chained[1] ?? '').toLowerCase()]
+    if (above === undefined) return undefined
+    inFeature ||= above === 'feature'
     numbers.push(chained[3] ?? '')
     length += chained[0].length
     chained = CHAINED.exec(text.slice(length))
   }
   const last = SEGMENT.exec(text.slice(length))
   const letters = last?.[1] ?? ''
-  const type = LETTERS[letters.toLowerCase()]
+  const named = LETTERS[letters.toLowerCase()]
+  // No epic stands in a feature: the E of `F1-E2` is an enabler's.
+  const type = named === 'epic' && inFeature ? 'enabler' : named
   if (last === null || type === undefined) return undefined
   numbers.push(last[3] ?? '')
   length += last[0].length

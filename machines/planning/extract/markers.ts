@@ -55,6 +55,7 @@ export function markerIn(text: string, options: MarkerOptions): Marker | undefin
     codeMarker(bare, options) ??
     wordMarker(unbracketed(bare), options) ??
     codeMarker(unbracketed(bare), options) ??
+    chore(bare, options) ??
     suffixMarker(bare, options) ??
     trackedWord(bare, options)
   )
@@ -87,7 +88,7 @@ export const outlineNumber = (text: string): string => /^\W*(\d{1,3}(?:\.\d{1,3}
 const WORD = new RegExp(
   '^(?:(?:architect(?:ure|ural)|infrastructure|technical[ -]debt|tech[ -]debt|technical|tech|research|' +
     'exploration|security|compliance|platform|business|portfolio|user|job|agile)[ -]?)?' +
-    String.raw`(?:enabler[ -](?:epic|feature|story)|enabler|epic|feature|story|spike)(?!\p{L})(?:[ -](?:title|name|card|spec(?:ification)?|implementation)(?!\p{L}))?`,
+    String.raw`(?:enabler[ -](?:epic|feature|story)|enabler|epic|feature|story|spike)(?!\p{L})(?:[ -](?:title|name|card|spec(?:ification)?|implementation|hypothesis(?: statement)?)(?!\p{L}))?`,
   'iu',
 )
 const DEBT = /^tech(?:nical)?[ -]debt(?: item)?(?!\p{L})/iu
@@ -193,6 +194,17 @@ function built(word: string, written: string, title: string, strong: boolean): M
 /** "[Epic] Checkout" and "[US-12] Pay" with the brackets opened. */
 const unbracketed = (text: string): string => text.replace(/^[[(<]([^\])>]{1,40})[\])>]\s*[:–—-]?\s*/, '$1: ')
 
+/** "[Tech] Move the queue" beside "[Story] …": what has no user is an enabler, in a document that is a plan anyway. */
+function chore(text: string, { form }: MarkerOptions): Marker | undefined {
+  const [, word, title] =
+    /^\[(tech(?:nical)?|infra(?:structure)?|architecture|chore|refactor(?:ing)?|research)\]\s*[:–—-]?\s*(\S.*)$/i.exec(
+      text,
+    ) ?? []
+  if (word === undefined || title === undefined || form === 'plain') return undefined
+  const named = word.replace(/^(?:tech|chore|refactor(?:ing)?)$/i, 'technical').replace(/^infra$/i, 'infrastructure')
+  return built(`${named} enabler`, '', title, false)
+}
+
 /** "Checkout (Epic)", "Pay by card [Story 3]". */
 function suffixMarker(text: string, options: MarkerOptions): Marker | undefined {
   const found = /^(.{2,200}?)\s*[[(]([^\])]{2,30})[\])]$/.exec(text)
@@ -215,7 +227,8 @@ function codeMarker(text: string, { form, lettersCount }: MarkerOptions): Marker
   if (single && code.letters !== code.letters.toUpperCase()) return undefined
   const rest = text.slice(code.length)
   const { marked, title } = titleAfter(rest, LOOSE_MARK)
-  const full = code.numbers.includes('.')
+  // In a document that uses several of them, one is a name that no other trade has.
+  const full = code.numbers.includes('.') || (lettersCount && code.ofProject === true)
   if (isPlaceholder(title)) return undefined
   const stands = full || !single || (title === '' && lettersCount && form === 'heading')
   const titled = form === 'heading' && !single ? true : /^(?:$|["“'‘([]|\p{Lu}|\p{Ll}\p{Lu})/u.test(title)
@@ -225,7 +238,10 @@ function codeMarker(text: string, { form, lettersCount }: MarkerOptions): Marker
   if (!marked && title !== '' && !full && form !== 'heading' && !(sure && !single)) return undefined
   const strong =
     form === 'heading' ? sure || full || (marked && !single) : (sure && !single) || (full && form !== 'plain')
-  return { type: code.type, number: normalNumber(code.numbers), keys: codeKeys(code), title, labels: [], strong }
+  const found = { type: code.type, number: normalNumber(code.numbers), keys: codeKeys(code), title, labels: [], strong }
+  // "F1-E1: Retention concept (enabler)": a word says more than a letter.
+  const said = suffixMarker(title, { form, lettersCount })
+  return said === undefined ? found : { ...said, number: found.number, keys: found.keys, strong }
 }
 
 /** True when the line starts with a single-letter code: what `lettersCount` is counted from. */

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Runtime } from 'holdfast'
+import type { Runtime, StepContext } from 'holdfast'
 import {
   agent,
   Conversations,
@@ -17,6 +17,8 @@ import { createVirtualClock, type VirtualClock } from 'holdfast/testing'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import * as steps from '../../../machines/agent/steps.js'
 import { type House, house } from '../../house.js'
+import { stateName } from '../statechart.js'
+import { Desk } from './desk.js'
 
 const coder = new URL('./fixtures/coder.js', import.meta.url).href
 const MINUTE = 60_000
@@ -466,5 +468,73 @@ describe('a session', () => {
     expect([...runtime.session(id, agent).history({ from: before })].map(({ event }) => event.type)).not.toContain(
       'holdfast.restart',
     )
+  })
+})
+
+describe('every event that people send, in every state a session rests in', () => {
+  const hang = (_: unknown, { signal }: StepContext) =>
+    new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+  const reply = (calls: object[] = []) => ({
+    ...{
+      kind: 'reply',
+      message: { role: 'assistant', content: 'x' },
+      calls,
+      used: { input_tokens: 9, output_tokens: 9 },
+    },
+  })
+  const tool = { id: 'k', tool: 't', input: {} }
+  const until = '2030-01-01T00:00:00.000Z'
+  const own = {
+    start: () => null,
+    stop: () => null,
+    respond: () => reply(),
+    useTool: () => ({ type: 'text', value: '' }),
+  }
+  const PEOPLE = [
+    { type: 'converse', text: 'hi' },
+    { type: 'message', conversation: 'c1', text: 'more' },
+    { type: 'retry', conversation: 'c1' },
+    { type: 'close', conversation: 'c1' },
+    { type: 'raiseBudget', tokens: 1_000 },
+    { type: 'terminate' },
+  ] as const
+  const all = PEOPLE.map(({ type }) => type)
+
+  test.each([
+    ['initializing', all, { start: hang }, []],
+    ['active.working', ['message', 'retry'], { respond: hang }, ['converse']],
+    ['active.quiet', ['retry'], {}, ['converse']],
+    ['active.paused', ['message', 'retry'], { respond: () => reply([tool]) }, ['converse']],
+    [
+      'active.parked',
+      ['message', 'retry'],
+      { respond: () => ({ kind: 'limited', retry_after_ms: 60_000, until }) },
+      ['converse'],
+    ],
+    ['idle', ['retry'], {}, ['converse', 'wait']],
+    ['terminating.stopping', all, { stop: hang }, ['converse', 'terminate']],
+    ['terminated', all, {}, ['converse', 'terminate']],
+  ] as const)('%s refuses %j, takes the others, and a refusal changes nothing', async (state, refused, steps, ways) => {
+    for (const event of PEOPLE) {
+      const desk = await Desk.open(agent, { ...own, ...steps })
+      const session = await desk.runtime.create(agent, { llm_config: { budget: { tokens: 10 } } })
+      if (state !== 'initializing') await session.until('active')
+      for (const way of ways) {
+        if (way === 'wait') await desk.clock.advance(2 * MINUTE)
+        else await session.send(way === 'converse' ? PEOPLE[0] : { type: way })
+        if (way === 'converse')
+          await session.until(({ value }) => state === 'active.working' || stateName(value) !== 'active.working')
+      }
+      await session.until(({ value }) => stateName(value) === state)
+      // What its conversation has still to say, it has said.
+      for (let seq = 0; seq !== session.entry().seq; await desk.clock.advance(1)) seq = session.entry().seq
+      const before = session.snapshot()
+      if ((refused as readonly string[]).includes(event.type)) {
+        const code = state === 'terminated' ? 'SESSION_ENDED' : 'NOT_ACCEPTED'
+        await expect(session.send(event), event.type).rejects.toMatchObject({ code })
+        expect(session.snapshot()).toEqual(before)
+      } else expect((await session.send(event)).seq, event.type).toBe(before.seq + 1)
+      await desk.runtime.close()
+    }
   })
 })

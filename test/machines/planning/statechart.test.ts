@@ -116,7 +116,9 @@ test('in every state but pending, start is refused: the error names the state an
       (_: unknown, { signal }: StepContext) =>
         name === stopAt
           ? new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
-          : output,
+          : stopAt === 'told to wait'
+            ? Promise.reject(Object.assign(new Error('not now'), limit, { retry: false }))
+            : output,
     ])
     return createInlinePool({ clock: systemClock, load: async () => Object.fromEntries(steps) })
   }
@@ -127,6 +129,7 @@ test('in every state but pending, start is refused: the error names the state an
     [`${W}.extracting`, 'extract', started],
     [`${W}.creatingIssues`, 'createIssues', started],
     [`${W}.linkingHierarchy`, 'linkHierarchy', started],
+    [`${W}.waiting`, 'told to wait', started],
     ['completed', '', { type: 'setResult', result: RESULT }],
     ['failed', '', { type: 'addError', message: 'no' }],
     ['processing.driven', '', { type: 'setStatus', status: 'processing' }],
