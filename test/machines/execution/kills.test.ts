@@ -13,7 +13,7 @@ import { KEY, PEOPLE, TEAM, TicketServer } from './linear-server.js'
 import { CHANNEL, SlackServer, TOKEN } from './slack-server.js'
 
 const SCRIPT = fileURLToPath(new URL('fixtures/run-day.js', import.meta.url))
-const KILLS = Number(process.env.HOLDFAST_EXECUTION_KILLS ?? 6)
+const KILLS = Number(process.env.HOLDFAST_EXECUTION_KILLS ?? 4)
 
 let dir: string
 beforeEach(() => {

@@ -10,7 +10,7 @@ import { createInlinePool } from '../../../src/inline/pool.js'
 import { systemClock } from '../../../src/system/clock.js'
 import { type AnyEvent, type AnySnapshot, routesOf, shortestPaths, simplePaths } from '../statechart.js'
 
-const RUNS = Number(process.env.HOLDFAST_RUNS ?? 60)
+const RUNS = Number(process.env.HOLDFAST_RUNS ?? 40)
 const AT = '2026-01-02T03:04:05.678Z'
 const input: ExecutionInput = {
   ...{ id: 'session_1', adminUserId: 'ada', teamId: 'ENG', generatedAt: AT },

@@ -9,7 +9,7 @@ import { numbersIn } from '../../../machines/execution/tables.js'
 import { applyPatch, diffAndSeal, type Patch } from '../../../src/patch.js'
 import { House } from './house.js'
 
-const RUNS = Number(process.env.HOLDFAST_RUNS ?? 15)
+const RUNS = Number(process.env.HOLDFAST_RUNS ?? 12)
 
 let house: House
 beforeEach(() => {
