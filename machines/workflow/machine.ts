@@ -108,7 +108,8 @@ const parts = setup({
     runCommand: step<typeof runCommand>('runCommand', COMMAND),
     survey: step<typeof survey>('survey', GIT),
     finish: step<typeof finish>('finish', GIT),
-    sweep: step<typeof sweep>('sweep', { ...GIT, graceMs: 60_000 }),
+    // Cancelled is told when no process is left, and not before: what cannot be ended now is tried again.
+    sweep: step<typeof sweep>('sweep', { ...COMMAND, attempts: Number.POSITIVE_INFINITY }),
   },
   guards: {
     stateWas: ({ context }, { type }: { type: SessionState['type'] }) => context.state.type === type,

@@ -3,6 +3,7 @@
 // again only where it did not end (see `steps/run-command.ts`).
 // The façade and the machine are never loaded with them, nor they with those.
 
+import { join } from 'node:path'
 import type { StepContext } from 'holdfast'
 import type { ExecutionMode } from './config.js'
 import type { Merge } from './session-events.js'
@@ -49,6 +50,8 @@ export async function prepare({ project, mode, place, mark }: PrepareInput, cont
   const session = sessionOf(context.idempotencyKey)
   const repository = await repositoryAt(project, options)
   const { root, common } = repository
+  // Nothing of it has run yet: what is there is of another life of its id.
+  if (!place) await remove(folderOf(common, session))
   const there =
     mode.type === 'worktree'
       ? await openWorktree(repository, mode.name, session, place && mark, options)
@@ -76,20 +79,23 @@ export async function finish(
   return { ...(outcome && { merge: outcome }), at: now() }
 }
 
-/** Ends every process of the session, and resolves when none is left. */
+/** Ends every process of the session, and resolves when none is left; whatever else goes wrong does not keep it from that. */
 export async function sweep(
   { project, place }: { project: string; place?: Place },
   context: StepContext,
 ): Promise<{ ended: number; at: string }> {
   const session = sessionOf(context.idempotencyKey)
-  const { common } = place ?? (await repositoryAt(project, { session }))
-  const folder = await sessionFolder(common, session)
+  const ignore = (): undefined => undefined
+  const common = place?.common ?? (await repositoryAt(project, { session }).catch(ignore))?.common
   // First, so that a command that has not begun yet finds it; then whatever has begun is there to be found.
-  await writeWhole(`${folder}/${STOPPED}`, '')
+  if (common) await stop(common, session).catch(ignore)
   const ended = await endProcesses({ session }, SWEEP_GRACE_MS)
-  if (place) await release(place, session)
+  if (place) await release(place, session).catch(ignore)
   return { ended, at: now() }
 }
+
+const stop = async (common: string, session: string): Promise<void> =>
+  writeWhole(join(await sessionFolder(common, session), STOPPED), '')
 
 /** The command's own step ends it with its own grace meanwhile. */
 const SWEEP_GRACE_MS = 20_000

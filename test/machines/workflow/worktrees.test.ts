@@ -1,0 +1,225 @@
+// Sessions in worktrees of their own: merged, in conflict, taken over, retried, orphaned. Whatever becomes of a worktree,
+// nothing that was in it is lost.
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type SessionConfigInput, type SessionState, workflow } from 'holdfast/machines/workflow'
+import { expect, test } from 'vitest'
+import { finish, prepare, runCommand } from '../../../machines/workflow/steps.js'
+import { gitIn, subjects } from './repository.js'
+import { ended, Workshop } from './workshop.js'
+
+const worktree = (name = 'w', config: Partial<SessionConfigInput> = {}): Partial<SessionConfigInput> => ({
+  execution_mode: { type: 'worktree', name },
+  ...config,
+})
+const merging = { options: { auto_merge: true } }
+const pathOf = (shop: Workshop, name = 'w'): string => join(shop.folder, 'project-worktrees', name)
+const mergeOf = (state: SessionState) => (state.type === 'Completed' ? state.summary.merge : undefined)
+
+/** A session that waits within its one command until a file is there. */
+async function waiting(shop: Workshop, config: Partial<SessionConfigInput>, shell: string) {
+  const [up, go] = [join(shop.folder, 'up'), join(shop.folder, 'go')]
+  const session = await shop.session({
+    ...config,
+    workflow: [`touch ${up}; while test ! -e ${go}; do sleep 0.02; done; ${shell}`],
+  })
+  await session.send({ type: 'start' })
+  while (!existsSync(up)) await sleep(10)
+  return { session, go: () => writeFileSync(go, '') }
+}
+
+test('the project is left alone until the end; then the branch is merged, with what was not committed, and cleaned up', async () => {
+  await using shop = new Workshop()
+  const { session, go } = await waiting(
+    shop,
+    worktree('w', merging),
+    'echo two >> notes.txt; git commit -qam two; echo three > new.txt',
+  )
+  writeFileSync(join(shop.project, 'mine.txt'), 'not committed')
+  expect(gitIn(shop.project, 'branch', '--format=%(refname:short)').split('\n')).toEqual(['holdfast/w', 'main'])
+  expect(readFileSync(join(shop.project, 'notes.txt'), 'utf8')).toBe('one\n')
+  go()
+  const { state } = await ended(session)
+  expect(mergeOf(state)).toEqual({ status: 'merged', commit: gitIn(shop.project, 'rev-parse', 'main') })
+  expect(subjects(shop.project)).toEqual([
+    'begin',
+    'two',
+    `What session ${session.id} left uncommitted`,
+    'Merge workflow w',
+  ])
+  expect(readFileSync(join(shop.project, 'new.txt'), 'utf8')).toBe('three\n')
+  expect(gitIn(shop.project, 'status', '--porcelain')).toBe('?? mine.txt')
+  expect(gitIn(shop.project, 'branch', '--format=%(refname:short)')).toBe('main')
+  expect(existsSync(pathOf(shop))).toBe(false)
+})
+
+test('a conflict is reported with its files; the project is as it was, and branch and worktree are there', async () => {
+  await using shop = new Workshop()
+  const { session, go } = await waiting(shop, worktree('w', merging), 'echo theirs > notes.txt; git commit -qam theirs')
+  writeFileSync(join(shop.project, 'notes.txt'), 'ours\n')
+  gitIn(shop.project, 'commit', '-qam', 'ours')
+  const before = gitIn(shop.project, 'rev-parse', 'HEAD')
+  go()
+  const { state } = await ended(session)
+  expect(mergeOf(state)).toEqual({ status: 'conflict', branch: 'holdfast/w', path: pathOf(shop), files: ['notes.txt'] })
+  expect(gitIn(shop.project, 'rev-parse', 'HEAD')).toBe(before)
+  expect(gitIn(shop.project, 'status', '--porcelain')).toBe('')
+  expect(gitIn(shop.project, 'show', 'holdfast/w:notes.txt')).toBe('theirs')
+  expect(readFileSync(join(pathOf(shop), 'notes.txt'), 'utf8')).toBe('theirs\n')
+})
+
+test('work in the project that is not committed is never overwritten: the merge is refused, and says why', async () => {
+  await using shop = new Workshop()
+  const { session, go } = await waiting(shop, worktree('w', merging), 'echo theirs > notes.txt; git commit -qam theirs')
+  writeFileSync(join(shop.project, 'notes.txt'), 'in the making\n')
+  go()
+  const { state } = await ended(session)
+  expect(mergeOf(state)).toMatchObject({
+    status: 'refused',
+    branch: 'holdfast/w',
+    reason: expect.stringContaining('notes.txt'),
+  })
+  expect(readFileSync(join(shop.project, 'notes.txt'), 'utf8')).toBe('in the making\n')
+  expect(subjects(shop.project, 'holdfast/w')).toEqual(['begin', 'theirs'])
+})
+
+test('without auto_merge the worktree stays for whoever wants to look', async () => {
+  await using shop = new Workshop()
+  const { state } = await shop.run({ ...worktree(), workflow: ['echo two >> notes.txt'] })
+  expect(state).toMatchObject({ type: 'Completed', summary: { files_changed: 1 } })
+  expect(readFileSync(join(pathOf(shop), 'notes.txt'), 'utf8')).toBe('one\ntwo\n')
+  expect(readFileSync(join(shop.project, 'notes.txt'), 'utf8')).toBe('one\n')
+})
+
+test('a name is one session’s as long as it lives; who comes after it takes the name over, and the old work is kept', async () => {
+  await using shop = new Workshop()
+  const { session, go } = await waiting(shop, worktree(), 'echo first > first.txt; exit 1')
+  const refused = await shop.run({ ...worktree(), workflow: ['true'] })
+  expect(refused.state).toMatchObject({
+    type: 'Failed',
+    error: expect.stringContaining(`belongs to session ${session.id}`),
+  })
+  go()
+  expect((await ended(session)).state.type).toBe('Failed')
+  const second = await shop.run({ ...worktree(), workflow: ['ls > listing'] })
+  expect(second.state.type).toBe('Completed')
+  expect(readFileSync(join(pathOf(shop), 'listing'), 'utf8')).toBe('listing\nnotes.txt\n')
+  expect(gitIn(shop.project, 'show', `refs/holdfast/rescued/w/${session.id}:first.txt`)).toBe('first')
+})
+
+test('worktrees of sessions that have ended, or that nobody knows, are found and cleaned; what was in them is kept', async () => {
+  await using shop = new Workshop()
+  const failed = await shop.run({
+    ...worktree('failed'),
+    workflow: ['echo a > a; git add a; git commit -qm a; echo b > b; exit 1'],
+  })
+  const lost = await shop.run({ ...worktree('lost'), workflow: ['true'] })
+  await lost.session.delete()
+  const { session, go } = await waiting(shop, worktree('alive'), 'true')
+  const manager = await shop.manager()
+  const orphans = await manager.findOrphanedWorktrees(shop.project)
+  expect(orphans.map(({ name, session }) => [name, session])).toEqual([
+    ['failed', failed.session.id],
+    ['lost', lost.session.id],
+  ])
+  const ref = `refs/holdfast/rescued/failed/${failed.session.id}`
+  expect((await manager.cleanOrphanedWorktrees(shop.project)).map(({ name, rescued }) => [name, rescued])).toEqual([
+    ['failed', ref],
+    ['lost', undefined],
+  ])
+  expect(subjects(shop.project, ref)).toEqual(['begin', 'a', `What session ${failed.session.id} had not committed`])
+  expect(gitIn(shop.project, 'show', `${ref}:b`)).toBe('b')
+  expect(gitIn(shop.project, 'branch', '--format=%(refname:short)').split('\n')).toEqual(['holdfast/alive', 'main'])
+  expect(existsSync(pathOf(shop, 'failed'))).toBe(false)
+  expect(await manager.findOrphanedWorktrees(shop.project)).toEqual([])
+  go()
+  expect((await ended(session)).state.type).toBe('Completed')
+})
+
+test('a failed session is retried from its last checkpoint: the worktree is what it was there, and goes on', async () => {
+  await using shop = new Workshop()
+  const cured = join(shop.folder, 'cured')
+  const { session, state } = await shop.run({
+    ...worktree('w', { ...merging, max_iterations: 3 }),
+    workflow: [
+      'echo "$HOLDFAST_ITERATION" >> notes.txt; git commit -qam "$HOLDFAST_ITERATION"',
+      `test "$HOLDFAST_ITERATION" != 2 || test -e ${cured} || { echo mess > mess; exit 1; }`,
+    ],
+  })
+  expect(state.type).toBe('Failed')
+  writeFileSync(cured, '')
+  const manager = await shop.manager()
+  await expect(manager.retrySession((await shop.session({})).id)).rejects.toMatchObject({ code: 'NOT_ACCEPTED' })
+  const id = await manager.retrySession(session.id)
+  expect(await manager.waitForSession(id)).toMatchObject({
+    summary: { iterations: 3, commits: 3, merge: { status: 'merged' } },
+  })
+  expect(subjects(shop.project)).toEqual(['begin', '1', '2', '3', 'Merge workflow w'])
+  expect(readFileSync(join(shop.project, 'notes.txt'), 'utf8')).toBe('one\n1\n2\n3\n')
+  expect(existsSync(join(shop.project, 'mess'))).toBe(false)
+  expect(gitIn(shop.project, 'show', `refs/holdfast/rescued/w/${session.id}:mess`)).toBe('mess')
+  expect((await manager.getEvents(id, { type: 'IterationStarted' })).length).toBe(3)
+})
+
+test('one that failed in its first iteration is retried from its start', async () => {
+  await using shop = new Workshop()
+  const cured = join(shop.folder, 'cured')
+  const { session } = await shop.run({ ...worktree(), workflow: [`echo x > x; test -e ${cured}`] })
+  writeFileSync(cured, '')
+  const manager = await shop.manager()
+  const id = await manager.retrySession(session.id)
+  expect(await manager.waitForSession(id)).toMatchObject({
+    type: 'Completed',
+    summary: { iterations: 1, files_changed: 1 },
+  })
+})
+
+test('a command interrupted in a worktree begins again with the files, the index and the branch that it had begun with', async () => {
+  await using shop = new Workshop()
+  const [up, twice] = [join(shop.folder, 'up'), join(shop.folder, 'twice')]
+  const session = await shop.session({
+    ...worktree(),
+    workflow: [
+      'echo staged >> notes.txt; git add notes.txt; echo loose > loose',
+      `echo again >> notes.txt; git add --all; git commit -qm half; echo more > more; rm loose
+       test -e ${twice} || { touch ${up}; sleep 300; }; true`,
+    ],
+  })
+  await session.send({ type: 'start' })
+  while (!existsSync(up)) await sleep(10)
+  writeFileSync(twice, '')
+  const runtime = await shop.reopened()
+  // What a git that was killed has left.
+  writeFileSync(join(shop.project, '.git', 'worktrees', 'w', 'index.lock'), '')
+  const { state } = await ended(runtime.session(session.id, workflow))
+  expect(state).toMatchObject({ type: 'Completed', summary: { commits: 1 } })
+  expect(subjects(pathOf(shop))).toEqual(['begin', 'half'])
+  expect(readFileSync(join(pathOf(shop), 'notes.txt'), 'utf8')).toBe('one\nstaged\nagain\n')
+})
+
+/** A step's context, as the pool gives it. */
+const context = (session: string, child: string) => ({
+  ...{ signal: new AbortController().signal, idempotencyKey: `${session}.${child}.2`, attempt: 1, deadline: undefined },
+  ...{ progress: () => {}, emit: () => {}, log: () => {} },
+})
+
+test('a worktree that was left half made is made whole; a merge that was made and not recorded is not made again', async () => {
+  await using shop = new Workshop()
+  const input = { project: shop.project, mode: { type: 'worktree', name: 'w' } } as const
+  const first = await prepare(input, context('s', 'prepare'))
+  writeFileSync(join(first.place.path, '.git'), 'gitdir: nowhere\n')
+  mkdirSync(join(first.place.path, 'rest'))
+  const { place, mark } = await prepare(input, context('s', 'prepare'))
+  expect(mark).toEqual(first.mark)
+  expect(gitIn(place.path, 'status', '--porcelain')).toBe('')
+  const command = { shell: 'echo two >> notes.txt; git commit -qam two' }
+  expect(await runCommand({ place, command, iteration: 1 }, context('s', 'command'))).toMatchObject({ success: true })
+  // Again, under the same key: what it came to is given, and not done again.
+  expect(await runCommand({ place, command, iteration: 1 }, context('s', 'command'))).toMatchObject({ success: true })
+  expect(subjects(place.path)).toEqual(['begin', 'two'])
+  const merged = await finish({ place, merge: true }, context('s', 'finish'))
+  expect(merged.merge).toMatchObject({ status: 'merged' })
+  expect((await finish({ place, merge: true }, context('s', 'finish'))).merge).toEqual(merged.merge)
+  expect(subjects(shop.project)).toEqual(['begin', 'two', 'Merge workflow w'])
+})
