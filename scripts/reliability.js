@@ -32,6 +32,12 @@ const GATES = {
   },
   R17: { says: 'hostile steps', tests: ['test/piscina/hostile.test.ts'], runs: 'HOLDFAST_HOSTILE', long: 1000 },
   R18: { says: 'recorded results', tests: ['test/sim/results.test.ts'], runs: 'HOLDFAST_RUNS', long: 10_000 },
+  workflow: {
+    says: 'kill -9 of workflows',
+    tests: ['test/machines/workflow/kill.test.ts'],
+    runs: 'HOLDFAST_WORKFLOW_KILLS',
+    long: 100,
+  },
   R21: { says: 'hostile observers', tests: ['test/observers.test.ts'], runs: 'HOLDFAST_OBSERVERS', long: 100_000 },
 }
 
