@@ -26,7 +26,7 @@ const GATES = {
   R11: { says: 'timers rehydrated', tests: ['test/sim/timers.test.ts'], runs: 'HOLDFAST_RUNS', long: 10_000 },
   R12: {
     says: 'equal to XState',
-    tests: ['test/sim/equivalence.test.ts', 'test/sim/equivalence-more.test.ts'],
+    tests: ['', '-2', '-3', '-4'].map((part) => `test/sim/equivalence${part}.test.ts`),
     runs: 'HOLDFAST_RUNS',
     long: 100_000,
   },
