@@ -3,6 +3,7 @@
 import { closeSync, fdatasyncSync, fsyncSync, openSync, renameSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { openRuntime } from 'holdfast'
+import { sqlite } from 'holdfast/sqlite'
 import { JSONFilePreset } from 'lowdb/node'
 import { createActor } from 'xstate'
 import { LINE, machine, tick } from './machine.js'
@@ -10,6 +11,15 @@ import { LINE, machine, tick } from './machine.js'
 /** Holdfast, as `openRuntime` opens it. */
 export async function holdfast(dir, sessions) {
   const runtime = await openRuntime({ dir, kinds: [tick], pool: 'inline' })
+  const all = await Promise.all(Array.from({ length: sessions }, () => runtime.create(tick, {})))
+  const event = { type: 'tick' }
+  return { step: (i) => all[i].send(event), close: () => runtime.close(), stats: () => runtime.health().journal }
+}
+
+/** The same in one SQLite database: write-ahead log, `synchronous = FULL`, a transaction a turn. */
+export async function holdfastSqlite(dir, sessions) {
+  const storage = sqlite({ path: join(dir, 'bench.db') })
+  const runtime = await openRuntime({ storage, kinds: [tick], pool: 'inline' })
   const all = await Promise.all(Array.from({ length: sessions }, () => runtime.create(tick, {})))
   const event = { type: 'tick' }
   return { step: (i) => all[i].send(event), close: () => runtime.close(), stats: () => runtime.health().journal }

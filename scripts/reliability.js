@@ -13,7 +13,12 @@ const GATES = {
   R3: { says: 'kill -9 under load', tests: ['test/kill/kill.test.ts'], runs: 'HOLDFAST_KILLS', long: 10_000 },
   R4: { says: 'calls to the disk that fail', tests: ['test/sim/faults.test.ts'], runs: 'HOLDFAST_EVERY', long: 1 },
   R5: { says: 'syncs that fail', tests: ['test/sim/faults.test.ts'], runs: 'HOLDFAST_EVERY', long: 1 },
-  R6: { says: 'a full disk', tests: ['test/files/disk-full.test.ts'], runs: 'HOLDFAST_FILLS', long: 100 },
+  R6: {
+    says: 'a full disk',
+    tests: ['test/files/disk-full.test.ts', 'test/sqlite/full.test.ts'],
+    runs: 'HOLDFAST_FILLS',
+    long: 100,
+  },
   R7: { says: 'bit rot', tests: ['test/sim/rot.test.ts'], runs: 'HOLDFAST_EVERY', long: 1 },
   R8: { says: 'output commit', tests: ['test/sim/output-commit.test.ts'], runs: 'HOLDFAST_RUNS', long: 20_000 },
   R9: {

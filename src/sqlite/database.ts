@@ -121,7 +121,7 @@ export class Database {
 export function databaseError(cause: unknown, file: string, more: Record<string, unknown> = {}): HoldfastError {
   if (cause instanceof HoldfastError) return cause
   const { code: told = '', message = String(cause) } = cause as { code?: string; message?: string }
-  const sqlite = told.startsWith('SQLITE_') ? told : codeIn(message)
+  const sqlite = /^SQLITE_(?!ERROR$)/.test(told) ? told : codeIn(message)
   const options = { cause, details: { file, sqlite, ...more } }
   if (sqlite === 'SQLITE_FULL')
     return new HoldfastError(
@@ -151,7 +151,8 @@ function codeIn(message: string): string {
 }
 
 const TEXTS: readonly (readonly [RegExp, string])[] = [
-  [/malformed|invalid rootpage/, 'SQLITE_CORRUPT'],
+  // What we ask is always the same: a column or table that is not there is one whose name has changed.
+  [/malformed|invalid rootpage|no such (column|table)|has no column|values were supplied/, 'SQLITE_CORRUPT'],
   [/not a database/, 'SQLITE_NOTADB'],
   [/is full/, 'SQLITE_FULL'],
   [/readonly/, 'SQLITE_READONLY'],

@@ -22,6 +22,8 @@ import { SqliteSnapshots } from './snapshots.js'
 export interface SqliteStorageOptions extends SqliteJournalOptions {
   /** The database's file; made if it is not there. */
   readonly path: string
+  /** How large the file may be, in pages of 4 KiB; then it is full. Default: as large as SQLite's files can be. */
+  readonly maxPages?: number
 }
 
 /** Throws PACKAGE_MISSING, DIRECTORY_LOCKED, JOURNAL_CORRUPT, FORMAT_NEWER, INVALID_ARGUMENT, DISK_FULL or DISK_FAILED. */
@@ -36,6 +38,7 @@ export function openOwned(
   let db: Database | undefined
   try {
     db = openLocked(place, lock, crashed, world)
+    if (options.maxPages !== undefined) db.all(`PRAGMA max_page_count = ${options.maxPages}`)
     const opened = portsOn(db, options, world)
     noteKinds(db, kinds)
     return { ...opened, ports: { ...opened.ports, release: () => release(db as Database, lock) } }
