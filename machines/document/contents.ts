@@ -15,14 +15,24 @@ export interface Page {
 /** The pages of a document, oldest first; none while it has had no content. */
 export type Pages = readonly Page[]
 
-/** Edits of a page at most: what it takes to read the last version of a page stays near to what a whole text takes. */
+/** Edits of a page at most: what it takes to read a version that is not at hand stays near to what a whole text takes. */
 export const PAGE_EDITS = 512
 
 /** Revisions are counted from 1: the first content, then one for each edit. 0: no content yet. */
 export const revisionOf = (pages: Pages): number => pages.reduce((sum, { edits }) => sum + edits.length + 1, 0)
 
+/** The last revision in pieces, of pages that somebody holds: a session that goes on does not read its page again. */
+const known: WeakMap<Pages, readonly string[]> = new WeakMap()
+
 /** The text in pieces at a revision, the last one by default. */
-export function piecesAt(pages: Pages, revision: number = revisionOf(pages)): string[] {
+export function piecesAt(pages: Pages, revision: number = revisionOf(pages)): readonly string[] {
+  if (revision !== revisionOf(pages)) return read(pages, revision)
+  const pieces = known.get(pages) ?? read(pages, revision)
+  known.set(pages, pieces)
+  return pieces
+}
+
+function read(pages: Pages, revision: number): string[] {
   let first = 1
   for (const { content, edits } of pages) {
     const beyond = first + edits.length + 1
@@ -40,13 +50,15 @@ export const contentAt = (pages: Pages, revision?: number): string => piecesAt(p
 
 /** The pages with one revision more. */
 export function withEdit(pages: Pages, edit: Edit): Pages {
-  const last = pages.at(-1)
-  if (last && last.edits.length < PAGE_EDITS) {
-    return [...pages.slice(0, -1), { content: last.content, edits: [...last.edits, edit] }]
-  }
-  const pieces = piecesAt(pages)
+  const pieces = [...piecesAt(pages)]
   applyEdit(pieces, edit)
-  return [...pages, { content: pieces.join(''), edits: [] }]
+  const page = pages.at(-1)
+  const next =
+    page && page.edits.length < PAGE_EDITS
+      ? [...pages.slice(0, -1), { content: page.content, edits: [...page.edits, edit] }]
+      : [...pages, { content: pieces.join(''), edits: [] }]
+  known.set(next, pieces)
+  return next
 }
 
 /** The edit that leads from the last revision to a content; undefined when that is the content already. */

@@ -3,7 +3,7 @@
 // what is there now.
 
 import { HoldfastError, isHoldfastError, type Runtime, type Session, type SessionEntry } from 'holdfast'
-import { contentAt, editTo, piecesAt, revisionOf } from './contents.js'
+import { contentAt, editTo, revisionOf } from './contents.js'
 import type { DocumentEvent, UpdateEvent } from './events.js'
 import { LONGEST_TEXT } from './fields.js'
 import type { DocumentInput } from './input.js'
@@ -22,7 +22,7 @@ import {
   versionNotFound,
 } from './shelf.js'
 import { matches, type SessionFilters } from './storage.js'
-import { applyEdit } from './text.js'
+import { applyEdit, piecesOf } from './text.js'
 
 /** How often an update is made anew because another came first. */
 const TRIES = 20
@@ -155,7 +155,7 @@ const tooLong = (length: number): HoldfastError =>
 function* contentsOf(pages: DocumentContext['pages']): Generator<{ revision: number; content: string }> {
   let revision = 0
   for (const page of pages) {
-    const pieces = piecesAt([{ content: page.content, edits: [] }])
+    const pieces = piecesOf(page.content)
     yield { revision: ++revision, content: page.content }
     for (const edit of page.edits) {
       applyEdit(pieces, edit)
