@@ -27,7 +27,12 @@ const GATES = {
     runs: 'HOLDFAST_RACES',
     long: 1000,
   },
-  R10: { says: 'simulated hours', tests: ['test/sim/simulation.test.ts'], runs: 'HOLDFAST_SEEDS', long: 10_000 },
+  R10: {
+    says: 'simulated hours',
+    tests: ['test/sim/simulation.test.ts', 'test/sim/simulation-2.test.ts'],
+    runs: 'HOLDFAST_SEEDS',
+    long: 10_000,
+  },
   R11: { says: 'timers rehydrated', tests: ['test/sim/timers.test.ts'], runs: 'HOLDFAST_RUNS', long: 10_000 },
   R12: {
     says: 'equal to XState',

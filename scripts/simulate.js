@@ -1,5 +1,5 @@
 // Lives many seeds of the simulation: `npm run simulate -- --seeds 10000`; or one again: `npm run simulate -- --seed 17`.
-// `--from N` begins elsewhere. It is test/sim/simulation.test.ts with other numbers, and ends as that does.
+// `--from N` begins elsewhere. It is test/sim/simulation.test.ts and simulation-2 with other numbers, and ends as they do.
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -10,6 +10,7 @@ const { values } = parseArgs({ options: { seed: text, seeds: text, from: text } 
 const { seed, seeds = '10000', from = '1' } = values
 const env = { ...process.env, HOLDFAST_SEEDS: seed ? '1' : seeds, HOLDFAST_SEED: seed ?? from }
 const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs')
-const args = [vitest, 'run', 'test/sim/simulation.test.ts', '-t', 'every invariant holds']
+const halves = ['test/sim/simulation.test.ts', ...(seed ? [] : ['test/sim/simulation-2.test.ts'])]
+const args = [vitest, 'run', ...halves, '-t', 'every invariant holds']
 const { status } = spawnSync(process.execPath, args, { cwd: root, env, stdio: 'inherit' })
 process.exitCode = status ?? 1

@@ -13,6 +13,7 @@ export interface Standing {
 
 const RESTING: { readonly [kind: string]: readonly string[] } = {
   planning: ['completed', 'failed'],
+  'execution-cleanup': ['waiting'],
 }
 
 /** True while a session has something to do or to wait for: it is active, and not in a resting state of its kind. */
