@@ -35,7 +35,13 @@ export const livingOwner = (dir: string): Owner | undefined =>
     ? livingOwnerOf(createFileDisk(dirname(dir)), `${basename(dir)}-lock`)
     : livingOwnerOf(createFileDisk(dir))
 
-const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true
+function isFile(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isFile() === true
+  } catch {
+    return false // below a file, or where one may not look: opening it says what is wrong
+  }
+}
 
 const HEAD = 'SQLite format 3\0'
 

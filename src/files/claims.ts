@@ -56,10 +56,10 @@ export function findSegments(disk: Disk, files: OpenFiles): Found {
     }
     const segments: Segment[] = []
     const least = floor?.through ?? 0
-    const strays = losers.map((loser) => segmentOf(loser, least))
+    const strays = losers.map((loser) => segmentOf(loser, () => least))
     for (const claim of [...claims.values()].sort((a, b) => a.number - b.number)) {
       const before = segments.at(-1)
-      segments.push(segmentOf(claim, before ? endOf(before) : least))
+      segments.push(segmentOf(claim, () => (before ? endOf(before) : least)))
     }
     for (let one = strangerIn(segments, least); one; one = strangerIn(segments, least)) {
       strays.push(one)
@@ -102,13 +102,13 @@ function claimOf(file: DiskFile): Claim {
 /** Of two that claim to be the same segment, one whose header says so counts more, and then one of that name. */
 const rank = ({ file, header, number }: Claim): number => (header ? 2 : 0) + (file.path === segmentName(number) ? 1 : 0)
 
-/** `end` is where what comes before it ends. */
-function segmentOf({ file, header, number }: Claim, end: Position): Segment {
+/** `end` tells where what comes before it ends; it reads that. */
+function segmentOf({ file, header, number }: Claim, end: () => Position): Segment {
   const path = file.path
   if (header) return { number, base: header.header.base, file, path, chain: header.chain, headed: true }
   // A header that cannot be read does not hide its records: the first of them begins a batch, and knows where that is.
   const first = lineFrom(file, HEADER_BYTES)
-  const base = first ? first.record.batch - HEADER_BYTES : end
+  const base = first ? first.record.batch - HEADER_BYTES : end()
   return { number, base, file, path, chain: first?.before, headed: false }
 }
 

@@ -7,7 +7,7 @@ import { openReader } from 'holdfast'
 import { beforeAll, expect, test } from 'vitest'
 import { DOCUMENTS, type Ended, envelopeIn, holdfast, newFolder, type Running, start } from './command.js'
 
-const KILLS = Number(process.env.HOLDFAST_PLAN_KILLS ?? 50)
+const KILLS = Number(process.env.HOLDFAST_PLAN_KILLS ?? 15)
 const LANES = 3
 /** A directory is left alone after so many kills, so that it comes to its end. */
 const KILLS_EACH = 6

@@ -921,3 +921,32 @@ describe('a reader', () => {
     reader.close()
   })
 })
+
+test.each([
+  ['on the main thread', {}],
+  ['off it', OFF_THREAD],
+])(
+  'a large batch is told in parts, in order; the journal ends behind what is told, and flushing tells the rest: %s',
+  async (_, options) => {
+    const { journal } = open(newDisk(), options)
+    const told: Position[] = []
+    const ends: Position[] = []
+    const behind: Position[] = []
+    const positions = records(1_000).map((record) =>
+      journal.append(record, {
+        durable: (position, bytes) => {
+          told.push(position)
+          ends.push(journal.end)
+          behind.push(position + bytes)
+        },
+        failed: (error) => expect.fail(error.message),
+      }),
+    )
+    while (told.length === 0) await nextTurn()
+    expect(told.length).toBeLessThan(1_000)
+    await journal.flush()
+    expect(told).toEqual(positions)
+    expect(ends).toEqual(behind)
+    await journal.close()
+  },
+)

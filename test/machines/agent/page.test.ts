@@ -15,7 +15,7 @@ test('every promise of the seed has a test, which has that title', () => {
   expect(promises.length).toBeGreaterThan(25)
   for (const row of promises) {
     const cell = row.split('|').at(-2)?.trim() ?? ''
-    const named = [...cell.matchAll(/`(test\/[\w./-]+)`(?:: (.+))?/g)]
+    const named = [...cell.matchAll(/`(test\/[\w./-]+)`(?:: (.+?))?(?=; `test\/|$)/g)]
     expect(named, row).not.toEqual([])
     for (const [, file = '', title] of named) {
       expect(existsSync(join(ROOT, file)), row).toBe(true)
