@@ -48,6 +48,12 @@ const GATES = {
     runs: 'HOLDFAST_WORKFLOW_KILLS',
     long: 100,
   },
+  delivery: {
+    says: 'kill -9 of a tree of sessions',
+    tests: ['test/examples/delivery.test.ts'],
+    runs: 'HOLDFAST_CRASHES',
+    long: 50,
+  },
   R21: { says: 'hostile observers', tests: ['test/observers.test.ts'], runs: 'HOLDFAST_OBSERVERS', long: 100_000 },
 }
 

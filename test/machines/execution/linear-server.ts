@@ -63,8 +63,20 @@ export class TicketServer extends LinearServer {
 
   ticket(idOrIdentifier: string): ServedTicket | undefined {
     return (
-      this.tickets.get(idOrIdentifier) ?? [...this.tickets.values()].find((each) => each.identifier === idOrIdentifier)
+      this.tickets.get(idOrIdentifier) ??
+      [...this.tickets.values()].find((each) => each.identifier === idOrIdentifier) ??
+      this.#planned(idOrIdentifier)
     )
+  }
+
+  /** An issue that was made here is a ticket as soon as somebody asks for it. */
+  #planned(issueId: string): ServedTicket | undefined {
+    const issue = this.issues.get(issueId)
+    if (!issue) return undefined
+    const { id, identifier, title, priority = 0 } = issue
+    const ticket = { id, identifier, title, priority, stateId: 'state-todo', assigneeId: null, history: [] }
+    this.tickets.set(id, ticket)
+    return ticket
   }
 
   /** Somebody else changes a ticket. */
@@ -94,6 +106,7 @@ export class TicketServer extends LinearServer {
         return ticket ? data({ issue: this.#shown(ticket, variables) }) : refuse('Entity not found: Issue')
       }
       case 'issues': {
+        if (variables.ids !== undefined) return super.act(call)
         if (variables.team === undefined) {
           const nodes = [variables.id].flatMap((id) => (this.issues.has(id) ? [{ id }] : []))
           return data({ issues: { nodes } })
@@ -110,6 +123,7 @@ export class TicketServer extends LinearServer {
       case 'commentCreate':
         return this.#comment(variables.input, refuse)
       case 'issueUpdate':
+        if (variables.input.parentId !== undefined) return super.act(call)
         return this.#update(variables.id, variables.input, refuse)
       default:
         return super.act(call)
@@ -120,14 +134,16 @@ export class TicketServer extends LinearServer {
     const open = [...this.tickets.values()].filter(
       ({ stateId }) => !['completed', 'canceled'].includes(typeOf(stateId)),
     )
-    const plans = this.made.map(({ id, title }) => ({
-      id,
-      title,
-      identifier: `ENG-P${id.slice(0, 4)}`,
-      priority: 0,
-      stateId: 'state-todo',
-      assigneeId: null,
-    }))
+    const plans = this.made
+      .filter(({ id }) => !this.tickets.has(id))
+      .map(({ id, title }) => ({
+        id,
+        title,
+        identifier: `ENG-P${id.slice(0, 4)}`,
+        priority: 0,
+        stateId: 'state-todo',
+        assigneeId: null,
+      }))
     return [...open, ...plans].map(({ id, identifier, title, priority, stateId, assigneeId }) => {
       const person = PEOPLE.find((each) => each.id === assigneeId)
       const state = { name: STATES.find((each) => each.id === stateId)?.name }
