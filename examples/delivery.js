@@ -170,7 +170,7 @@ for (const child of runtime.sessions.list({ parent: session.id }).sessions) {
 }
 const stories = end.status === 'stopped' ? [] : await session.result()
 for (const { name, ticket, end } of stories) {
-  console.log(`${ticket}: ${end.type} on holdfast/${name}, ${end.summary?.commits ?? 0} commits`)
+  console.log(`${ticket}: ${end.type} on holdfast/${name}, ${end.error ?? `${end.summary.commits} commits`}`)
 }
 if (end.status === 'stopped') console.log('cancelled')
 await runtime.close()

@@ -53,7 +53,9 @@ export async function git(cwd: string, args: readonly string[], options: GitOpti
   const { code, stdout, stderr } = await tryGit(cwd, args, options)
   if (code === 0) return stdout.replace(/\n$/, '')
   const why = stderr.trim().slice(0, 2_000)
-  const busy = /\.lock': File exists|cannot lock ref|Another git process/.test(why)
+  // Another worktree of the repository is being made at this moment, and its file has nothing in it yet.
+  const halfMade = /failed to read \S*worktrees\/\S+\/commondir/.test(why)
+  const busy = halfMade || /\.lock': File exists|cannot lock ref|Another git process/.test(why)
   const what = `git ${args[0] === '-c' ? args[2] : args[0]} in ${cwd} ended with ${code}: ${why}`
   throw new WorkflowError(busy ? 'GIT_BUSY' : 'GIT_FAILED', what, { retry: busy })
 }

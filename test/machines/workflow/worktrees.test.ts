@@ -204,6 +204,21 @@ const context = (session: string, child: string) => ({
   ...{ progress: () => {}, emit: () => {}, log: () => {} },
 })
 
+test('a worktree is made while somebody else is in the middle of making another one', async () => {
+  await using shop = new Workshop()
+  const other = join(shop.project, '.git/worktrees/other')
+  mkdirSync(other, { recursive: true })
+  writeFileSync(join(other, 'locked'), 'initializing')
+  writeFileSync(join(other, 'gitdir'), join(shop.folder, 'other/.git\n'))
+  writeFileSync(join(other, 'HEAD'), gitIn(shop.project, 'rev-parse', 'HEAD'))
+  writeFileSync(join(other, 'commondir'), '')
+  const input = { project: shop.project, mode: { type: 'worktree', name: 'w' } } as const
+  await expect(prepare(input, context('s', 'prepare'))).rejects.toMatchObject({ code: 'GIT_BUSY', retry: true })
+  writeFileSync(join(other, 'commondir'), '../..\n')
+  const { place } = await prepare(input, context('s', 'prepare'))
+  expect(gitIn(place.path, 'status', '--porcelain')).toBe('')
+})
+
 test('a worktree that was left half made is made whole; a merge that was made and not recorded is not made again', async () => {
   await using shop = new Workshop()
   const input = { project: shop.project, mode: { type: 'worktree', name: 'w' } } as const
