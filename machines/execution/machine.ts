@@ -74,6 +74,7 @@ const RETRIES = {
 } as const
 
 type Of<T extends ExecutionEvent['type']> = Extract<ExecutionEvent, { type: T }>
+type Waiting = Pick<Awaited<ReturnType<typeof apply>>, 'waitMs' | 'untried'>
 
 const parts = setup({
   types: {} as { context: ExecutionContext; events: ExecutionEvent; input: ExecutionInput },
@@ -132,13 +133,18 @@ const parts = setup({
     choose: assign(({ context }) => ({ current: chosen(context) })),
     keepMarks: assign(({ context }, found: Awaited<ReturnType<typeof look>>) => ({
       ...withResults(context, found.results),
-      current: found.marks.filter(({ number }) => !isProcessed(context, number)),
+      // Of one that was cancelled meanwhile nothing is begun.
+      current:
+        context.cancelledAt === undefined ? found.marks.filter(({ number }) => !isProcessed(context, number)) : [],
     })),
     keepResults: assign(({ context }, { results }: Awaited<ReturnType<typeof apply>>) => withResults(context, results)),
-    /** Whoever has to wait may have been applied already. */
-    waitToApply: assign(({ context: { waitMs, current } }, { waitMs: tickets }: { waitMs: number }) => ({
+    /** Whoever has to wait may have been applied already, but for what was not begun. */
+    waitToApply: assign(({ context: { waitMs, current } }, { waitMs: tickets, untried = [] }: Waiting) => ({
       waitMs: { ...waitMs, tickets },
-      current: current.map((each) => ({ ...each, again: true as const })),
+      current: current.map((each) => (untried.includes(each.number) ? each : { ...each, again: true as const })),
+    })),
+    dropUnbegun: assign(({ context: { current, cancelledAt } }) => ({
+      current: cancelledAt === undefined ? current : current.filter(({ again }) => again),
     })),
     fail: assign(({ context }, { error }: { error: unknown }) => failed(context, error)),
     forget: assign({ current: [] }),
@@ -266,7 +272,7 @@ export const executionMachine: ExecutionMachine = parts.createMachine({
                 target: 'waiting',
                 actions: [
                   { type: 'keepResults', params: ({ event }) => event.output },
-                  { type: 'waitToApply', params: ({ event }) => ({ waitMs: event.output.waitMs }) },
+                  { type: 'waitToApply', params: ({ event }) => event.output },
                 ],
               },
               { target: 'resting', actions: { type: 'keepResults', params: ({ event }) => event.output } },
@@ -274,7 +280,7 @@ export const executionMachine: ExecutionMachine = parts.createMachine({
             onError: { target: 'resting', actions: { type: 'fail', params: errorOf } },
           },
         },
-        waiting: { after: { ticketsSay: 'resting' } },
+        waiting: { after: { ticketsSay: { target: 'resting', actions: 'dropUnbegun' } } },
         done: { type: 'final' },
       },
     },

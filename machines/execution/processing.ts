@@ -11,7 +11,7 @@ export interface ProcessedModifications {
 }
 
 export interface ProcessOptions {
-  /** How long it waits for what is asked of services; what is not done then goes on all the same. Default 60,000. */
+  /** How long it waits, for each session, for what is asked of services; what is not done then goes on all the same. Default 60,000. */
   readonly timeoutMs?: number
   readonly signal?: AbortSignal
 }
@@ -20,10 +20,30 @@ type Results = ProcessedModifications['results']
 type Processor = (modification: PlanModification) => Promise<void> | void
 
 const TIMEOUT_MS = 60_000
+/** How many sessions are waited for at a time. */
+const SESSIONS_AT_A_TIME = 8
 
 export const sumOf = (results: Results): ProcessedModifications => {
   const errors = results.filter(({ success }) => !success).length
   return { processed: results.length - errors, errors, results }
+}
+
+/** Does `work` for each, a few at a time; gives what it gives, in order. After a failure it begins no more, and rejects. */
+export async function eachOf<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = []
+  const rest = items.entries()
+  let failed = false
+  const run = async (): Promise<void> => {
+    for (const [index, item] of rest) {
+      if (failed) return
+      results[index] = await work(item).catch((error: unknown) => {
+        failed = true
+        throw error
+      })
+    }
+  }
+  await Promise.all(Array.from({ length: SESSIONS_AT_A_TIME }, run))
+  return results
 }
 
 /** Has each done by `processor`, and says so with `mark`; one that throws is marked with its error. */

@@ -18,7 +18,7 @@ import {
   defaultTracker,
   directoryBeside,
 } from './places.js'
-import { type ProcessedModifications, type ProcessOptions, processAt, processBy, sumOf } from './processing.js'
+import { eachOf, type ProcessedModifications, type ProcessOptions, processAt, processBy, sumOf } from './processing.js'
 import {
   type AnalyticsQuery,
   type AnalyticsRow,
@@ -187,7 +187,7 @@ export class SessionManagementService {
   /** In the order of their arrival. Rejects with SESSION_NOT_FOUND. */
   async getSessionModifications(sessionId: string): Promise<PlanModification[]> {
     await this.#begin('getSessionModifications', { sessionId })
-    await this.#visible(sessionId)
+    await this.#seen(sessionId)
     return this.database.allModifications(sessionId, {})
   }
 
@@ -202,7 +202,7 @@ export class SessionManagementService {
     await this.#begin('getUnprocessedModifications', { sessionId })
     if (sessionId === undefined)
       return this.#everywhere({ processed: false }, ({ modifications, processed }) => modifications > processed)
-    await this.#visible(sessionId)
+    await this.#seen(sessionId)
     return this.database.allModifications(sessionId, { processed: false })
   }
 
@@ -236,7 +236,7 @@ export class SessionManagementService {
       if (!processor) return processAt(this.database, session.id, by, unprocessed, options)
       return processBy(processor, unprocessed, (id, error) => this.markModificationProcessed(id, error))
     }
-    return sumOf((await Promise.all(sessions.map(process))).flat())
+    return sumOf((await eachOf(sessions, process)).flat())
   }
 
   async getSessionsByStatus(status: ExecutionStatus): Promise<ExecutionSession[]> {
@@ -351,11 +351,17 @@ export class SessionManagementService {
     return sessionOf((await this.database.session(id)).entry())
   }
 
-  /** Rejects with SESSION_NOT_FOUND also for one that may not be seen. */
+  /** Of this organization: who may do what with it is asked besides. Rejects with SESSION_NOT_FOUND. */
   async #visible(id: string): Promise<ExecutionSession> {
     const session = await this.database.getSession(id)
     if (session?.organizationId !== this.#organizationId) throw sessionNotFound(id)
     return session
+  }
+
+  /** Rejects with SESSION_NOT_FOUND also for one that whoever calls may not see. */
+  async #seen(id: string): Promise<void> {
+    const mine = await this.#access.see()
+    if (!mine(await this.#visible(id))) throw sessionNotFound(id)
   }
 
   async #list(query: {
@@ -387,11 +393,13 @@ export class SessionManagementService {
 
   /** Those with something to process, that whoever calls may decide on. */
   async #unprocessed(): Promise<ExecutionSession[]> {
-    const { mine } = await this.#access.cleanUp()
+    const { actor, mine } = await this.#access.cleanUp()
+    const isTheirs = ({ adminUserId }: ExecutionSession): boolean => actor === undefined || adminUserId === actor
     const sessions: ExecutionSession[] = []
     for await (const entry of this.database.entries({ organizationId: this.#organizationId, unprocessed: true })) {
       const session = sessionOf(entry)
-      if (mine(session) && (session.status === 'pending' || session.status === 'confirmed')) sessions.push(session)
+      const isOpen = session.status === 'pending' || session.status === 'confirmed'
+      if (isOpen && mine(session) && isTheirs(session)) sessions.push(session)
     }
     return sessions
   }

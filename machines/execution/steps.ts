@@ -69,17 +69,20 @@ export function look(
 
 /**
  * Applies modifications, each exactly once however often this runs with the same marks. When the tracker asks to wait, it
- * gives what was done so far, and how long.
+ * gives what was done so far, how long, and what no attempt has begun.
  */
 export function apply(
   { tracker: config, changes }: { tracker: TrackerConfig; changes: readonly Marked[] },
   context: StepContext,
-): Promise<{ results: Result[]; waitMs: number }> {
+): Promise<{ results: Result[]; waitMs: number; untried?: number[] }> {
   return stamped(async () => {
     const tracker = await openTracker(config, context.signal)
     const results: Result[] = []
+    // What an earlier attempt has begun nobody knows.
+    const untried = new Set(context.attempt > 1 ? [] : changes.map(({ number }) => number))
     try {
       await each(changes, tracker.parallel, context.signal, async (change) => {
+        untried.delete(change.number)
         try {
           const again = change.again === true || context.attempt > 1
           const outcome = await tracker.apply(change, change.mark ?? '', again)
@@ -95,7 +98,7 @@ export function apply(
     } catch (error) {
       const waitMs = waitIn(error)
       if (waitMs === undefined) throw error
-      return { results, waitMs }
+      return { results, waitMs, ...(untried.size > 0 && { untried: [...untried] }) }
     }
     return { results, waitMs: 0 }
   })

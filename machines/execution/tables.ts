@@ -100,7 +100,9 @@ export class Tables {
   /** Sessions that could not be written. */
   readonly #behind: Set<string> = new Set()
   #arrived: Transition[] = []
-  #unsubscribe: () => void = () => {}
+  readonly #closing: AbortController = new AbortController()
+  /** What a crash kept from the tables is there: begun at the opening, and again with every write until it is done. */
+  #reconciled = false
   #timings = { writes: 0, totalMs: 0, longestMs: 0 }
   #failure: string | undefined
 
@@ -144,21 +146,31 @@ export class Tables {
   }
 
   close(): void {
-    this.#unsubscribe()
+    this.#closing.abort()
     this.#attempt(() => this.#write(this.#arrived.splice(0)))
     this.#database.close()
   }
 
   #begin(): void {
-    const subscription = this.#runtime.transitions$({ queueLimit: 100_000 }).subscribe({
+    this.#listen()
+    this.#attempt(() => this.#reconcile())
+  }
+
+  #listen(from?: number): void {
+    const { signal } = this.#closing
+    const stream = this.#runtime.transitions$({ queueLimit: 100_000, signal, ...(from !== undefined && { from }) })
+    stream.subscribe({
       next: (transition) => {
         if (!transition.deleted && !this.#entry(transition.session)) return
         if (this.#arrived.push(transition) === 1) queueMicrotask(() => this.#flush())
       },
-      error: (err: unknown) => this.#logger.error({ err }, 'the tables hear of no more transitions'),
+      // What came too fast is in the journal: it goes on there.
+      error: (err: unknown) => {
+        const { resumeFrom } = isHoldfastError(err) ? (err.details as { resumeFrom?: number }) : {}
+        if (resumeFrom === undefined) this.#logger.error({ err }, 'the tables hear of no more transitions')
+        else this.#listen(resumeFrom)
+      },
     })
-    this.#unsubscribe = () => subscription.unsubscribe()
-    this.#attempt(() => this.#reconcile())
   }
 
   #flush(): void {
@@ -185,6 +197,7 @@ export class Tables {
   #write(transitions: readonly Transition[]): void {
     // Remembered first: what a failure takes back is then written whole.
     for (const { session } of transitions) this.#behind.add(session)
+    this.#reconcile()
     this.#database.transaction(() => {
       const whole = new Set(this.#behind)
       for (const transition of transitions) if (this.#follow(transition)) whole.delete(transition.session)
@@ -221,6 +234,7 @@ export class Tables {
 
   /** After an opening: what a crash kept from the tables, and what is in them of sessions that are gone. */
   #reconcile(): void {
+    if (this.#reconciled) return
     const known = new Map(
       (this.#statements.all.all() as (Known & { id: string })[]).map(({ id, ...each }) => [id, each]),
     )
@@ -241,6 +255,7 @@ export class Tables {
       for (const id of known.keys()) this.#statements.remove.run(id)
       this.#statements.strays.run()
     })()
+    this.#reconciled = true
   }
 
   #rewriteAll(entries: readonly SessionEntry[]): void {

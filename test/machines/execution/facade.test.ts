@@ -177,11 +177,16 @@ test('every call asks who may do it: role, team and owner', async () => {
     ['nobody lists', service.getActiveSessions()],
     ['nobody asks', service.getSessionStats()],
     ['a stranger asks', service.as('zoe').getSession(id)],
+    ['nobody reads modifications', service.getSessionModifications(id)],
+    ['a stranger reads what is unprocessed', service.as('zoe').getUnprocessedModifications(id)],
   ]
   for (const [why, call] of refused) await expect(call, why).rejects.toMatchObject({ code: 'NOT_ALLOWED' })
   const { seq } = house.runtime.session(id).snapshot()
   expect(seq).toBe(2)
   expect(await service.as('joe').getSession(id)).toBeNull()
+  for (const call of [service.as('joe').getSessionModifications(id), service.as('joe').getUnprocessedModifications(id)])
+    await expect(call).rejects.toMatchObject({ code: 'SESSION_NOT_FOUND' })
+  expect(await service.as('ben').getSessionModifications(id)).toHaveLength(1)
   expect(await service.as('joe').getActiveSessions()).toEqual([])
   expect(await service.as('joe').getTicketModifications('ticket-1')).toEqual([])
   expect(await service.as('ben').getSession(id)).toMatchObject({ id })
@@ -191,6 +196,25 @@ test('every call asks who may do it: role, team and owner', async () => {
   const { id: own } = await alone.createExecutionSession(input)
   await expect(alone.as('user-1').confirmSession(own)).rejects.toMatchObject({ code: 'NOT_ALLOWED' })
   expect(await alone.as('admin-123').confirmSession(own)).toMatchObject({ status: 'confirmed' })
+})
+
+test("all modifications are processed of the sessions that are the admin's own, a few sessions at a time", async () => {
+  const service = await house.open({ people })
+  for (let n = 0; n < 20; n++) {
+    const admin = n === 7 ? 'eve' : 'ada'
+    const { id } = await service.as(admin).createExecutionSession({ adminUserId: admin, teamId: 'red' })
+    await service.as('ben').addPlanModification({ ...change(id, 'done'), userId: 'ben' })
+  }
+  let [running, most] = [0, 0]
+  const processor = async (): Promise<void> => {
+    most = Math.max(most, ++running)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    running--
+  }
+  const done = await service.as('ada').processModifications(undefined, processor)
+  expect(done).toMatchObject({ processed: 19, errors: 0 })
+  expect(most).toBeLessThanOrEqual(8)
+  expect(await service.as('eve').getUnprocessedModifications()).toHaveLength(1)
 })
 
 test('the audit trail tells who did what, and organizations do not see each other', async () => {

@@ -6,6 +6,7 @@ import { openRuntime, type StepContext } from 'holdfast'
 import { type ExecutionEvent, type ExecutionInput, type ExecutionStatus, execution } from 'holdfast/machines/execution'
 import { checkDurable } from 'holdfast/testing'
 import { expect, test } from 'vitest'
+import { initialTransition, transition } from 'xstate'
 import { createInlinePool } from '../../../src/inline/pool.js'
 import { systemClock } from '../../../src/system/clock.js'
 import { type AnyEvent, type AnySnapshot, routesOf, shortestPaths, simplePaths } from '../statechart.js'
@@ -166,6 +167,26 @@ test('there is a path to each status, and no simple path leads out of one that i
   expect(paths.map((path) => path.join(' ')).sort()).toEqual(
     ['', 'cancelled', 'confirmed', 'confirmed cancelled', 'confirmed completed'].sort(),
   )
+})
+
+test('of what was cancelled nothing is begun: neither what was being looked at, nor what waits and was not tried', () => {
+  const after = (...events: readonly object[]): AnySnapshot =>
+    events.reduce(
+      (snapshot: AnySnapshot, event) => transition(execution.machine, snapshot as never, event as never)[0],
+      initialTransition(execution.machine, input)[0] as AnySnapshot,
+    )
+  const other = { ...modification, ticketId: 'ENG-2' }
+  const modify = { type: 'modify', modifications: [modification, other], process: true, at: AT }
+  const cancel = { type: 'cancel', at: AT }
+  const done = (id: string, output: object) => ({ type: `xstate.done.actor.${id}`, actorId: id, output })
+  const marks = [1, 2].map((number) => ({ number, mark: '' }))
+  const looked = after(modify, cancel, done('look', { marks, results: [] }))
+  expect(looked.value.tickets).toBe('done')
+  expect(looked.context.current).toEqual([])
+  const limited = done('apply', { results: [], waitMs: 5_000, untried: [2] })
+  const waited = after(modify, done('look', { marks, results: [] }), limited, cancel, timers[0] as AnyEvent)
+  expect(waited.value.tickets).toBe('applying')
+  expect(waited.context.current).toEqual([{ number: 1, mark: '', again: true }])
 })
 
 /** Sessions whose steps hang, so that whatever is over still works; or end, so that it has ended. */

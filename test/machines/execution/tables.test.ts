@@ -3,8 +3,11 @@
 import { copyFileSync, existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fc } from '@fast-check/vitest'
+import { HoldfastError } from 'holdfast'
+import { execution } from 'holdfast/machines/execution'
 import Database from 'libsql'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { throwError } from 'rxjs'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { numbersIn } from '../../../machines/execution/tables.js'
 import { applyPatch, diffAndSeal, type Patch } from '../../../src/patch.js'
 import { House } from './house.js'
@@ -132,6 +135,32 @@ test('a database that somebody else keeps busy harms no session; what it lacks i
   await service.createExecutionSession({ adminUserId: 'ada', teamId: 'red' })
   await expectAgreed()
   expect(await service.getHealth()).toMatchObject({ status: 'healthy' })
+})
+
+test('what an opening could not write, while somebody else kept the database busy, comes with the next write', async () => {
+  const { id } = await (await house.open()).createExecutionSession({ adminUserId: 'ada', teamId: 'red' })
+  await house.close()
+  const other = new Database(house.databasePath)
+  other.exec("UPDATE execution_sessions SET status = 'cancelled'; UPDATE holdfast_seqs SET seq = 0")
+  other.exec('BEGIN IMMEDIATE')
+  const service = await house.open()
+  await service.getSessionStats()
+  other.exec('ROLLBACK')
+  other.close()
+  expect(house.ask('SELECT status FROM execution_sessions')).toEqual([{ status: 'cancelled' }])
+  await service.createExecutionSession({ adminUserId: 'ada', teamId: 'red' })
+  expect(house.ask('SELECT status FROM execution_sessions WHERE id = ?', id)).toEqual([{ status: 'pending' }])
+  await expectAgreed()
+})
+
+test('after transitions that came too fast the tables hear on from there', async () => {
+  const service = await house.open()
+  const details = { resumeFrom: 0 }
+  const cut = new HoldfastError('OBSERVER_OVERFLOW', 'too slow', { details })
+  vi.spyOn(house.runtime, 'transitions$').mockReturnValueOnce(throwError(() => cut) as never)
+  const { id } = await service.createExecutionSession({ adminUserId: 'ada', teamId: 'red' })
+  await house.runtime.session(id, execution).send({ type: 'confirm', by: 'ada' })
+  await vi.waitFor(() => expect(house.ask('SELECT status FROM execution_sessions')).toEqual([{ status: 'confirmed' }]))
 })
 
 test('a file that is no database is left as it is, and the error names it', async () => {
