@@ -1,4 +1,4 @@
-// The session manager of the seed. It keeps nothing: every call is a query of the runtime or an event to a session, so all
+// The session manager of the original. It keeps nothing: every call is a query of the runtime or an event to a session, so all
 // of it is as durable as the sessions are, and any number of managers say the same. What a session does is in its machine.
 
 import { HoldfastError, isHoldfastError, type Runtime, type Session, type Transition } from 'holdfast'
@@ -242,7 +242,10 @@ export class SessionManager {
     const orphans = await this.findOrphanedWorktrees(project_path)
     const { cleanOrphan } = await import('./steps/worktrees.js')
     const cleaned: CleanedWorktree[] = []
-    for (const orphan of orphans) cleaned.push(await cleanOrphan(project_path, orphan))
+    for (const orphan of orphans) {
+      const one = await cleanOrphan(project_path, orphan)
+      if (one) cleaned.push(one)
+    }
     return cleaned
   }
 
@@ -322,7 +325,8 @@ function kindOf(runtime: Runtime, id: string): string | undefined {
 function isActive(runtime: Runtime, id: string): boolean {
   try {
     return runtime.session(id).entry().status === 'active'
-  } catch {
+  } catch (error) {
+    if (!isHoldfastError(error, 'SESSION_NOT_FOUND', 'SESSION_DELETED')) throw error
     return false
   }
 }

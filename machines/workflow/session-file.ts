@@ -1,7 +1,7 @@
 // A session as the text of a file: with the version of its format and a checksum, so that damage is found. Older formats are
 // read, and become today's when they are written again. Pure.
 //
-// Format 2: `{ format: 2, checksum, session }`. Format 1 is what the seed's own types are as JSON: variants as
+// Format 2: `{ format: 2, checksum, session }`. Format 1 is what the original's own types are as JSON: variants as
 // `"Created"` and `{ "Running": { "iteration": 2 } }`, no format, no checksum.
 
 import { hash } from 'node:crypto'

@@ -1,4 +1,4 @@
-// Where sessions can be kept outside of the runtime, as whole values: the port of the seed. `FileSessionStorage` keeps them
+// Where sessions can be kept outside of the runtime, as whole values: the port of the original. `FileSessionStorage` keeps them
 // in files, `InMemorySessionStorage` for as long as the process lives.
 
 import type { PersistedSession } from './restored.js'

@@ -1,18 +1,26 @@
 // Small files that a step leaves for the one that comes after a crash: whole, or not there.
 
 import { open, readFile, rename, rm } from 'node:fs/promises'
+import { pid } from 'node:process'
+import { threadId } from 'node:worker_threads'
+
+/** No two that write the same file at once share the one beside it. */
+let written = 0
 
 /** Replaces the file as a whole, durably. */
 export async function writeWhole(path: string, text: string): Promise<void> {
-  const beside = `${path}.new`
+  const beside = `${path}.${pid}-${threadId}-${written++}.new`
   const file = await open(beside, 'w', 0o600)
   try {
     await file.writeFile(text)
     await file.datasync()
+    await rename(beside, path)
+  } catch (error) {
+    await rm(beside, { force: true })
+    throw error
   } finally {
     await file.close()
   }
-  await rename(beside, path)
 }
 
 /** What the file holds; undefined when it is not there. */

@@ -4,7 +4,7 @@
 import type { Merge } from '../session-events.js'
 import { type GitOptions, git, tryGit } from './git.js'
 import { markOf } from './tree.js'
-import { type Place, removeWorktree, WHO } from './worktrees.js'
+import { isWithin, type Place, removeWorktree, WHO } from './worktrees.js'
 
 /** May run any number of times: what was merged is not merged again. */
 export async function merged(place: Place, session: string, options: GitOptions): Promise<Merge> {
@@ -12,7 +12,8 @@ export async function merged(place: Place, session: string, options: GitOptions)
   const tip = await tipOf(place, session, options)
   const head = (): Promise<string> => git(project, ['rev-parse', 'HEAD'], options)
   const refused = (reason: string): Merge => ({ status: 'refused', branch, path, reason })
-  if (!(await isMerged(project, tip, options))) {
+  if (tip === undefined) return refused(`the worktree has something else than ${branch} checked out`)
+  if (!(await isWithin(project, tip, 'HEAD', options))) {
     const underWay = await tryGit(project, ['rev-parse', '--verify', '--quiet', 'MERGE_HEAD'], options)
     if (underWay.code === 0 && underWay.stdout.trim() !== tip)
       return refused('another merge is under way in the project')
@@ -35,17 +36,16 @@ export async function merged(place: Place, session: string, options: GitOptions)
   return { status: 'merged', commit: await head() }
 }
 
-const isMerged = async (project: string, tip: string, options: GitOptions): Promise<boolean> =>
-  (await tryGit(project, ['merge-base', '--is-ancestor', tip, 'HEAD'], options)).code === 0
-
-/** The branch's last commit, once what its commands have left uncommitted is committed, too. */
-async function tipOf({ path, project, branch }: Place, session: string, options: GitOptions): Promise<string> {
+/** The branch's last commit, with what its commands have left uncommitted; undefined when HEAD is not at the branch. */
+async function tipOf({ path, project, branch }: Place, session: string, options: GitOptions) {
   const checkout = await tryGit(path, ['rev-parse', '--verify', 'HEAD'], options).catch(() => undefined)
   if (checkout?.code !== 0) {
     // It was merged, and is being taken away.
     const tip = await tryGit(project, ['rev-parse', '--verify', '--quiet', `refs/heads/${branch}`], options)
     return tip.code === 0 ? tip.stdout.trim() : git(project, ['rev-parse', 'HEAD'], options)
   }
+  const at = await tryGit(path, ['symbolic-ref', '--quiet', 'HEAD'], options)
+  if (at.stdout.trim() !== `refs/heads/${branch}`) return undefined
   const { head, tree } = await markOf(path, options)
   if (tree !== (await git(path, ['rev-parse', `${head}^{tree}`], options))) {
     await git(path, ['add', '--all'], options)

@@ -8,6 +8,8 @@ export type WorkflowErrorCode =
   | 'WORKTREE_TAKEN'
   | 'WORKTREE_MISSING'
   | 'PROCESSES_REMAIN'
+  /** The disk takes no claim of a command's run: it is tried again. */
+  | 'NOT_CLAIMED'
 
 export class WorkflowError extends Error {
   override readonly name = 'WorkflowError'

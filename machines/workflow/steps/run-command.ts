@@ -13,6 +13,7 @@ import type { StepContext } from 'holdfast'
 import { type Command, DEFAULT_GRACE_MS, nameOf } from '../config.js'
 import { Capture, type Captured } from './captured.js'
 import { readIfThere, readJson, remove, writeWhole } from './files.js'
+import { WorkflowError } from './problem.js'
 import { endProcesses, markOf as envMarkOf } from './processes.js'
 import { STOPPED, sessionFolder, sessionOf } from './session-folder.js'
 import { keepIndex, type Mark, markOf, restore } from './tree.js'
@@ -189,7 +190,11 @@ async function attempt(run: CommandRun, files: Files, number: number, context: S
   const said = listen(child, run, context)
   const end = await ending(child, command, files.session, signal)
   signal.throwIfAborted()
-  if (end.exit_code === 125 && Number(await readIfThere(claim)) !== child.pid) return undefined
+  if (end.exit_code === 125) {
+    const holder = Number((await readIfThere(claim)) ?? 0)
+    if (holder > 0 && holder !== child.pid) return undefined
+    if (holder !== child.pid) throw new WorkflowError('NOT_CLAIMED', `${claim} cannot be written`, { retry: true })
+  }
   const { exit_code, timed_out } = end
   const { analysis, problem } = command.analysis && exit_code === 0 ? analysisIn(said.stdout) : NO_ANALYSIS
   return {

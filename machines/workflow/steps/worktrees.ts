@@ -1,7 +1,7 @@
 // Worktrees of sessions: each is reserved by its name in git's folder before it is made, so that a crash leaves none that
 // nobody knows. Nothing is ever lost by taking one away: what is nowhere else is kept under `refs/holdfast/rescued/` first.
 
-import { link, mkdir, readdir, rm } from 'node:fs/promises'
+import { link, lstat, mkdir, readdir, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { readJson, remove, writeWhole } from './files.js'
 import { type GitOptions, git, holdfastIn, type Repository, repositoryAt, tryGit } from './git.js'
@@ -41,9 +41,11 @@ const reservationOf = (common: string, name: string): Promise<Reservation | unde
 const keep = (common: string, name: string, reservation: Reservation): Promise<void> =>
   writeWhole(fileOf(common, name), JSON.stringify(reservation))
 
-/** Reserves a name; false when somebody was faster. */
-async function reserve(common: string, name: string, reservation: Reservation): Promise<boolean> {
-  const file = fileOf(common, name)
+/** Who comes after a session that has ended: made only once, so that of two only one takes the worktree over. */
+const successorOf = (file: string, ended: string): string => `${file}.after-${ended}`
+
+/** Makes the file, which reserves something; false when somebody was faster. */
+async function reserve(common: string, file: string, reservation: Reservation): Promise<boolean> {
   const mine = `${file}.${reservation.session}`
   await mkdir(reservationsIn(common), { recursive: true, mode: 0o700 })
   await writeWhole(mine, JSON.stringify(reservation))
@@ -81,22 +83,54 @@ export async function openWorktree(
   const place = placeOf(repository, name)
   const { path, branch, common } = place
   const mine: Reservation = { session, path, branch }
-  const taken = (await reserve(common, name, mine)) ? mine : await reservationOf(common, name)
-  if (taken && taken.session !== session && !taken.over) {
-    throw new WorkflowError(
-      'WORKTREE_TAKEN',
-      `worktree "${name}" belongs to session ${taken.session}, which has not ended: take another name`,
-    )
+  const file = fileOf(common, name)
+  if (!(await isThere(file))) await assertFree(place, options)
+  const taken = (await reserve(common, file, mine)) ? mine : await reservationOf(common, name)
+  const next = taken && taken.session !== session ? successorOf(file, taken.session) : undefined
+  if (taken && next !== undefined) {
+    if (!taken.over) throw belongsTo(name, taken.session)
+    const first = (await reserve(common, next, mine)) ? mine : await readJson<Reservation>(next)
+    if (first?.session !== session) throw belongsTo(name, first?.session ?? 'another')
+    // Somebody may have taken it over, and be done with that, since it was looked at.
+    const now = await reservationOf(common, name)
+    if (now?.session !== taken.session) {
+      await remove(next)
+      throw belongsTo(name, now?.session ?? 'another')
+    }
   }
   const isMine = taken?.session === session && !taken.adopting
   if (known && isMine) return present(place, options)
   // What is there is another session's, or of a making that was interrupted: it holds no work of this one.
-  await keep(common, name, { ...mine, adopting: true })
   if (taken && !isMine) await rescue(place, taken.session, options)
+  await keep(common, name, { ...mine, adopting: true })
+  if (next !== undefined) await remove(next)
   if (known) await adopt(place, known, options)
   else await make(place, options)
   await keep(common, name, mine)
   return place
+}
+
+function belongsTo(name: string, session: string): WorkflowError {
+  const message = `worktree "${name}" belongs to session ${session}, which has not ended: take another name`
+  return new WorkflowError('WORKTREE_TAKEN', message)
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await lstat(path)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    return false
+  }
+}
+
+/** What no session has reserved is somebody's own: it is left alone. */
+async function assertFree({ path, project, branch }: Place & { branch: string }, options: GitOptions): Promise<void> {
+  const found = await tryGit(project, ['rev-parse', '--verify', '--quiet', `refs/heads/${branch}`], options)
+  const there = (await isThere(path)) ? path : found.code === 0 ? `branch ${branch}` : undefined
+  if (there === undefined) return
+  throw new WorkflowError('WORKTREE_TAKEN', `${there} is there, and no session's: take another name, or move it away`)
 }
 
 async function present(place: Place, options: GitOptions): Promise<Place> {
@@ -130,18 +164,22 @@ async function rescue(place: Place, session: string, options: GitOptions): Promi
   let commit = tip.stdout.trim()
   if (checkout?.code === 0 && checkout.stdout.trim().endsWith(name)) {
     const { head, tree } = await markOf(path, options)
+    const aside = commit !== '' && !(await isWithin(path, commit, head, options)) ? ['-p', commit] : []
     commit = head || commit
-    if (tree !== (await git(path, ['rev-parse', `${head}^{tree}`], options))) {
+    if (aside.length > 0 || tree !== (await git(path, ['rev-parse', `${head}^{tree}`], options))) {
       const message = `What session ${session} had not committed`
-      commit = await git(path, [...WHO, 'commit-tree', tree, '-p', head, '-m', message], options)
+      commit = await git(path, [...WHO, 'commit-tree', tree, '-p', head, ...aside, '-m', message], options)
     }
   }
   if (commit === '') return undefined
-  const merged = await tryGit(project, ['merge-base', '--is-ancestor', commit, 'HEAD'], options)
-  if (merged.code === 0) return undefined
+  if (await isWithin(project, commit, 'HEAD', options)) return undefined
   await git(project, ['update-ref', ref, commit], options)
   return ref
 }
+
+/** Whether a commit is another one, or comes before it. */
+export const isWithin = async (cwd: string, commit: string, head: string, options: GitOptions): Promise<boolean> =>
+  (await tryGit(cwd, ['merge-base', '--is-ancestor', commit, head], options)).code === 0
 
 /** Who commits, where nobody has told git. */
 export const WHO: readonly string[] = [
@@ -168,6 +206,7 @@ export async function removeWorktree(place: Place, session: string, options: Git
   if (name === undefined || branch === undefined) return undefined
   const rescued = await rescue(place, session, options)
   await takeAway({ ...place, branch }, options)
+  await remove(successorOf(fileOf(place.common, name), session))
   await remove(fileOf(place.common, name))
   return rescued
 }
@@ -206,10 +245,14 @@ export interface CleanedWorktree extends OrphanedWorktree {
   readonly rescued?: string
 }
 
-/** Takes a worktree away that nobody uses; what it held and nobody else has is kept under a ref. */
-export async function cleanOrphan(project: string, orphan: OrphanedWorktree): Promise<CleanedWorktree> {
-  const { root, common } = await repositoryAt(project)
-  const { name, path, branch, session } = orphan
-  const rescued = await removeWorktree({ path, project: root, common, branch, name }, session, {})
+/**
+ * Takes a worktree away that nobody uses; what it held and nobody else has is kept under a ref. Undefined, and nothing is
+ * done, when somebody has taken it over meanwhile, or it is not where worktrees of the project are.
+ */
+export async function cleanOrphan(project: string, orphan: OrphanedWorktree): Promise<CleanedWorktree | undefined> {
+  const place = placeOf(await repositoryAt(project), orphan.name)
+  const now = await reservationOf(place.common, orphan.name)
+  if (now?.session !== orphan.session || now.path !== place.path) return undefined
+  const rescued = await removeWorktree(place, orphan.session, {})
   return { ...orphan, ...(rescued !== undefined && { rescued }) }
 }

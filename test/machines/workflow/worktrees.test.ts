@@ -90,6 +90,10 @@ test('without auto_merge the worktree stays for whoever wants to look', async ()
   expect(state).toMatchObject({ type: 'Completed', summary: { files_changed: 1 } })
   expect(readFileSync(join(pathOf(shop), 'notes.txt'), 'utf8')).toBe('one\ntwo\n')
   expect(readFileSync(join(shop.project, 'notes.txt'), 'utf8')).toBe('one\n')
+  // A runtime that cannot say whether the session lives calls nothing an orphan.
+  const manager = await shop.manager()
+  await (await shop.runtime()).close()
+  await expect(manager.findOrphanedWorktrees(shop.project)).rejects.toMatchObject({ code: 'RUNTIME_CLOSED' })
 })
 
 test('a name is one session’s as long as it lives; who comes after it takes the name over, and the old work is kept', async () => {
@@ -237,4 +241,36 @@ test('a worktree that was left half made is made whole; a merge that was made an
   expect(merged.merge).toMatchObject({ status: 'merged' })
   expect((await finish({ place, merge: true }, context('s', 'finish'))).merge).toEqual(merged.merge)
   expect(subjects(shop.project)).toEqual(['begin', 'two', 'Merge workflow w'])
+})
+
+test('what is no session’s is left alone: a folder or a branch that stands where a worktree would be', async () => {
+  await using shop = new Workshop()
+  mkdirSync(pathOf(shop), { recursive: true })
+  writeFileSync(join(pathOf(shop), 'own'), 'mine')
+  gitIn(shop.project, 'branch', 'holdfast/b')
+  for (const [name, what] of [
+    ['w', pathOf(shop)],
+    ['b', 'branch holdfast/b'],
+  ] as const) {
+    const { state } = await shop.run({ ...worktree(name), workflow: ['true'] })
+    expect(state).toMatchObject({ type: 'Failed', error: expect.stringContaining(`${what} is there`) })
+  }
+  expect(readFileSync(join(pathOf(shop), 'own'), 'utf8')).toBe('mine')
+  expect(gitIn(shop.project, 'branch', '--list', 'holdfast/b')).toBe('holdfast/b')
+})
+
+test('with something else checked out nothing is merged, and the branch’s commits are kept, too, when the worktree goes', async () => {
+  await using shop = new Workshop()
+  const { session, state } = await shop.run({
+    ...worktree('w', merging),
+    workflow: [
+      'echo a > a; git add a; git commit -qm a; git checkout -q --detach main; git commit -q --allow-empty -m b',
+    ],
+  })
+  expect(mergeOf(state)).toMatchObject({ status: 'refused', reason: expect.stringContaining('holdfast/w') })
+  const manager = await shop.manager()
+  const [cleaned] = await manager.cleanOrphanedWorktrees(shop.project)
+  const ref = `refs/holdfast/rescued/w/${session.id}`
+  expect(cleaned?.rescued).toBe(ref)
+  expect(subjects(shop.project, ref)).toEqual(expect.arrayContaining(['a', 'b']))
 })
