@@ -25,6 +25,8 @@ export interface DiskFile {
 export interface Disk {
   /** Where this is, for people: an absolute path, or a word such as `memory`. */
   readonly location: string
+  /** Where a path leads once links are followed, also one of a file that is not there yet; absent where there are no links. */
+  realPath?(path: string): string
   /** Opens an existing file for reading, or undefined when there is none. */
   openRead(path: string): DiskFile | undefined
   /** Creates a file (mode 0600) for reading and writing, emptied if it was there. Its name is durable after `syncFolder`. */

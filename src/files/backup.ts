@@ -9,7 +9,7 @@
 
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { basename, dirname, resolve } from 'node:path'
+import { basename, dirname, resolve, sep } from 'node:path'
 import { createTarPacker } from 'modern-tar'
 import type { Backup } from '../backup.js'
 import { DIRECTORY_FILE } from '../directory.js'
@@ -22,6 +22,7 @@ import { createFileDisk } from './disk.js'
 import { FLOOR } from './floor.js'
 import { FORMAT } from './format.js'
 import { OpenFiles } from './open-files.js'
+import { realPath } from './real-path.js'
 import { checkSeams } from './seams.js'
 import { orClose, recordsEnd } from './segments.js'
 import { storageError } from './storage-error.js'
@@ -62,12 +63,20 @@ interface Part {
   readonly bytes: number
 }
 
-/** Writes a backup to a file anywhere. Rejects with FILE_NOT_FOUND when there is no such folder, and as `writeBackup`. */
+/**
+ * Writes a backup to a file outside of the directory. Rejects with FILE_NOT_FOUND when there is no such folder, INVALID_ARGUMENT
+ * when the file is in the directory, where it would replace what it is a backup of, and as `writeBackup`.
+ */
 export async function backUp(path: string, source: Disk, end: Position | undefined, at: string): Promise<Backup> {
   const whole = resolve(path)
   const target = createFileDisk(dirname(whole))
   if (!existsSync(target.location)) {
     throw new HoldfastError('FILE_NOT_FOUND', `there is no folder ${target.location}; make it first`)
+  }
+  const real = realPath(source.location)
+  if (`${realPath(whole)}${sep}`.startsWith(real.endsWith(sep) ? real : `${real}${sep}`)) {
+    const what = `a backup of ${source.location} cannot be written to ${whole}, which is in it; name a file outside`
+    throw new HoldfastError('INVALID_ARGUMENT', what, { details: { file: whole } })
   }
   return { path: whole, ...(await writeBackup({ source, end, target, name: basename(whole), at })) }
 }

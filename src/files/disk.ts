@@ -8,6 +8,7 @@ import { createRequire } from 'node:module'
 import { dirname, join, resolve, sep } from 'node:path'
 import { checkFolder, checkPath, type Disk, type DiskFile, type DiskLock, writeAllSync } from '../disk.js'
 import { HoldfastError } from '../errors.js'
+import { realPath } from './real-path.js'
 
 const { O_CREAT, O_RDONLY, O_RDWR, O_TRUNC } = fs.constants
 /** Absent on Windows. */
@@ -27,6 +28,10 @@ class FileDisk implements Disk {
 
   constructor(root: string) {
     this.location = root
+  }
+
+  realPath(path: string): string {
+    return realPath(this.#file(path))
   }
 
   openRead(path: string): DiskFile | undefined {

@@ -9,6 +9,7 @@ import { HoldfastError, isHoldfastError } from '../errors.js'
 import type { Damage, ReadableJournal } from '../journal.js'
 import type { StorageWorld } from '../storage.js'
 import { Database, databaseError } from './database.js'
+import { logOf } from './log.js'
 import { isThere, type Place, placeOf } from './place.js'
 import { openFrozen, readableOn } from './reader.js'
 import { headOf, isOurs, setHead } from './schema.js'
@@ -17,8 +18,8 @@ import { told } from './told.js'
 const CHUNK_BYTES = 1024 * 1024
 
 /**
- * Writes what `db` shows to a file; `damage` is what is known of it. Rejects with FILE_NOT_FOUND, JOURNAL_CORRUPT where it cannot
- * be copied, DISK_FULL or DISK_FAILED; then a file that was there is as it was.
+ * Writes what `db` shows to a file; `damage` is what is known of it. Rejects with FILE_NOT_FOUND, INVALID_ARGUMENT where the file
+ * is the database's own, JOURNAL_CORRUPT where it cannot be copied, DISK_FULL or DISK_FAILED; then a file that was there is as it was.
  */
 export async function backUp(
   db: Database,
@@ -28,12 +29,15 @@ export async function backUp(
 ): Promise<Backup> {
   const whole = resolve(path)
   const folder = requireFolder(world, whole)
+  refuseItself(world, whole, db.path)
   const temporary = `${basename(whole)}.tmp`
   const at = new Date(world.clock.now()).toISOString()
   try {
     folder.create(temporary).close() // before SQLite makes it, which would let others read it
     db.run('VACUUM INTO ?', `${whole}.tmp`)
     const end = seal(`${whole}.tmp`, at)
+    // Of a database that had this name: SQLite would take them for the copy's.
+    for (const stale of [logOf(basename(whole)), `${basename(whole)}-shm`]) folder.remove(stale)
     folder.rename(temporary, basename(whole))
     folder.syncFolder('')
     return { path: whole, bytes: sizeOf(folder, basename(whole)), end, damage }
@@ -41,6 +45,16 @@ export async function backUp(
     discard(folder, temporary)
     throw databaseError(error, basename(whole))
   }
+}
+
+/** Throws INVALID_ARGUMENT where the backup, or what becomes it, would take the place of the database or of what belongs to it. */
+function refuseItself(world: StorageWorld, path: string, database: string): void {
+  const realPath = (each: string): string => world.folder(dirname(each)).realPath?.(basename(each)) ?? each
+  const real = realPath(database)
+  const taken = [real, logOf(real), `${real}-shm`, `${real}-lock`]
+  if (![path, `${path}.tmp`].some((each) => taken.includes(realPath(each)))) return
+  const what = `a backup of ${database} cannot be written to ${path}, which belongs to the database; name another file`
+  throw new HoldfastError('INVALID_ARGUMENT', what, { details: { file: path } })
 }
 
 /** Beside the owner. */

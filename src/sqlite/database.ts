@@ -74,9 +74,10 @@ export class Database {
     this.all('SELECT 1 FROM sqlite_master LIMIT 1')
   }
 
-  /** What is only in the log goes into the file, as far as no reader is in the way, and is synced there. */
-  checkpoint(how: 'FULL' | 'TRUNCATE'): void {
-    this.all(`PRAGMA wal_checkpoint(${how})`)
+  /** What is only in the log goes into the file, and is synced there; false when somebody was in the way of some of it. */
+  checkpoint(how: 'FULL' | 'TRUNCATE'): boolean {
+    const [busy] = this.get<[busy: number | bigint]>(`PRAGMA wal_checkpoint(${how})`) ?? []
+    return Number(busy) === 0
   }
 
   /** Idempotent; it does not throw. */

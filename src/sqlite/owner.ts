@@ -8,6 +8,7 @@ import { HoldfastError } from '../errors.js'
 import type { Damage } from '../journal.js'
 import { type Held, takeLock, unwritable } from '../lock.js'
 import { guarded } from '../logger.js'
+import { requireWhole } from '../numbers.js'
 import type { OpenStorage, StorageWorld } from '../storage.js'
 import { backUp } from './backup.js'
 import { Database } from './database.js'
@@ -16,7 +17,7 @@ import { SqliteJournal, type SqliteJournalOptions } from './journal.js'
 import { logCorrupt, readLog } from './log.js'
 import { isThere, type Place, placeOf } from './place.js'
 import { endsOf } from './records.js'
-import { createTables, headOf, isOurs, setHead } from './schema.js'
+import { createTables, headOf, isOurs, setHead, syncLog } from './schema.js'
 import { SqliteSnapshots } from './snapshots.js'
 
 export interface SqliteStorageOptions extends SqliteJournalOptions {
@@ -32,6 +33,7 @@ export function openOwned(
   world: StorageWorld,
   kinds: { readonly [kind: string]: number },
 ): OpenStorage {
+  if (options.maxPages !== undefined) requireWhole('maxPages', options.maxPages, 1)
   const place = placeOf(options.path, world)
   const crashed = isThere(place) && ownerOf(place.folder, place.lock) !== undefined
   const lock = takeLock(place.folder, world.clock, place.lock, place.path)
@@ -67,7 +69,8 @@ function openLocked(place: Place, lock: Held, crashed: boolean, world: StorageWo
     db.all('PRAGMA journal_mode = WAL')
     if (!ours) createTables(db)
     lock.began(lock.epoch + 1)
-    db.checkpoint('FULL')
+    // With a reader in the way the log keeps what may not be durable: a commit syncs all of it.
+    if (!db.checkpoint('FULL')) syncLog(db)
     for (const _ of sweep(db, headOf(db, 'floor')));
     return db
   } catch (error) {

@@ -90,6 +90,11 @@ export function createTables(db: Database): void {
   })
 }
 
+/** Changes nothing, in a transaction: its commit syncs all of the log. */
+export function syncLog(db: Database): void {
+  db.transact(() => db.execute(`PRAGMA user_version = ${FORMAT}`))
+}
+
 /** What the row of a key says; undefined when it is not there. Throws JOURNAL_CORRUPT when it is not what was written. */
 export function headOf<Key extends keyof Heads>(db: Database, key: Key): Heads[Key] | undefined {
   const row = db.get<[number, Buffer]>(

@@ -1,6 +1,15 @@
 // Backup and restore on real files: of a directory that is at work, whole or not at all, and refused when damaged.
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { backupDirectory, openReader, openRuntime, type Runtime, restoreBackup } from 'holdfast'
 import { beforeEach, describe, expect, test } from 'vitest'
@@ -125,6 +134,18 @@ describe('a backup', () => {
     writeFileSync(join(dir, 'journal/00000003.jsonl'), bytes) // a copy in a place that is none
     const { damage } = await backupDirectory(file, { dir })
     expect(damage.map(({ kind }) => kind)).toEqual(['header'])
+  })
+
+  test('is never written into the directory that it is of', async () => {
+    await filled()
+    const before = footprint(dir)
+    symlinkSync(dir, join(folder, 'link'))
+    for (const name of ['journal/00000001.jsonl', 'holdfast.json', 'backup.tar']) {
+      for (const where of [dir, join(folder, 'link')]) {
+        await expect(backupDirectory(join(where, name), { dir })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+      }
+    }
+    expect(footprint(dir)).toEqual(before)
   })
 
   test('where it cannot be written: nothing is left, and what was there is as it was', async () => {

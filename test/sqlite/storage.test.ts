@@ -2,7 +2,7 @@
 // drops what is old, is looked at by the doctor; and what it refuses, it refuses by code.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   backupDirectory,
@@ -15,7 +15,7 @@ import {
   verify,
 } from 'holdfast'
 import { sqlite } from 'holdfast/sqlite'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { assign, setup } from 'xstate'
 import { Database } from '../../src/sqlite/database.js'
 import { sqliteStorage } from '../../src/sqlite/storage.js'
@@ -180,6 +180,32 @@ describe('what is old', () => {
   })
 })
 
+test('where a reader keeps the log from being emptied, an opening syncs the log before it goes on', async () => {
+  const first = await open()
+  await fill(first)
+  const reader = new Database(path, 'ro')
+  reader.freeze()
+  await first.session('a', note).send({ type: 'write', word: 'more' })
+  const owner = new Database(path, 'rw')
+  owner.all('PRAGMA busy_timeout = 1')
+  expect(owner.checkpoint('FULL')).toBe(false)
+  reader.close()
+  expect(owner.checkpoint('FULL')).toBe(true)
+  owner.close()
+  await first.close()
+  const checkpoint = vi.spyOn(Database.prototype, 'checkpoint').mockReturnValue(false)
+  const transact = vi.spyOn(Database.prototype, 'transact')
+  try {
+    const second = await open()
+    expect(transact).toHaveBeenCalled()
+    expect(statSync(`${path}-wal`).size).toBeGreaterThan(0)
+    await second.close()
+  } finally {
+    checkpoint.mockRestore()
+    transact.mockRestore()
+  }
+})
+
 describe('a backup', () => {
   test('of a running database is one file; put back it is what the database was; it is never put over anything', async () => {
     const copy = join(folder, 'copy.backup')
@@ -200,6 +226,33 @@ describe('a backup', () => {
     await restored.session('a', note).send({ type: 'write', word: 'on' })
     await expect(restoreBackup(copy, target)).rejects.toMatchObject({ code: 'DIRECTORY_NOT_EMPTY' })
     expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([])
+  })
+
+  test('is never written over the database itself, nor over what belongs to it, whatever leads there', async () => {
+    const runtime = await open()
+    await fill(runtime)
+    const before = shown(runtime)
+    symlinkSync(folder, join(folder, 'link'))
+    symlinkSync(path, join(folder, 'alias.db'))
+    const own = ['', '-wal', '-shm', '-lock'].map((end) => `${path}${end}`)
+    for (const name of [...own, join(folder, 'link', 'agents.db'), join(folder, 'alias.db')]) {
+      await expect(runtime.backup(name), name).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+      const beside = backupDirectory(name, { storage: sqlite({ path }) })
+      await expect(beside, name).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+    }
+    await runtime.close()
+    const again = await open()
+    expect(shown(again)).toEqual(before)
+    const old = join(folder, 'old.db')
+    for (const end of ['', '-wal', '-shm']) writeFileSync(`${old}${end}`, 'of another database')
+    await again.backup(old)
+    expect([existsSync(`${old}-wal`), existsSync(`${old}-shm`)]).toEqual([false, false])
+    await again.close()
+    // What is written first has the name of the database.
+    const named = join(folder, 'b.tmp')
+    const other = await open(sqlite({ path: named }))
+    await expect(other.backup(join(folder, 'b'))).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+    await other.close()
   })
 
   test('that is not whole, or none, is not put back', async () => {
@@ -286,6 +339,12 @@ describe('what is refused', () => {
     expect(() => openReader({ storage: sqlite({ path }), dir: folder })).toThrowError(
       expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
     )
+  })
+
+  test('a size that is no number of pages', async () => {
+    for (const maxPages of [0, -1, 1.5, Number.NaN, '7; DROP TABLE records']) {
+      await expect(open(sqliteStorage({ path, maxPages } as never))).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+    }
   })
 
   test('a database that is not there is not made by reading it', async () => {
