@@ -3,6 +3,7 @@
 // sessions there are. It holds no context. Whoever watches a session or the totals gets an atom (`watched.ts`); a session
 // that nobody watches costs one compact entry.
 
+import { copies, type Entry, entryOf, loaded, sameTexts } from './entry.js'
 import { HoldfastError } from './errors.js'
 import { Group, Groups } from './group.js'
 import {
@@ -22,11 +23,9 @@ import { admitOptions } from './options.js'
 import { NOWHERE, type Position, type TransitionRecord } from './record.js'
 import { ambiguousId } from './refusals.js'
 import type { Attributes, IndexEntry, SessionStatus, Work } from './state.js'
-import { changesWork, type Todo, todoAfter, todoOf, workOf } from './todo.js'
+import { changesWork, todoAfter, workOf } from './todo.js'
 import type { Quarantine } from './trouble.js'
 import { type ReadonlyAtom, Watched, WatchedById } from './watched.js'
-
-type Entry = { -readonly [K in keyof Known]: Known[K] } & { todo: Todo | undefined }
 
 const FILTER = {
   kind: true,
@@ -305,74 +304,6 @@ const membersIn = (entries: Map<string, Entry>): ConstructorParameters<typeof Gr
   delete: (entry) => entries.delete(entry.id),
   [Symbol.iterator]: () => entries.values(),
 })
-
-/** One for all that have none: most sessions are passive, and each is only as large as its entry. */
-const NO_ATTRIBUTES: Attributes = Object.freeze({})
-
-// Entries are made by the two functions that follow, each by one literal with the same properties in the same order: what
-// is spread, or differs in that, takes twice the memory.
-
-function entryOf(record: TransitionRecord, birth: Position): Entry {
-  const { session: id, seq, at: createdAt, value, kind = '', version = 1, status = 'active' } = record
-  const { attributes = NO_ATTRIBUTES } = record
-  const [position, updatedAt] = [birth, createdAt]
-  const todo = changesWork(record) ? todoAfter(undefined, record) : undefined
-  const entry = { id, kind, version, seq, birth, position, createdAt, updatedAt, status, value, attributes, todo }
-  return withOrigins(entry, record)
-}
-
-/** `one` gives one text for all that are equal: each line of an index has its own. */
-function loaded(indexed: IndexEntry, one: (text: string) => string): Entry {
-  const { id, version, seq, birth, position, createdAt, status } = indexed
-  const kind = one(indexed.kind)
-  const value = typeof indexed.value === 'string' ? one(indexed.value) : indexed.value
-  const updatedAt = indexed.updatedAt === createdAt ? createdAt : indexed.updatedAt
-  const attributes = Object.keys(indexed.attributes).length > 0 ? indexed.attributes : NO_ATTRIBUTES
-  const todo = indexed.work && todoOf(indexed.work)
-  const entry: Entry = {
-    id,
-    kind,
-    version,
-    seq,
-    birth,
-    position,
-    createdAt,
-    updatedAt,
-    status,
-    value,
-    attributes,
-    todo,
-  }
-  if (indexed.quarantine) entry.quarantine = indexed.quarantine
-  if (indexed.deadLetters !== undefined) entry.deadLetters = indexed.deadLetters
-  return withOrigins(entry, indexed)
-}
-
-function withOrigins(entry: Entry, { created, parent, origin }: Pick<Known, 'created' | 'parent' | 'origin'>): Entry {
-  if (created) entry.created = created
-  if (parent) entry.parent = parent
-  if (origin) entry.origin = origin
-  return entry
-}
-
-/** Gives the same text for equal ones. */
-function sameTexts(): (text: string) => string {
-  const texts = new Map<string, string>()
-  return (text) => {
-    const known = texts.get(text)
-    if (known === undefined) texts.set(text, text)
-    return known ?? text
-  }
-}
-
-function* copies(entries: readonly Entry[]): Generator<IndexEntry> {
-  for (const entry of entries) yield stored(entry)
-}
-
-/** A copy in the shape of the index file. */
-function stored({ todo, ...known }: Entry): IndexEntry {
-  return todo ? { ...known, work: workOf(todo) } : known
-}
 
 const keyOf = (kind: string, key: string): string => `${kind}:${key}`
 
