@@ -25,7 +25,7 @@ import { type Budget, type BudgetLevel, type LlmConfig, levelOf, NO_USAGE, sumOf
 import type { SessionConfig } from './session-config.js'
 import type { start, stop } from './steps.js'
 
-/** What a session is created with; what is left out has the seed's defaults. */
+/** What a session is created with; what is left out has the original's defaults. */
 export interface AgentInput {
   readonly config?: Partial<SessionConfig>
   readonly llm_config?: LlmConfig
@@ -225,7 +225,7 @@ const parts = setup({
   },
 })
 
-/** Ids of the conversations that are at something: the seed's active tasks. */
+/** Ids of the conversations that are at something: the original's active tasks. */
 export const busyOf = ({ conversations }: AgentContext): string[] =>
   Object.entries(conversations).flatMap(([id, status]) => (status === 'busy' ? [id] : []))
 

@@ -1,4 +1,4 @@
-// What a session is allowed: the seed's `Session.Config`, its defaults and its checks. Pure; frozen.
+// What a session is allowed: the original's `Session.Config`, its defaults and its checks. Pure; frozen.
 
 import { isPlainObject } from './json.js'
 import { type Result, refused } from './result.js'
@@ -60,5 +60,5 @@ function newConfig(
   return { ok: true, config: Object.freeze({ ...config, features: Object.freeze([...config.features]) }) }
 }
 
-/** The seed's name for it. `SessionConfig.new({ timeout_minutes: 5 })` */
+/** The original's name for it. `SessionConfig.new({ timeout_minutes: 5 })` */
 export const SessionConfig: { readonly new: typeof newConfig } = Object.freeze({ new: newConfig })

@@ -10,7 +10,7 @@ import type { Message } from './model.js'
 import type { SessionState, SessionStatus } from './session-state.js'
 import { type ConversationStatusWord, conversationStatusOf, phaseOf, type SessionPhase, statusOf } from './status.js'
 
-/** The seed's state, and more: what the session is at, and what it has used. */
+/** The original's state, and more: what the session is at, and what it has used. */
 export interface SessionInfo extends SessionState {
   /** Where the session is: its address in the runtime, which stays the same across restarts. */
   readonly pid: string

@@ -1,4 +1,4 @@
-// The seed's SessionManager: sessions created, found, listed, terminated and watched. It keeps nothing: each call is a
+// The original's SessionManager: sessions created, found, listed, terminated and watched. It keeps nothing: each call is a
 // query of the runtime or an event to a session, so all of it is as durable as the sessions are, and any number of
 // managers say the same. What a session does is in its machine; its conversations are `Conversations`.
 

@@ -1,4 +1,4 @@
-// A session's state as a value, and the pure functions over it that the seed lists: each answers `{ ok: true, … }` or
+// A session's state as a value, and the pure functions over it that the original lists: each answers `{ ok: true, … }` or
 // `{ ok: false, error, message }`, throws nothing, and leaves what it was given as it was. Every state it gives is frozen.
 // The statechart (`machine.ts`) goes the same ways; `test/machines/agent/machine.test.ts` holds the two to one another.
 
@@ -230,7 +230,7 @@ const laterOf = ({ updated_at }: SessionState, now: Date): Date => (isDate(now) 
 // biome-ignore lint/plugin/clock: the default of a parameter: whoever wants a time of their own gives it
 const present = (): Date => new Date()
 
-/** The seed's functions by its names. */
+/** The original's functions by its names. */
 export const SessionState: {
   readonly new: typeof newState
   readonly transition: typeof transition

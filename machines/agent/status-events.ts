@@ -1,4 +1,4 @@
-// The topics of the seed: what happens to the status of one session, or of all of them, as observers see it. Read from the
+// The topics of the original: what happens to the status of one session, or of all of them, as observers see it. Read from the
 // durable transitions: replayed from any number on, then live, without gap; nothing is kept here.
 
 import type { Runtime, Session, Stream, Transition } from 'holdfast'

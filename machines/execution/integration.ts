@@ -1,4 +1,4 @@
-// The seed's integration: an execution session with its plans in Linear and its announcements in Slack, from its creation to its
+// The original's integration: an execution session with its plans in Linear and its announcements in Slack, from its creation to its
 // end. It keeps keys and nothing else; what is asked of the services are steps of the sessions, so it is done exactly once,
 // whatever happens to this process.
 

@@ -1,4 +1,4 @@
-// The seed's session management: execution sessions and their modifications, by the seed's names. It keeps nothing of a session;
+// The original's session management: execution sessions and their modifications, by the original's names. It keeps nothing of a session;
 // every call asks who may do it (`access.ts`), and is a query of the store or an event to a session, durable when it resolves.
 
 // biome-ignore lint/style/noRestrictedImports: ids of new sessions; each is recorded, and nothing else depends on chance

@@ -1,4 +1,4 @@
-// Sessions and modifications as callers see them: the seed's names, `Date`s, and ids that say where a modification is.
+// Sessions and modifications as callers see them: the original's names, `Date`s, and ids that say where a modification is.
 
 import { HoldfastError, type SessionEntry, type SessionSnapshot } from 'holdfast'
 import type { KeptModification } from './context.js'

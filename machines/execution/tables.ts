@@ -1,4 +1,4 @@
-// The seed's two tables in SQLite, for whoever asks with a tool of their own: what the sessions are, written after each of their
+// The original's two tables in SQLite, for whoever asks with a tool of their own: what the sessions are, written after each of their
 // transitions is durable. The sessions are the truth. It promises that what a call of the façade has changed is in the tables
 // when the call resolves, that a transition counts once, by its `seq`, and that whatever a crash kept from them is there after
 // the next opening. A database that is busy or full harms no session: what it lacks is written when it can be.

@@ -1,4 +1,4 @@
-// One planning session, as the seed's callers drive it: each setter is an event, durable when the call resolves.
+// One planning session, as the original's callers drive it: each setter is an event, durable when the call resolves.
 // A manager keeps the id and nothing else: what it shows is the session's last durable state, also when others changed it.
 // It never starts the steps; `startPlanningProcess` does.
 

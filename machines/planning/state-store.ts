@@ -1,4 +1,4 @@
-// All planning sessions of the runtime, as the seed's callers find them.
+// All planning sessions of the runtime, as the original's callers find them.
 // It keeps no state: a manager is remembered only so that the same id gives the same object while anybody holds it.
 
 import type { SessionEntry } from 'holdfast'

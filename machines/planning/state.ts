@@ -1,4 +1,4 @@
-// What a planning session looks like from outside: the seed's words for its status, notes, result and whole state.
+// What a planning session looks like from outside: the original's words for its status, notes, result and whole state.
 // Times are Dates here and ISO 8601 strings in the session; `planningStateOf` is the only way from the one to the other.
 // Nothing here is kept: a state is made anew from a durable snapshot whenever somebody asks.
 

@@ -1,4 +1,4 @@
-// The statecharts of an agent: walked as tables, held to the seed's statuses, and to plain XState under crashes.
+// The statecharts of an agent: walked as tables, held to the original's statuses, and to plain XState under crashes.
 // Pure: no model, no module, no worker.
 
 import fc from 'fast-check'
@@ -111,7 +111,7 @@ describe('a session', () => {
     })
   })
 
-  test('goes from status to status as the seed says, and no other way', () => {
+  test('goes from status to status as the original says, and no other way', () => {
     const statusOf = (state: string) => state.split('.')[0] as string
     const ways = Object.entries(routes).flatMap(([from, leads]) =>
       Object.values(leads)
@@ -119,10 +119,10 @@ describe('a session', () => {
         .filter((to) => statusOf(to) !== statusOf(from))
         .map((to) => `${statusOf(from)} → ${statusOf(to)}`),
     )
-    const seed = SESSION_STATUSES.flatMap((from) => SESSION_TRANSITIONS[from].map((to) => `${from} → ${to}`))
-    expect([...new Set(ways)].sort()).toEqual([...seed].sort())
+    const original = SESSION_STATUSES.flatMap((from) => SESSION_TRANSITIONS[from].map((to) => `${from} → ${to}`))
+    expect([...new Set(ways)].sort()).toEqual([...original].sort())
   })
-  test('on the way to each state, and on every simple path, moves as the pure functions of the seed allow', () => {
+  test('on the way to each state, and on every simple path, moves as the pure functions of the original allow', () => {
     const paths = [...shortestPaths(agentMachine, walk), ...simplePaths(agentMachine, { ...walk, identity: undefined })]
     expect(paths.length).toBeGreaterThan(100)
     for (const { states, end } of paths) {

@@ -1,4 +1,4 @@
-// docs/agent.md against the tests: each promise of the seed names tests that are there, by their titles.
+// docs/agent.md against the tests: each promise of the original names tests that are there, by their titles.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -6,11 +6,11 @@ import { expect, test } from 'vitest'
 const ROOT = join(import.meta.dirname, '../../..')
 const page = readFileSync(join(ROOT, 'docs/agent.md'), 'utf8')
 const rows = page
-  .slice(page.indexOf('## What the seed promises'))
+  .slice(page.indexOf('## What the original promises'))
   .split('\n')
   .filter((line) => line.startsWith('| '))
 
-test('every promise of the seed has a test, which has that title', () => {
+test('every promise of the original has a test, which has that title', () => {
   const promises = rows.filter((row) => !/^\| (promise|---|\*\*)/.test(row))
   expect(promises.length).toBeGreaterThan(25)
   for (const row of promises) {

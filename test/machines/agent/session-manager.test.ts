@@ -1,4 +1,4 @@
-// The seed's SessionManager on a runtime: its 19 cases, and what durability adds. Virtual time; steps from their sources.
+// The original's SessionManager on a runtime: its 19 cases, and what durability adds. Virtual time; steps from their sources.
 
 import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'

@@ -1,4 +1,4 @@
-// The pure functions over a session's state: the seed's 65 cases by its groups, and the laws behind them.
+// The pure functions over a session's state: the original's 65 cases by its groups, and the laws behind them.
 
 import fc from 'fast-check'
 import {
@@ -34,7 +34,7 @@ const inStatus = (status: SessionStatus): State => {
 }
 
 describe('Config', () => {
-  test('has the defaults of the seed', () => {
+  test('has the defaults of the original', () => {
     expect(ok(SessionConfig.new()).config).toEqual({
       max_conversations: 100,
       timeout_minutes: 30,
@@ -182,7 +182,7 @@ describe('transition', () => {
 })
 
 describe('validTransition', () => {
-  test('is the table of the seed, and nothing else', () => {
+  test('is the table of the original, and nothing else', () => {
     const table = Object.fromEntries(
       SESSION_STATUSES.map((from) => [
         from,
@@ -355,7 +355,7 @@ describe('serialize', () => {
     expect(data(ok(SessionState.update(created(), { error: 'boom' })).state).error).toBe('boom')
   })
 
-  test('writes exactly the fields of the seed, as JSON', () => {
+  test('writes exactly the fields of the original, as JSON', () => {
     expect(Object.keys(data()).sort()).toEqual(
       [
         'session_id',

@@ -1,4 +1,4 @@
-// Session management by the seed's names, on the shipped runtime with its files and its tables.
+// Session management by the original's names, on the shipped runtime with its files and its tables.
 
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -344,7 +344,7 @@ test('what is over and old is cleaned up: by hand, and by itself on a timer that
   expect((await later.getHealth()).checks.cleanup).toMatchObject({ ok: true, runs: 2, lastRun: expect.any(Date) })
 })
 
-test('the tables are as the seed has them: constraints, indexes, and values as they were given, whatever is in them', async () => {
+test('the tables are as the original has them: constraints, indexes, and values as they were given, whatever is in them', async () => {
   const service = await house.open()
   const nasty = "'); DROP TABLE execution_sessions; --"
   const { id, ...session } = await service.createExecutionSession({ ...input, teamId: nasty })

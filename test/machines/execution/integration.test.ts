@@ -1,4 +1,4 @@
-// The integration by the seed's names: what it gives back, what it waits for and for how long, and who presses Slack's buttons.
+// The integration by the original's names: what it gives back, what it waits for and for how long, and who presses Slack's buttons.
 
 import { createHmac } from 'node:crypto'
 import { createExecutionSessionIntegration, type ExecutionSessionIntegration } from 'holdfast/machines/execution'

@@ -1,4 +1,4 @@
-// The façade by the seed's own names, and what its usage examples (`seed.test.ts`) imply.
+// The façade by the original's own names, and what its usage examples (`original.test.ts`) imply.
 
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,4 @@
-// The manager by the seed's names: sessions that somebody outside drives, what can be asked, who observes, and where
+// The manager by the original's names: sessions that somebody outside drives, what can be asked, who observes, and where
 // sessions are kept beside the runtime.
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

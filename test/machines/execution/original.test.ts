@@ -77,7 +77,7 @@ let dir: string
 let linear: TicketServer
 let slack: SlackServer
 beforeEach(() => {
-  dir = mkdtempSync(join(tmpdir(), 'holdfast-execution-seed-'))
+  dir = mkdtempSync(join(tmpdir(), 'holdfast-execution-original-'))
   linear = new TicketServer()
   slack = new SlackServer()
 })

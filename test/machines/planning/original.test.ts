@@ -68,7 +68,7 @@ const PACKAGE = 'holdfast/machines/planning'
 
 let dir: string
 beforeAll(() => {
-  dir = mkdtempSync(join(tmpdir(), 'holdfast-seed-'))
+  dir = mkdtempSync(join(tmpdir(), 'holdfast-original-'))
   writeFileSync(join(dir, 'checkout.md'), '## Epic: Payments\n### Story: Pay by card\n')
 })
 afterAll(() => rmSync(dir, { recursive: true, force: true }))

@@ -1,4 +1,4 @@
-// The interfaces of the seed as it writes them: every name, in this language's case, and every shape; only the import path
+// The interfaces of the original as it writes them: every name, in this language's case, and every shape; only the import path
 // differs, and where sessions are kept.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -23,7 +23,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 
 let base_path: string
 beforeEach(() => {
-  base_path = mkdtempSync(join(tmpdir(), 'holdfast-seed-'))
+  base_path = mkdtempSync(join(tmpdir(), 'holdfast-original-'))
 })
 afterEach(() => rmSync(base_path, { recursive: true, force: true }))
 
