@@ -4,7 +4,8 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { LlmConfig } from 'holdfast/machines/agent'
+import { isDeepStrictEqual } from 'node:util'
+import { agent, type LlmConfig } from 'holdfast/machines/agent'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import * as steps from '../../../machines/agent/steps.js'
 import { Desk, eventually, good, lastText, MINUTE, told } from './desk.js'
@@ -325,10 +326,10 @@ describe('the budget', () => {
     const id = await desk.create(llm)
     const names = ['a', 'b']
     for (const conversation of names) await good(desk.talks.start(id, 'go', { conversation }))
-    await desk.phase(id, 'paused')
-    await eventually(async () =>
-      (await Promise.all(names.map((name) => desk.talk(id, name)))).every(({ status }) => status === 'asking'),
-    )
+    // An answer that was being given when the money was spent is still heard, and costs: both must be back and held.
+    await desk.runtime
+      .session(id, agent)
+      .until(({ value, context }) => isDeepStrictEqual(value, { active: 'paused' }) && context.held.length === 2)
     const spent = (await desk.info(id)).money
     await desk.clock.advance(60 * MINUTE)
     expect((await desk.info(id)).money).toBe(spent)
