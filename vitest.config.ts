@@ -1,7 +1,33 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
+
+/** What takes longest, longest first: begun last, it would be waited for while the other processors are idle. */
+const LONG = [
+  'kill/kill',
+  'sim/simulation',
+  'sim/equivalence-2',
+  'sim/simulation-2',
+  'sim/equivalence',
+  'sim/equivalence-3',
+  'sim/equivalence-4',
+  'sim/crash',
+  'examples/delivery',
+  'cli/plan',
+  'machines/workflow/kill',
+]
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const place = ({ moduleId }: TestSpecification): number => {
+      const index = LONG.findIndex((name) => moduleId.endsWith(`/test/${name}.test.ts`))
+      return index < 0 ? LONG.length : index
+    }
+    return (await super.sort(files)).sort((one, other) => place(one) - place(other))
+  }
+}
 
 export default defineConfig({
   resolve: {
@@ -21,6 +47,9 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     // By default Vitest leaves one core idle, which on two is half of them.
     maxWorkers: '100%',
+    // A file finds the modules loaded that the files before it needed, which is most of what a short one takes.
+    isolate: false,
+    sequence: { sequencer: LongestFirst },
     testTimeout: 60_000,
     hookTimeout: 60_000,
     // What the simulations leave behind is many small things that do not live long.

@@ -3,7 +3,7 @@
 // a quarter of the runs each, so that they can be lived at the same time.
 
 import fc from 'fast-check'
-import { expect } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import { XStateFault } from '../../src/testing/reference.js'
 import { FEATURES, Generated, type Life, STORIES_EACH, type Told, told } from './lives.js'
 
@@ -22,7 +22,11 @@ const SHRINKS = process.env.HOLDFAST_SHRINK !== '0'
 /** Rejects with the shortest story of a session that is not what plain XState is, or when a feature is too rare. */
 export async function proveEqual(seed: number): Promise<void> {
   // Steps fail on purpose, and what is recorded of that need not say where in the test that was.
+  const { stackTraceLimit } = Error
   Error.stackTraceLimit = 0
+  onTestFinished(() => {
+    Error.stackTraceLimit = stackTraceLimit
+  })
   const tally = new Tally()
   const property = fc.asyncProperty(told, async (one) => {
     const generated = new Generated(one)

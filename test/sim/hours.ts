@@ -2,7 +2,7 @@
 // Two files live half of the seeds each, side by side. HOLDFAST_SEEDS sets how many are lived in all, HOLDFAST_SEED the first;
 // `npm run simulate` does both.
 
-import { expect } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import { simulate } from '../../src/testing/simulate.js'
 import { busy } from './busy.js'
 import { household, stumbleBy } from './household.js'
@@ -26,7 +26,11 @@ export function live(seed: number, more: Partial<Parameters<typeof simulate>[0]>
 /** Lives the first or the second half of the seeds, and tells what that was. */
 export async function liveHalf(half: 0 | 1): Promise<void> {
   // What fails here fails on purpose, and need not say where in the code that was.
+  const { stackTraceLimit } = Error
   Error.stackTraceLimit = 0
+  onTestFinished(() => {
+    Error.stackTraceLimit = stackTraceLimit
+  })
   const began = performance.now()
   const before = process.cpuUsage()
   const totals = { lives: 0, records: 0, acknowledged: 0, dropped: 0 }

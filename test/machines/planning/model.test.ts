@@ -217,11 +217,12 @@ describe('a call that fails', () => {
     const stop = new AbortController()
     const model = new MockLanguageModelV3({
       doGenerate: ({ abortSignal }) =>
-        new Promise((_, reject) => abortSignal?.addEventListener('abort', () => reject(abortSignal.reason))),
+        new Promise((_, reject) => {
+          abortSignal?.addEventListener('abort', () => reject(abortSignal.reason))
+          stop.abort(new Error('enough'))
+        }),
     })
-    const extracting = extractByModel(DOCUMENT, moduleWith(model), context(stop.signal))
-    setTimeout(() => stop.abort(new Error('enough')), 20)
-    await expect(extracting).rejects.toThrow('enough')
+    await expect(extractByModel(DOCUMENT, moduleWith(model), context(stop.signal))).rejects.toThrow('enough')
   })
 })
 
