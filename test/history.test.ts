@@ -1,6 +1,6 @@
 // Reading back: a history comes in order and in pages, whatever is known of it; what is lost is told with where to go on.
 import { expect, test } from 'vitest'
-import { openFileJournal } from '../src/files/journal.js'
+import { openFileJournal } from '../src/files/open-journal.js'
 import { segmentName } from '../src/files/segment.js'
 import { recordsFrom, wholeFrom } from '../src/history.js'
 import type { Damage, ReadableJournal } from '../src/journal.js'

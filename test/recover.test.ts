@@ -4,7 +4,7 @@ import { type AnySessionKind, defineSession, type Runtime, type SessionKind } fr
 import { beforeEach, describe, expect, test } from 'vitest'
 import { assign, setup } from 'xstate'
 import { type Disk, readAll, writeAllSync } from '../src/disk.js'
-import { openFileJournal } from '../src/files/journal.js'
+import { openFileJournal } from '../src/files/open-journal.js'
 import { openFileReader } from '../src/files/reader.js'
 import { segmentName } from '../src/files/segment.js'
 import { createFileSnapshots } from '../src/files/snapshots.js'

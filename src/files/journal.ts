@@ -1,12 +1,10 @@
 // The journal as files: segments of checksummed lines (see `segment.ts`), written in batches of all sessions at once.
 // A batch is one write and one fdatasync; while it is on its way the next one collects. It never writes to a segment that
-// it did not create itself: opening copies the readable part of the last segment into a new file and syncs that, because
-// what a crashed process left in the page cache may be readable and yet not durable.
+// it did not create itself (see `open-journal.ts`), nor to a file again of which a write or a sync has failed.
 
 import type { Clock } from '../clock.js'
 import { type Disk, writeAll, writeAllSync } from '../disk.js'
 import { HoldfastError } from '../errors.js'
-import { Fifo } from '../fifo.js'
 import {
   type Compacted,
   type CompactOptions,
@@ -20,16 +18,17 @@ import {
 import type { Position, TransitionRecord } from '../record.js'
 import { closed, droppedMeanwhile, recordTooLarge } from '../refusals.js'
 import type { IndexEntry, SessionState } from '../state.js'
-import { type Found, findSegments, putRight, unheaded } from './claims.js'
+import { Batch } from './batch.js'
 import { countDroppable, raiseFloor } from './compaction.js'
 import { FLOOR, type Floor, openFloor } from './floor.js'
 import { FlushMode } from './flush-mode.js'
 import { nextOf, none } from './foreign-journal.js'
-import { letGo, OpenFiles } from './open-files.js'
-import { chainBefore, checkSeams } from './seams.js'
+import { letGo, type OpenFiles } from './open-files.js'
+import { ReservedRoom } from './reserved-room.js'
 import { FORMAT, HEADER_BYTES, Lines } from './segment.js'
-import { createSegment, first, orClose, readIn, renew, type Segment, scanSegments } from './segments.js'
+import { createSegment, readIn, type Segment, scanSegments } from './segments.js'
 import { storageError } from './storage-error.js'
+import { Telling } from './telling.js'
 
 export interface FileJournalOptions {
   /** A segment is sealed once it is this large; default 16 MiB. */
@@ -44,63 +43,6 @@ export interface FileJournalOptions {
   readonly epoch?: number
 }
 
-export interface OpenedJournal {
-  readonly journal: FileJournal
-  /** The writer's epoch: one more than the highest that is known. */
-  readonly epoch: number
-  /** What was found unreadable in the last segment, and what does not fit between the others. */
-  readonly damage: readonly Damage[]
-}
-
-interface Batch {
-  readonly start: Position
-  /** In a new segment if set. */
-  readonly segment: number | undefined
-  readonly lines: Lines
-  /** What each of its records says first. */
-  readonly head: string
-  /** The checksum that its first line continues. */
-  readonly chain: number
-  readonly waiters: Waiter[]
-  readonly sizes: number[]
-}
-
-/** Who is still to be told of a batch: those from `next` on, the first of whom has its record at `position`. */
-interface Told extends Pick<Batch, 'waiters' | 'sizes'> {
-  next: number
-  position: Position
-}
-
-/** So many are told at once; what they do then is done before the event loop turns, and others have a turn before the rest. */
-const TOLD_AT_ONCE = 128
-
-/**
- * Opens the journal of a data directory for its only writer.
- * Throws FORMAT_NEWER (nothing is touched), DISK_FULL or DISK_FAILED.
- */
-export function openFileJournal(disk: Disk, clock: Clock, options: FileJournalOptions = {}): OpenedJournal {
-  const files = new OpenFiles(disk)
-  return orClose(files, () => {
-    const found = findSegments(disk, files)
-    return orClose(found, () => writing(disk, clock, options, files, found))
-  })
-}
-
-function writing(disk: Disk, clock: Clock, options: FileJournalOptions, files: OpenFiles, found: Found): OpenedJournal {
-  const { floor } = found
-  disk.makeFolder('journal')
-  for (const name of disk.list('journal')) if (name.endsWith('.tmp')) disk.remove(`journal/${name}`)
-  const epoch = Math.max(found.epoch, options.epoch ?? 0) + 1
-  for (const path of found.dropped) disk.remove(path)
-  const { segments, damage } = putRight(disk, found, files)
-  damage.push(...found.damage, ...unheaded(segments.slice(0, -1)), ...checkSeams(segments, floor))
-  const last = segments.pop()
-  const start = last ? renew(disk, last, epoch, chainBefore(segments.at(-1), last, floor)) : first(disk, epoch, floor)
-  segments.push(start.segment)
-  const journal = new FileJournal(disk, clock, options, files, segments, floor, start.chain, start.end, epoch)
-  return { journal, epoch, damage: [...damage, ...start.damage] }
-}
-
 export class FileJournal implements Journal {
   readonly #disk: Disk
   readonly #clock: Clock
@@ -108,9 +50,7 @@ export class FileJournal implements Journal {
   readonly #epoch: number
   readonly #segmentBytes: number
   readonly #recordBytes: number
-  #reserveBytes: number
-  /** How far the segment's space is reserved, as an offset in its file. */
-  #reserved: { readonly segment: number; end: number } = { segment: 0, end: 0 }
+  readonly #room: ReservedRoom
   readonly #files: OpenFiles
   /** The last is open for writing; those that are sealed are opened when they are read. */
   readonly #segments: Segment[]
@@ -120,8 +60,7 @@ export class FileJournal implements Journal {
   #batch: Batch
   /** Bytes of the batch that is being written. */
   #underWay = 0
-  /** Batches that are durable, whose waiters have not all been told. */
-  readonly #told: Fifo<Told> = new Fifo()
+  readonly #telling: Telling
   #end: Position
   #scheduled = false
   #flushing: Promise<void> | undefined
@@ -147,12 +86,13 @@ export class FileJournal implements Journal {
     this.#mode = new FlushMode(clock, options.stallMs ?? 1)
     this.#epoch = epoch
     this.#segmentBytes = options.segmentBytes ?? 16 * 1024 * 1024
-    this.#reserveBytes = options.reserveBytes ?? 256 * 1024
+    this.#room = new ReservedRoom(options.reserveBytes ?? 256 * 1024)
     this.#recordBytes = options.recordBytes ?? DEFAULT_RECORD_BYTES
     this.#files = files
     this.#segments = segments
     this.#floor = floor
     this.#end = end
+    this.#telling = new Telling(clock, () => this.#schedule())
     this.#batch = this.#nextBatch(end, chain)
   }
 
@@ -162,7 +102,7 @@ export class FileJournal implements Journal {
 
   /** Behind what is told, not behind what is durable: an index that ends here misses nobody. */
   get end(): Position {
-    return this.#told.peek()?.position ?? this.#end
+    return this.#telling.position ?? this.#end
   }
 
   floor(id: string): SessionState | undefined {
@@ -184,9 +124,7 @@ export class FileJournal implements Journal {
     const batch = this.#batch
     const json = JSON.stringify(record)
     this.#refuseTooLarge(json)
-    const position = batch.start + batch.lines.length
-    batch.sizes.push(batch.lines.add(json, batch.head))
-    batch.waiters.push(waiter)
+    const position = batch.add(json, waiter)
     this.#schedule()
     return position
   }
@@ -252,10 +190,10 @@ export class FileJournal implements Journal {
   }
 
   async flush(): Promise<void> {
-    while (!this.#failure && (this.#flushing || this.#told.size > 0 || this.#batch.waiters.length > 0)) {
+    while (!this.#failure && (this.#flushing || this.#telling.underWay || this.#batch.waiters.length > 0)) {
       if (this.#flushing) await this.#flushing
-      else if (this.#told.size > 0) {
-        this.#tellAll()
+      else if (this.#telling.underWay) {
+        this.#telling.tellAll()
         await Promise.resolve() // for what they append at once
       } else await this.#flushLater()
     }
@@ -283,7 +221,7 @@ export class FileJournal implements Journal {
 
   #schedule(): void {
     // What those do who are still told of the last batch belongs into the same next one: two halves would cost two syncs.
-    if (this.#scheduled || this.#flushing || this.#told.size > 0) return
+    if (this.#scheduled || this.#flushing || this.#telling.underWay || this.#batch.waiters.length === 0) return
     this.#scheduled = true
     this.#clock.soon(() => {
       this.#scheduled = false
@@ -299,7 +237,7 @@ export class FileJournal implements Journal {
     try {
       const segment = this.#segmentOf(batch)
       this.#mode.measure(() => {
-        this.#reserve(segment, batch)
+        this.#room.reserve(segment, batch)
         writeAllSync(segment.file, batch.lines.view(), batch.start - segment.base)
         segment.file.syncSync()
       })
@@ -332,7 +270,7 @@ export class FileJournal implements Journal {
   #takeBatch(): Batch {
     const batch = this.#batch
     this.#underWay = batch.lines.length
-    this.#batch = this.#nextBatch(batch.start + batch.lines.length, batch.lines.last, batch)
+    this.#batch = this.#nextBatch(batch.end, batch.lines.last, batch)
     return batch
   }
 
@@ -347,23 +285,7 @@ export class FileJournal implements Journal {
     lines.clear(chain)
     const start = sealed ? end + HEADER_BYTES : end
     const segment = sealed ? current.number + 1 : undefined
-    return { start, segment, lines, head: `{"batch":${start},`, chain, waiters: [], sizes: [] }
-  }
-
-  /**
-   * Space that is written already, with zeros, makes a sync cheaper: the file's length does not change, so the file system
-   * has nothing to commit but the data. Small batches are worth it; a large one pays for its own growth.
-   */
-  #reserve(segment: Segment, { start, lines }: Batch): void {
-    const end = start + lines.length - segment.base
-    if (this.#reserved.segment !== segment.number) this.#reserved = { segment: segment.number, end: 0 }
-    if (end <= this.#reserved.end || lines.length > this.#reserveBytes / 16) return
-    try {
-      writeAllSync(segment.file, new Uint8Array(this.#reserveBytes), end)
-      this.#reserved.end = end + this.#reserveBytes
-    } catch {
-      this.#reserveBytes = 0 // No room to spare is no failure: the batch itself may still find its place.
-    }
+    return new Batch(start, segment, lines, chain)
   }
 
   #segmentOf(batch: Batch): Segment {
@@ -378,47 +300,20 @@ export class FileJournal implements Journal {
   }
 
   #deliver(batch: Batch): void {
-    const { start, waiters, sizes, lines } = batch
-    this.#end = start + lines.length
+    this.#end = batch.end
     this.#underWay = 0
     this.#flushes++
-    this.#records += waiters.length
-    this.#bytes += lines.length
-    this.#spare = lines
-    const first = this.#told.size === 0
-    this.#told.push({ waiters, sizes, next: 0, position: start })
-    if (first) this.#tell()
-  }
-
-  /** Tells some, in the order of their records; the rest when the event loop has turned. */
-  #tell(): void {
-    const told = this.#told.peek()
-    if (told) this.#tellUpTo(told, Math.min(told.next + TOLD_AT_ONCE, told.waiters.length))
-    if (this.#told.size > 0) this.#clock.soon(() => this.#tell())
-    else if (this.#batch.waiters.length > 0) this.#schedule()
-  }
-
-  /** Everybody at once: whoever flushes, or fails what came after, finds nobody waiting for what is durable. */
-  #tellAll(): void {
-    for (let told = this.#told.peek(); told; told = this.#told.peek()) this.#tellUpTo(told, told.waiters.length)
-  }
-
-  #tellUpTo(told: Told, end: number): void {
-    while (told.next < end) {
-      const { next, position } = told
-      const size = told.sizes[next] as number
-      told.next++
-      told.position += size
-      if (told.next === told.waiters.length) this.#told.shift()
-      told.waiters[next]?.durable(position, size)
-    }
+    this.#records += batch.waiters.length
+    this.#bytes += batch.lines.length
+    this.#spare = batch.lines
+    this.#telling.tell(batch)
   }
 
   /** A file whose write or sync failed is never written again: nobody knows what of it is on the disk. */
   #fail(batch: Batch, cause: unknown): void {
     const waiting = this.#batch
     this.#failure = storageError(cause, this.#segments.at(-1)?.path)
-    this.#tellAll()
+    this.#telling.tellAll()
     for (const waiter of batch.waiters) waiter.failed(unknownOutcome(this.#failure))
     for (const waiter of waiting.waiters) waiter.failed(this.#refusal())
   }

@@ -9,7 +9,7 @@ import type { Position } from '../record.js'
 import { Registry } from '../registry.js'
 import { DurableFiles } from './durable-file.js'
 import { readFileJournal } from './foreign-journal.js'
-import { openFileJournal } from './journal.js'
+import { openFileJournal } from './open-journal.js'
 import { follow } from './patient.js'
 import { createFileSnapshots } from './snapshots.js'
 

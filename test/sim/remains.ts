@@ -4,7 +4,7 @@
 
 import type { Clock } from '../../src/clock.js'
 import { readAll } from '../../src/disk.js'
-import { type OpenedJournal, openFileJournal } from '../../src/files/journal.js'
+import { type OpenedJournal, openFileJournal } from '../../src/files/open-journal.js'
 import { HEADER_BYTES } from '../../src/files/segment.js'
 import { createInlinePool } from '../../src/inline/pool.js'
 import type { JournalEntry } from '../../src/journal.js'

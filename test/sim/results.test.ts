@@ -5,7 +5,7 @@
 import { expect, test } from 'vitest'
 import { assign, setup } from 'xstate'
 import { defineSession } from '../../src/define.js'
-import { openFileJournal } from '../../src/files/journal.js'
+import { openFileJournal } from '../../src/files/open-journal.js'
 import type { Pool, StepContext } from '../../src/pool.js'
 import type { TransitionRecord } from '../../src/record.js'
 import { step } from '../../src/steps.js'
