@@ -1,5 +1,5 @@
 // What a session has to do with those that it is linked to, its parent and its child sessions: messages that come, once
-// each however often they are told, and that its own have arrived. Messages of one session come in order, so a mark a
+// each however often they are told; its own go out, and have arrived. Messages of one session come in order, so a mark a
 // sender tells what was taken before. Between the sessions they are carried by `links.ts`.
 
 import { isLater } from './children.js'
@@ -7,16 +7,16 @@ import type { Decider } from './decider.js'
 import type { SessionHost } from './host.js'
 import type { Ledger } from './ledger.js'
 import type { Identity } from './point.js'
-import type { RecordedEvent } from './record.js'
+import type { RecordedEvent, TransitionRecord } from './record.js'
 
 export class Correspondence {
   readonly #identity: Pick<Identity, 'parent'>
-  readonly #host: Pick<SessionHost, 'arrived'>
+  readonly #host: Pick<SessionHost, 'arrived' | 'transmit'>
   readonly #ledger: Ledger
   /** Keys of its messages that have arrived, and are not yet recorded as such. */
   #arrived: string[] = []
 
-  constructor(identity: Pick<Identity, 'parent'>, host: Pick<SessionHost, 'arrived'>, ledger: Ledger) {
+  constructor(identity: Pick<Identity, 'parent'>, host: Pick<SessionHost, 'arrived' | 'transmit'>, ledger: Ledger) {
     this.#identity = identity
     this.#host = host
     this.#ledger = ledger
@@ -41,6 +41,14 @@ export class Correspondence {
     this.#ledger.whenDurable((failure) => {
       if (!failure) this.#host.arrived(from, key)
     })
+  }
+
+  /** Carries what a record sends to the sessions that begin with it, or to all others. */
+  transmit({ session, seq, sent = [], started = [] }: TransitionRecord, begin: boolean): void {
+    for (const [n, { to, event }] of sent.entries()) {
+      if (started.some((child) => child.session === to) !== begin) continue
+      this.#host.transmit(session, { key: `${seq}.${n}`, to, event })
+    }
   }
 
   /** One of its own has arrived. True for the first of several, which are recorded together. */

@@ -6,17 +6,17 @@ import type { Cancel } from './clock.js'
 import type { LocalActor } from './decision.js'
 import type { AnySessionKind } from './define.js'
 import type { SessionHost } from './host.js'
+import type { Delivery } from './mailbox.js'
 import type { Point } from './point.js'
 import type { TransitionRecord } from './record.js'
 import type { Child, Timer } from './state.js'
-import { StepRunner, type StepRunnerHost } from './step-runner.js'
+import { StepRunner } from './step-runner.js'
 import { type StepDeclaration, stepOf } from './steps.js'
 
-/** Who hears what timers and steps come to, and knows what is still wanted. */
+/** Who is delivered what timers and steps come to, and knows what is still wanted. */
 export interface EffectsOwner {
   readonly id: string
-  due(timerKey: string): void
-  readonly settled: StepRunnerHost['settled']
+  deliver(delivery: Delivery): void
   wants(child: string, incarnation: number): boolean
   /** The machine's own actor behind a child that is a promise, a callback or an observable. */
   local(child: string): LocalActor | undefined
@@ -57,7 +57,7 @@ export class SessionEffects {
     this.#timers ??= new Map()
     const cancel = this.#host.timers.arm(Date.parse(at), () => {
       this.#timers?.delete(key)
-      this.#owner.due(key)
+      this.#owner.deliver({ kind: 'timer', key })
     })
     this.#timers.set(key, cancel)
   }
@@ -136,7 +136,7 @@ export class SessionEffects {
       clock: this.#host.clock,
       chance: this.#host.chance,
       update: (update) => this.#host.update(update),
-      settled: this.#owner.settled,
+      settled: (run, outcome, progress) => this.#owner.deliver({ kind: 'result', run, outcome, progress }),
     })
     this.#steps.start(this.#runOf(id, child))
   }

@@ -41,7 +41,7 @@ export interface SessionHost {
   update(update: StepUpdate): void
   emitted(session: string, event: RecordedEvent): void
   /** Something went wrong that nobody waits for; the session is as it was. */
-  report(session: LiveSession, error: unknown): void
+  report(session: Pick<Identity, 'id'>, error: unknown): void
   /** It has crashed, and decides nothing more: the supervisor decides what becomes of it, and has it recorded. */
   crashed(session: LiveSession, errors: readonly unknown[]): void
   /** The session cannot go on until somebody mends the cause and opens the runtime again. */

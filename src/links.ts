@@ -68,7 +68,7 @@ export class Links
   async cancelChild(id: string, reason: string): Promise<void> {
     try {
       const child = this.#host.supervisor.reach(id)
-      await child.cancel(reason)
+      await child.ask({ kind: 'cancel', reason })
       await child.gone()
     } catch {
       // It has ended, is parked, or the runtime closes: then it is looked at again when the runtime is opened.

@@ -19,6 +19,7 @@ export type Delivery =
       readonly sender: Sender | undefined
       readonly id?: string | undefined
     }
+  /** Events from outside that are one transition: all of them, or none. */
   | {
       readonly kind: 'batch'
       readonly events: readonly RecordedEvent[]
@@ -44,11 +45,17 @@ export type Delivery =
     }
   | { readonly kind: 'say'; readonly to: string; readonly event: RecordedEvent }
   | { readonly kind: 'arrived' }
+  /** Ends it as `stopped`, and stops what it runs. */
   | { readonly kind: 'cancel'; readonly reason: string; readonly sender: Sender | undefined }
+  /** Lets a quarantined session run again. */
   | { readonly kind: 'release'; readonly sender: Sender }
+  /** Has a dead letter decided after all; one that is refused stays. */
   | { readonly kind: 'resend'; readonly letter: number; readonly sender: Sender }
   | { readonly kind: 'discard'; readonly letter: number; readonly sender: Sender }
   | { readonly kind: 'delete'; readonly sender: Sender }
+
+/** A delivery without its sender, who is made when it is asked. */
+export type Asked<D = Delivery> = D extends { readonly sender: unknown } ? Omit<D, 'sender'> : never
 
 /** Whose mailbox it is. */
 export interface MailboxOwner {

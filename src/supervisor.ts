@@ -199,12 +199,13 @@ export class Supervisor {
     const now = clock.now()
     const decision = decideRestart(supervision, session.crashes, now, chance.random())
     const [error] = errors
-    if (decision.kind === 'end') return session.fail(error)
+    if (decision.kind === 'end') return session.aftermath.end(error)
     const { crashes } = decision
-    if (decision.kind === 'quarantine') return session.quarantine(crashes, tooMany(crashes, supervision, error))
+    if (decision.kind === 'quarantine')
+      return session.aftermath.quarantine(crashes, tooMany(crashes, supervision, error))
     const { afterMs } = decision
-    if (!session.noteRestart(error, crashes, afterMs))
-      return session.quarantine(crashes, 'it has too many dead letters')
+    if (!session.aftermath.restart(error, crashes, afterMs))
+      return session.aftermath.quarantine(crashes, 'it has too many dead letters')
     this.#restarts.set(
       id,
       timers.arm(now + afterMs, () => void this.#restart(session)),

@@ -84,27 +84,30 @@ export class Verbs implements SessionVerbs {
     const session = this.#host.supervisor.activate(id)
     const { kinds, session: host } = this.#host
     const admitted = withinRoom(host.changeLimit, () => admitEvents(kinds.get(session.identity.kind), events))
-    return abortable(session.sendBatch(admitted, eventId === undefined ? undefined : admitKey(eventId)), signal)
+    return abortable(
+      session.ask({ kind: 'batch', events: admitted, id: eventId === undefined ? undefined : admitKey(eventId) }),
+      signal,
+    )
   }
 
   async cancel(id: string, { reason = 'cancelled', signal }: CancelOptions): Promise<void> {
     this.#host.assertWritable()
     refuseAborted(signal)
     const session = this.#host.supervisor.reach(id)
-    await abortable(session.cancel(copyJson(reason, 'reason')), signal)
+    await abortable(session.ask({ kind: 'cancel', reason: copyJson(reason, 'reason') }), signal)
     await abortable(session.gone(), signal)
   }
 
   async delete(id: string, { signal }: CallOptions): Promise<void> {
     this.#host.assertWritable()
     refuseAborted(signal)
-    await abortable(this.#deletable(this.#entry(id)).delete(), signal)
+    await abortable(this.#deletable(this.#entry(id)).ask({ kind: 'delete' }), signal)
   }
 
   async release(id: string, { signal }: CallOptions): Promise<void> {
     this.#host.assertWritable()
     refuseAborted(signal)
-    if (this.#entry(id).quarantine) await abortable(this.#host.supervisor.reach(id).release(), signal)
+    if (this.#entry(id).quarantine) await abortable(this.#host.supervisor.reach(id).ask({ kind: 'release' }), signal)
   }
 
   deadLetters(id: string): readonly DeadLetter[] {
@@ -117,7 +120,7 @@ export class Verbs implements SessionVerbs {
     try {
       this.#host.assertWritable()
       refuseAborted(signal)
-      return abortable(this.#host.supervisor.activate(id).resend(letter), signal)
+      return abortable(this.#host.supervisor.activate(id).ask({ kind: 'resend', letter }), signal)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -126,7 +129,7 @@ export class Verbs implements SessionVerbs {
   async discard(id: string, letter: number, { signal }: CallOptions): Promise<void> {
     this.#host.assertWritable()
     refuseAborted(signal)
-    await abortable(this.#host.supervisor.reach(id).discard(letter), signal)
+    await abortable(this.#host.supervisor.reach(id).ask({ kind: 'discard', letter }), signal)
   }
 
   entry(id: string): SessionEntry {
