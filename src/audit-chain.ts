@@ -54,6 +54,9 @@ export interface AuditHeader {
   readonly previous: string
 }
 
+/** Where it is in a data directory. */
+export const AUDIT_FOLDER = 'audit'
+
 /** The entry by which old files are dropped: it says up to which. */
 export const DROPPED = 'audit.dropped'
 

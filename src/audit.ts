@@ -4,6 +4,7 @@
 // It belongs to whoever has the directory's lock. It keeps what it is told, so secrets are for the caller to leave out.
 
 import {
+  AUDIT_FOLDER,
   type AuditEntry,
   type AuditFault,
   type AuditHead,
@@ -67,7 +68,7 @@ interface Waiting {
  * `quarantine/`, and that it did, like a line that is not what was written, is the first entry from here on.
  * Throws INVALID_ARGUMENT or AUDIT_FAILED.
  */
-export function openAudit(disk: Disk, clock: Clock, folder: string = 'audit', options: AuditOptions = {}): Audit {
+export function openAudit(disk: Disk, clock: Clock, folder: string = AUDIT_FOLDER, options: AuditOptions = {}): Audit {
   const { fileBytes = 4 * 1024 * 1024, filesKept = 64 } = options
   requireWhole('fileBytes', fileBytes, 1024)
   requireWhole('filesKept', filesKept, 2)

@@ -1,6 +1,8 @@
 // What is wrong in a data directory, as values: each finding names the file, says what it means, what would be done about
 // it, and what a person can do where nothing is done. Pure.
 
+import type { AuditHead } from './audit-chain.js'
+
 /** What a finding is about. */
 export type Finding = {
   readonly code: FindingCode
@@ -33,6 +35,10 @@ export type FindingCode =
   | 'index.wrong'
   | 'index.ahead'
   | 'directory-file.damaged'
+  | 'audit.edited'
+  | 'audit.missing'
+  | 'audit.unexpected'
+  | 'audit.torn'
   | 'database.damaged'
   | 'database.log'
   | 'leftover'
@@ -57,6 +63,8 @@ export interface Diagnosis {
   readonly healthy: boolean
   readonly sessions: number
   readonly findings: readonly Finding[]
+  /** The last entry of the audit log, if there is one: kept elsewhere, it shows later whether the log's end was cut off. */
+  readonly audit?: AuditHead
 }
 
 /**

@@ -1,5 +1,6 @@
 // The public names of Holdfast, listed one by one.
 
+export type { AuditHead } from './audit-chain.js'
 export type { Backup, Restored } from './backup.js'
 export type { Clock } from './clock.js'
 export type { CreateOptions } from './creation.js'

@@ -1,6 +1,7 @@
 // The default wiring: a runtime on a directory of files, steps on worker threads. The only file here that knows the
 // adapters. It takes the directory's lock before it changes anything, and refuses what a newer Holdfast wrote, untouched.
 
+import type { AuditHead } from './audit-chain.js'
 import type { Backup, Restored } from './backup.js'
 import type { Chance } from './chance.js'
 import type { Clock } from './clock.js'
@@ -166,6 +167,8 @@ const worldOf = (clock: Clock = systemClock, logger: Logger = consoleLogger): St
 export interface DoctorOptions extends ReadOptions {
   /** Do what the findings say; default: only say it. */
   readonly repair?: boolean
+  /** A head of the audit log, kept elsewhere, that must still be in it: it shows that the log's end was cut off. */
+  readonly auditHead?: AuditHead
 }
 
 /**
@@ -178,24 +181,27 @@ export interface DoctorOptions extends ReadOptions {
  * ```
  */
 export async function doctor(options: DoctorOptions = {}): Promise<Diagnosis> {
-  admitOptions('options of doctor', options, { dir: true, storage: true, repair: true })
+  admitOptions('options of doctor', options, { dir: true, storage: true, repair: true, auditHead: true })
   refuseBoth(options)
-  const { dir = '.holdfast', storage, repair = false } = options
+  const { dir = '.holdfast', storage, repair = false, auditHead } = options
   if (storage) return await storage.examine(worldOf(), repair)
   const disk = createFileDisk(dir)
   try {
-    const diagnosis = examineFiles(disk, livingOwnerOf(disk))
-    return repair ? await repaired(disk, systemClock) : diagnosis
+    const diagnosis = examineFiles(disk, livingOwnerOf(disk), auditHead)
+    return repair ? await repaired(disk, systemClock, auditHead) : diagnosis
   } catch (error) {
     throw unwritable(disk, error)
   }
 }
 
 /** Examined again, now that nobody else can change anything. */
-async function repaired(disk: Disk, clock: Clock): Promise<Diagnosis> {
+async function repaired(disk: Disk, clock: Clock, auditHead: AuditHead | undefined): Promise<Diagnosis> {
   const lock = takeLock(disk, clock)
   try {
-    return await repairFiles({ disk, clock, epoch: lock.epoch, began: lock.began }, examineFiles(disk, undefined))
+    return await repairFiles(
+      { disk, clock, epoch: lock.epoch, began: lock.began },
+      examineFiles(disk, undefined, auditHead),
+    )
   } finally {
     lock.free()
   }

@@ -1,6 +1,7 @@
 // `holdfast doctor`: what is wrong in a directory and what would be done about it; with --repair, what was done.
 // Exits with 0 when nothing is wrong, or nothing any more, and with 1 otherwise.
 
+import type { AuditHead } from '../audit-chain.js'
 import { type Diagnosis, describeRepair, type Finding, isOpen } from '../diagnosis.js'
 import { doctor as examine } from '../open.js'
 import type { Output } from './output.js'
@@ -9,14 +10,17 @@ import { printable, type Style } from './style.js'
 
 export interface DoctorCommand {
   readonly dir: string
+  /** A head of the audit log that was kept. */
+  readonly auditHead?: AuditHead
   readonly repair?: boolean
 }
 
-export async function doctor({ dir, repair = false }: DoctorCommand, output: Output): Promise<number> {
-  const diagnosis = await examine({ ...placeAt(dir), repair })
-  const { findings, healthy, sessions } = diagnosis
+export async function doctor({ dir, repair = false, auditHead }: DoctorCommand, output: Output): Promise<number> {
+  const diagnosis = await examine({ ...placeAt(dir), repair, ...(auditHead && { auditHead }) })
+  const { findings, healthy, sessions, audit } = diagnosis
   output.list(diagnosis, findings, () => findings.map((finding) => findingText(finding, output.style)).join('\n'))
   output.note(`${sessions} session${sessions === 1 ? '' : 's'}: ${verdict(diagnosis)}`)
+  if (audit) output.note(`  keep this elsewhere, for a later --audit-head: ${audit.n}:${audit.hash}`)
   const repairable = findings.some(({ repair, done }) => repair && done === undefined)
   if (repairable) output.note(`  ${output.next('doctor --repair')} does what is said here; keep a copy before that`)
   return healthy ? 0 : 1

@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import type { AuditHead } from '../audit-chain.js'
 import type { SessionStatus } from '../state.js'
 import { EXIT_CODES, usage } from './failure.js'
 import { type Channel, type Format, Output, watchChannels } from './output.js'
@@ -186,6 +187,12 @@ function addDoctor(program: Command, choose: Choose): void {
   command(program, 'doctor')
     .description('say what is wrong in the directory and what would be done about it; exits with 1 when something is')
     .option('--repair', 'do it; what is taken away or replaced is kept in quarantine/')
+    .addOption(
+      new Option(
+        '--audit-head <n:hash>',
+        'an entry that the audit log must still have, as an earlier run told it',
+      ).argParser(auditHead),
+    )
     .action(({ output, ...options }) =>
       choose({ output, dir: options.dir, run: async (out) => (await import('./doctor.js')).doctor(options, out) }),
     )
@@ -253,6 +260,12 @@ function duration(text: string): number {
   const ms = durationOf(text)
   if (ms !== undefined) return ms
   throw new InvalidArgumentError('It is a whole number with a unit: 90s, 45m, 12h, 30d, 8w.')
+}
+
+function auditHead(text: string): AuditHead {
+  const [, n, hash] = /^(\d{1,15}):([0-9a-f]{64})$/.exec(text) ?? []
+  if (n !== undefined && hash !== undefined) return { n: Number(n), hash }
+  throw new InvalidArgumentError('It is the number and the hash of an entry, as 12:9f86….')
 }
 
 const transitionNumber = wholeNumber(1, 999_999_999)

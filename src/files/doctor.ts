@@ -1,6 +1,7 @@
 // The doctor: reads everything in a directory and says what is wrong, and what `repair.ts` would do about it.
 // Examining changes nothing and takes no lock.
 
+import { AUDIT_FOLDER, type AuditHead, type AuditReport, verifyAudit } from '../audit-chain.js'
 import { describeDamage } from '../damage.js'
 import { type Diagnosis, diagnosisOf, type Finding, otherVersions, type Repair } from '../diagnosis.js'
 import { DIRECTORY_FILE, type Owner, readDirectoryFile } from '../directory.js'
@@ -19,12 +20,16 @@ import { HEADER_BYTES, pieces } from './segment.js'
 import { damageAt } from './segments.js'
 import { createFileSnapshots, pathOf } from './snapshots.js'
 
-/** Throws DIRECTORY_NOT_FOUND, FORMAT_NEWER, DISK_FAILED. `owner` is a process that has the directory open. */
-export function examineFiles(disk: Disk, owner: Owner | undefined): Diagnosis {
+/**
+ * Throws DIRECTORY_NOT_FOUND, FORMAT_NEWER, DISK_FAILED. `owner` is a process that has the directory open; `kept` is a head
+ * of the audit log that must still be there.
+ */
+export function examineFiles(disk: Disk, owner: Owner | undefined, kept?: AuditHead): Diagnosis {
   const unwritable = readOnly(disk)
   requireDirectory(unwritable)
   const patient = admit(unwritable, owner)
   try {
+    const audit = verifyAudit(unwritable, AUDIT_FOLDER, kept)
     const findings = [
       ...lockFindings(patient),
       ...directoryFileFindings(patient),
@@ -32,10 +37,12 @@ export function examineFiles(disk: Disk, owner: Owner | undefined): Diagnosis {
       ...indexFindings(patient),
       ...snapshotFindings(patient),
       ...sessionFindings(patient),
+      ...auditFindings(audit, owner),
       ...fileFindings(patient),
       ...quarantineFindings(patient),
     ]
-    return diagnosisOf(disk.location, patient.registry.stats.get().total, findings)
+    const diagnosis = diagnosisOf(disk.location, patient.registry.stats.get().total, findings)
+    return audit.entries === 0 ? diagnosis : { ...diagnosis, audit: audit.head }
   } finally {
     patient.journal.close()
   }
@@ -149,9 +156,21 @@ function whyUnreadable({ disk, journal }: Patient, entry: IndexEntry): Error | u
   }
 }
 
+/** What is wrong with the audit log stays as it is: it is evidence. */
+function* auditFindings({ faults }: AuditReport, owner: Owner | undefined): Generator<Finding> {
+  for (const { kind, file, offset, message } of faults) {
+    const what = `${file}, byte ${offset}: ${message}`
+    // While it is written, its end is on its way; else a crash has left it, and the next opening sets it aside.
+    if (kind === 'torn' && !owner) yield note('audit.torn', what, { file })
+    else if (kind !== 'torn') yield problem(`audit.${kind}`, what, { file, advice: AUDIT_ADVICE })
+  }
+}
+
+const AUDIT_ADVICE = 'somebody has changed the audit log: keep a copy of it, and compare it with one from before'
+
 /** Files that have no place here, or never got their name. */
 function* fileFindings({ disk, owner }: Patient): Generator<Finding> {
-  const folders = ['', 'journal', ...disk.list('sessions').map((folder) => `sessions/${folder}`)]
+  const folders = ['', 'journal', AUDIT_FOLDER, ...disk.list('sessions').map((folder) => `sessions/${folder}`)]
   for (const folder of folders) {
     for (const name of disk.list(folder)) {
       const file = folder === '' ? name : `${folder}/${name}`

@@ -2,6 +2,9 @@
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, expect, test } from 'vitest'
+import { openAudit } from '../../src/audit.js'
+import { createFileDisk } from '../../src/files/disk.js'
+import { systemClock } from '../../src/system/clock.js'
 import { envelopeIn, envelopesIn, holdfast, newFolder } from './command.js'
 import { count, footprint, openCounters } from './directory.js'
 
@@ -19,6 +22,17 @@ test('nothing is wrong: 0, and nothing on stdout', async () => {
   const ended = await doctor('-o', 'json')
   expect(ended.code).toBe(0)
   expect(envelopeIn(ended).data).toEqual({ dir, healthy: true, sessions: 1, findings: [] })
+})
+
+test('the head of the audit log is told, and asked for again later', async () => {
+  const audit = openAudit(createFileDisk(dir), systemClock)
+  const { n, hash } = await audit.append({ actor: 'root', action: 'cancel', session: 'apple' })
+  await audit.close()
+  expect((await doctor()).stderr).toContain(`--audit-head: 1:${hash}\n`)
+  expect((await doctor('--audit-head', `${n}:${hash}`)).code).toBe(0)
+  const other = await doctor('--audit-head', `${n}:${'0'.repeat(64)}`)
+  expect(other).toMatchObject({ code: 1, stdout: expect.stringContaining('(audit.unexpected)') })
+  expect((await doctor('--audit-head', 'yesterday')).code).toBe(2)
 })
 
 test('something is: 1, what it is, what would be done; nothing changes until --repair is given', async () => {

@@ -4,8 +4,10 @@ import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSyn
 import { dirname, join } from 'node:path'
 import { type Diagnosis, doctor, type Finding, openRuntime, type Runtime } from 'holdfast'
 import { beforeEach, describe, expect, test } from 'vitest'
+import { openAudit } from '../../src/audit.js'
 import { directoryText } from '../../src/directory.js'
 import { type Disk, readAll, writeAllSync } from '../../src/disk.js'
+import { createFileDisk } from '../../src/files/disk.js'
 import { examineFiles } from '../../src/files/doctor.js'
 import { repairFiles } from '../../src/files/repair.js'
 import { contentEnd } from '../../src/files/segment.js'
@@ -278,6 +280,26 @@ test('a power cut anywhere in a repair loses no byte of what it sets aside, and 
   expect(repaired.healthy).toBe(true)
   for (const cut of [...cuts, mended.crash()]) await check(cut)
   expect(states).toBeGreaterThan(30)
+})
+
+test('an audit log that was edited or cut off: told, and left as it is, since it is evidence', async () => {
+  const disk = createFileDisk(dir)
+  const audit = openAudit(disk, systemClock)
+  for (const session of ['apple', 'banana']) await audit.append({ actor: 'root', action: 'cancel', session })
+  const auditHead = audit.head()
+  await audit.close()
+  expect(await doctor({ dir, auditHead })).toMatchObject({ healthy: true, findings: [], audit: auditHead })
+  const file = 'audit/00000001.jsonl'
+  const whole = readFileSync(path(file), 'utf8')
+  writeFileSync(path(file), whole.replace('apple', 'mango'))
+  const { before, after } = await treat()
+  expect(found(before, 'audit.edited')).toMatchObject({ severity: 'problem', file })
+  expect(after.healthy).toBe(false)
+  writeFileSync(path(file), whole.split('\n').slice(0, 2).join('\n').concat('\n'))
+  expect(codes(await doctor({ dir }))).toEqual([])
+  expect(codes(await doctor({ dir, auditHead }))).toEqual(['audit.unexpected'])
+  writeFileSync(path(file), whole.slice(0, -20))
+  expect(found(await doctor({ dir }), 'audit.torn')).toMatchObject({ severity: 'note' })
 })
 
 function rewrite(disk: Disk, file: string, change: (bytes: Buffer) => Uint8Array): void {
