@@ -26,6 +26,8 @@ const packages = {
   piscina: { values: ['src/piscina/'] },
   commander: { values: ['src/cli/'] },
   libsql: { values: ['src/sqlite/', 'machines/execution/'] },
+  hono: { values: ['src/http/'] },
+  '@hono/node-server': { values: ['src/http/serve.ts'] },
   'fast-check': { values: ['src/testing/'] },
 }
 

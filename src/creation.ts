@@ -7,7 +7,7 @@ import { abortable } from './abort.js'
 import type { Chance } from './chance.js'
 import type { Sender } from './commit.js'
 import type { AnySessionKind } from './define.js'
-import { admitId, admitInput, admitKey } from './door.js'
+import { admitId, admitInput, admitKey, admitOwner } from './door.js'
 import { HoldfastError } from './errors.js'
 import { forkRecord } from './fork.js'
 import type { CallOptions, ForkOptions } from './handle.js'
@@ -21,7 +21,7 @@ import type { Registry } from './registry.js'
 import { type Folding, fold, sealed } from './rehydrate.js'
 import { LiveSession } from './session.js'
 import type { Snapshots } from './snapshots.js'
-import type { CreationKey, SessionState } from './state.js'
+import type { CreationKey, Owner, SessionState } from './state.js'
 import type { Supervisor } from './supervisor.js'
 import { isoTime } from './write.js'
 
@@ -30,11 +30,14 @@ export interface CreateOptions extends CallOptions {
   readonly id?: string
   /** With the same key and the same input, `create` gives the same session, also after a restart. */
   readonly idempotencyKey?: string
+  /** Whose the session is; kept with it, and its children and forks have the same. */
+  readonly owner?: Owner
 }
 
 export const CREATE_OPTIONS: { readonly [K in keyof Required<CreateOptions>]: true } = {
   id: true,
   idempotencyKey: true,
+  owner: true,
   signal: true,
 }
 
@@ -64,7 +67,9 @@ export class Creation {
     if (kinds.get(kind.kind) !== kind) throw unknownKind(kind.kind, kinds)
     const admitted = withinRoom(this.#host.session.changeLimit, () => admitInput(kind, input))
     const created = options.idempotencyKey === undefined ? undefined : creationKey(options.idempotencyKey, admitted)
-    const begin: Begin = (id, sender) => LiveSession.create(this.#host.session, kind, id, admitted, { created }, sender)
+    const owner = options.owner && admitOwner(options.owner)
+    const begin: Begin = (id, sender) =>
+      LiveSession.create(this.#host.session, kind, id, admitted, { created, owner }, sender)
     return this.#once({ kind, input: admitted, created, begin }, options)
   }
 

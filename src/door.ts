@@ -4,9 +4,11 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import type { AnySessionKind } from './define.js'
 import { type ErrorCode, HoldfastError } from './errors.js'
-import { isId } from './id.js'
+import { isId, isOwnerName } from './id.js'
 import { copyJson } from './json.js'
+import { admitOptions } from './options.js'
 import type { RecordedEvent } from './record.js'
+import type { Owner } from './state.js'
 
 const LONGEST_KEY = 256
 const MOST_EVENTS = 10_000
@@ -53,6 +55,20 @@ export function admitId(id: unknown): string {
     'INVALID_ID',
     `${JSON.stringify(id)} is not an id: letters, digits, "-" and "_", at most 64, no leading sign`,
   )
+}
+
+/** Whose a new session is, copied and frozen. Throws INVALID_ARGUMENT. */
+export function admitOwner(owner: Owner): Owner {
+  admitOptions('an owner', owner, { principal: true, organization: true, team: true })
+  for (const name of Object.values(owner) as unknown[]) {
+    if (name !== undefined && !isOwnerName(name)) {
+      throw invalid(
+        'INVALID_ARGUMENT',
+        `${JSON.stringify(name)} is no name of an owner: letters, digits, "-", "_", "." and "@", at most 64`,
+      )
+    }
+  }
+  return Object.freeze(Object.fromEntries(Object.entries(owner).filter(([, name]) => name !== undefined)))
 }
 
 /** Events from outside that are sent as one. Throws INVALID_EVENT, NOT_JSON or INVALID_ARGUMENT. */

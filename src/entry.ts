@@ -52,10 +52,14 @@ export function loaded(indexed: IndexEntry, one: (text: string) => string): Entr
   return withOrigins(entry, indexed)
 }
 
-function withOrigins(entry: Entry, { created, parent, origin }: Pick<Known, 'created' | 'parent' | 'origin'>): Entry {
+function withOrigins(
+  entry: Entry,
+  { created, parent, origin, owner }: Pick<Known, 'created' | 'parent' | 'origin' | 'owner'>,
+): Entry {
   if (created) entry.created = created
   if (parent) entry.parent = parent
   if (origin) entry.origin = origin
+  if (owner) entry.owner = owner
   return entry
 }
 

@@ -1,6 +1,7 @@
 // The one error class of Holdfast, and the one table of its codes.
 // A code is stable and says what kind of thing went wrong; the message says what to do next; `cause` keeps the original.
-// Exit codes (CLI) and statuses (HTTP) are columns of the same table, so the doors never disagree.
+// Exit codes (CLI) and statuses (HTTP) are columns of the same table, so the doors never disagree; what may be tried again
+// is a list beside it.
 
 /** code -> [HTTP status, exit code] */
 const table = {
@@ -78,10 +79,43 @@ const table = {
   DISK_FAILED: [500, 1],
   FILE_NOT_FOUND: [404, 3],
   PACKAGE_MISSING: [500, 1],
+  // what only HTTP refuses
+  TOKEN_REQUIRED: [401, 1],
+  HOST_REFUSED: [421, 1],
+  ORIGIN_REFUSED: [403, 1],
+  ROUTE_NOT_FOUND: [404, 3],
+  METHOD_NOT_ALLOWED: [405, 2],
+  REQUEST_TOO_LARGE: [413, 1],
+  REQUEST_TOO_DEEP: [413, 1],
+  MEDIA_TYPE_REFUSED: [415, 2],
+  RATE_LIMITED: [429, 1],
+  TOO_MANY_SESSIONS: [429, 1],
+  TOO_MANY_STREAMS: [429, 1],
+  UNEXPECTED: [500, 1],
   // checks of a kind, and simulations
   CHECK_FAILED: [500, 1],
   SIMULATION_FAILED: [500, 1],
 } as const
+
+/** The same call may succeed later without anybody changing what it asks for. */
+const retryable: ReadonlySet<string> = new Set<keyof typeof table>([
+  'DIRECTORY_LOCKED',
+  'DISK_FULL',
+  'DISK_FAILED',
+  'JOURNAL_FAILED',
+  'MAILBOX_FULL',
+  'OUTCOME_UNKNOWN',
+  'OVERLOADED',
+  'POOL_FULL',
+  'RATE_LIMITED',
+  'READ_ONLY',
+  'RUNTIME_CLOSED',
+  'STEP_CRASHED',
+  'STEP_QUEUE_TIMEOUT',
+  'STEP_TIMEOUT',
+  'TOO_MANY_SESSIONS',
+  'TOO_MANY_STREAMS',
+])
 
 /** A stable error code; see the table in `errors.ts`. */
 export type ErrorCode = keyof typeof table
@@ -108,6 +142,9 @@ export const statusOf = (code: ErrorCode): number => table[code][0]
 
 /** The process exit code for a code. */
 export const exitCodeOf = (code: ErrorCode): number => table[code][1]
+
+/** True for a code whose call may succeed later without anybody changing what it asks for. */
+export const isRetryable = (code: string): boolean => retryable.has(code)
 
 /** True for a HoldfastError, with one of the given codes if any are given. */
 export const isHoldfastError = (error: unknown, ...codes: ErrorCode[]): error is HoldfastError =>

@@ -17,12 +17,13 @@ export const floorLineOf = ({ id, birth, work }: IndexEntry, state: SessionState
 
 export function floorEntryOf({ birth, work, state }: FloorLine): IndexEntry {
   const { id, kind, version, seq, position, createdAt, updatedAt, status, value, attributes } = state
-  const { created, parent, origin, trouble } = state
+  const { created, parent, origin, owner, trouble } = state
   return {
     ...{ id, kind, version, seq, birth, position, createdAt, updatedAt, status, value, attributes },
     ...(created && { created }),
     ...(parent && { parent }),
     ...(origin && { origin }),
+    ...(owner && { owner }),
     ...(work && { work }),
     ...(trouble?.quarantine && { quarantine: trouble.quarantine }),
     ...(trouble && trouble.letters.length > 0 && { deadLetters: trouble.letters.length }),

@@ -58,7 +58,7 @@ export {
   type SessionLetter,
 } from './runtime.js'
 export type { Sessions } from './sessions.js'
-export type { Attributes, ForkOrigin, SessionState, SessionStatus, StateValue } from './state.js'
+export type { Attributes, ForkOrigin, Owner, SessionState, SessionStatus, StateValue } from './state.js'
 export type { StepUpdate } from './step-runner.js'
 export { type StepLogic, type StepOptions, step } from './steps.js'
 export type { Stream } from './stream.js'

@@ -58,8 +58,9 @@ export class Links
     if (entry || supervisor.peek(id)) return
     try {
       const unheard = { resolve: () => {}, reject: () => {} }
+      const owner = registry.get(parent.session)?.owner
       const admitted = withReferences(asTheyAre, () => admitInput(kind, input))
-      supervisor.adopt(LiveSession.create(host, kind, id, admitted, { parent }, unheard))
+      supervisor.adopt(LiveSession.create(host, kind, id, admitted, { parent, owner }, unheard))
     } catch (cause) {
       if (!isHoldfastError(cause, 'JOURNAL_FAILED', 'RUNTIME_CLOSED')) this.childEnded(parent, failedWith(cause))
     }

@@ -1,7 +1,7 @@
 // Sessions as users list them, what they can be filtered by, and the groups that answer a filter.
 
 import type { Position } from './record.js'
-import type { Attributes, ForkOrigin, IndexEntry, Parent, SessionStatus, StateValue } from './state.js'
+import type { Attributes, ForkOrigin, IndexEntry, Owner, Parent, SessionStatus, StateValue } from './state.js'
 import type { Quarantine } from './trouble.js'
 
 /** One session, as listed. */
@@ -18,6 +18,8 @@ export interface SessionEntry {
   readonly parent?: Parent
   /** What it was forked from. */
   readonly origin?: ForkOrigin
+  /** Whose it is, if that was told when it was created. */
+  readonly owner?: Owner
   /** Why it runs no more until it is released. */
   readonly quarantine?: Quarantine
   /** How many dead letters it has, if any. */
@@ -33,6 +35,8 @@ export interface SessionFilter {
   readonly parent?: string
   /** The id of the session whose forks are asked for. */
   readonly origin?: string
+  /** The organization whose sessions are asked for. */
+  readonly organization?: string
   /** Only those that are quarantined. */
   readonly quarantined?: true
   /** Only those that have dead letters. */
@@ -66,9 +70,10 @@ export type Known = Omit<IndexEntry, 'work'>
 
 /** An entry as it is listed. */
 export const shown = (entry: Known): SessionEntry => {
-  const { id, kind, version, seq, position, status, value, attributes, parent, origin, createdAt, updatedAt } = entry
+  const { id, kind, version, seq, position, status, value, attributes, parent, origin, owner, createdAt, updatedAt } =
+    entry
   const { quarantine, deadLetters } = entry
-  const from = { ...(parent && { parent }), ...(origin && { origin }) }
+  const from = { ...(parent && { parent }), ...(origin && { origin }), ...(owner && { owner }) }
   const of = { ...from, ...(quarantine && { quarantine }), ...(deadLetters && { deadLetters }) }
   return { id, kind, version, seq, position, status, value, attributes, ...of, createdAt, updatedAt }
 }
@@ -92,18 +97,20 @@ export function groupsOf(entry: Known, visit: Visit): void {
   visit('status', entry.status)
   if (entry.parent) visit('parent', entry.parent.session)
   if (entry.origin) visit('origin', entry.origin.session)
+  if (entry.owner?.organization !== undefined) visit('organization', entry.owner.organization)
   troubleGroups(entry, visit)
   attributeGroups(entry.attributes, visit)
 }
 
 /** The groups in all of which whatever matches a filter is. */
 export function groupsFor(filter: SessionFilter, visit: Visit): void {
-  const { quarantined, deadLetters, kind, status, parent, origin, where = {} } = filter
+  const { quarantined, deadLetters, kind, status, parent, origin, organization, where = {} } = filter
   if (quarantined) visit('quarantined', true)
   if (deadLetters) visit('deadLetters', true)
   if (kind !== undefined) visit('kind', kind)
   if (status !== undefined) visit('status', status)
   if (parent !== undefined) visit('parent', parent)
   if (origin !== undefined) visit('origin', origin)
+  if (organization !== undefined) visit('organization', organization)
   attributeGroups(where, visit)
 }

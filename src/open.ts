@@ -38,6 +38,7 @@ import { createRuntime, type Runtime, type RuntimeOptions } from './runtime.js'
 import type { Storage, StorageWorld } from './storage.js'
 import { systemChance } from './system/chance.js'
 import { systemClock } from './system/clock.js'
+import { tokenIn } from './token.js'
 import type { Verification } from './verify.js'
 
 export interface OpenOptions extends PassivationLimits {
@@ -274,6 +275,9 @@ async function backupTo(path: string, source: Disk, end: Position | undefined, c
   const at = new Date(clock.now()).toISOString()
   return (await import('./files/backup.js')).backUp(path, source, end, at)
 }
+
+/** The token of a server whose sessions are in `dir`: the one that is kept there, or a new one. As `tokenIn`. */
+export const openToken = (dir: string): Promise<string> => tokenIn(createFileDisk(dir), systemChance)
 
 interface OpenFiles {
   readonly disk: Disk

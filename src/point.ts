@@ -19,6 +19,7 @@ import type {
   ForkOrigin,
   IndexEntry,
   Links,
+  Owner,
   Parent,
   Seen,
   SessionState,
@@ -81,6 +82,7 @@ export interface Identity {
   readonly created: CreationKey | undefined
   readonly parent: Parent | undefined
   readonly origin: ForkOrigin | undefined
+  readonly owner: Owner | undefined
 }
 
 export const identityOf = ({
@@ -91,8 +93,9 @@ export const identityOf = ({
   created,
   parent,
   origin,
+  owner,
 }: SessionState | IndexEntry): Identity => ({
-  ...{ id, kind, version, createdAt, created, parent, origin },
+  ...{ id, kind, version, createdAt, created, parent, origin, owner },
 })
 
 /** The point that a stored state stands for. */
@@ -137,7 +140,7 @@ export function pointAfter(
 export function stateOf(identity: Identity, point: Point): SessionState {
   const { seq, position, at, status, value, context, output, error, children, timers, messages, attributes } = point
   const { links, seen, fired } = point
-  const { id, kind, version, createdAt, created, parent, origin } = identity
+  const { id, kind, version, createdAt, created, parent, origin, owner } = identity
   const history = point.snapshot ? historyOf(point.snapshot) : (point.history ?? {})
   const order = point.snapshot && orderOf(point.snapshot)
   return {
@@ -152,6 +155,7 @@ export function stateOf(identity: Identity, point: Point): SessionState {
     ...(point.trouble !== NO_TROUBLE && { trouble: point.trouble }),
     ...(parent && { parent }),
     ...(origin && { origin }),
+    ...(owner && { owner }),
     ...(created && { created }),
   }
 }

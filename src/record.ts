@@ -2,7 +2,7 @@
 // A session's records are numbered 1, 2, 3 …; the first creates it (`kind`, `version`), a last one may delete it.
 
 import type { Patch } from './patch.js'
-import type { Attributes, CreationKey, ForkOrigin, Parent, SessionStatus, StateValue } from './state.js'
+import type { Attributes, CreationKey, ForkOrigin, Owner, Parent, SessionStatus, StateValue } from './state.js'
 import type { TroubleChange } from './trouble.js'
 
 /** A place in the journal; later records have larger ones. `-1` is before everything. */
@@ -129,6 +129,8 @@ export interface TransitionRecord {
   readonly parent?: Parent
   /** First record of a fork, which then holds the whole state. */
   readonly origin?: ForkOrigin
+  /** First record only. */
+  readonly owner?: Owner
   /** Of a fork: see `SessionState`. */
   readonly fired?: readonly string[]
   /** Last record only: the session is gone. */

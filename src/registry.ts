@@ -32,6 +32,7 @@ const FILTER = {
   status: true,
   parent: true,
   origin: true,
+  organization: true,
   quarantined: true,
   deadLetters: true,
   where: true,
@@ -117,20 +118,25 @@ export class Registry {
     return this.#keys.get(keyOf(kind, key))
   }
 
-  /** Ids that begin with a prefix, at most `limit`. */
-  byPrefix(prefix: string, limit: number): string[] {
-    if (this.#entries.has(prefix)) return [prefix]
+  /** Ids that begin with a prefix, at most `limit`; of a whole id, that one. Only among those that a filter names. */
+  byPrefix(prefix: string, limit: number, filter?: SessionFilter): string[] {
+    const whole = this.#entries.get(prefix)
+    if (whole && this.#groupsFor(filter ?? {})?.every((group) => group.has(whole))) return [prefix]
     const ids: string[] = []
-    for (const id of this.#entries.keys()) {
+    for (const { id } of filter ? this.#matching(filter, NOWHERE) : this.#entries.values()) {
       if (id.startsWith(prefix) && ids.push(id) === limit) break
     }
     return ids
   }
 
-  /** The one session whose id begins with a prefix, if there is any. Throws AMBIGUOUS_ID, which names the first few. */
-  find(prefix: string): Known | undefined {
-    const ids = this.byPrefix(prefix, NAMED_IDS + 1)
-    if (ids.length < 2) return this.#entries.get(ids[0] ?? prefix)
+  /**
+   * The one session whose id begins with a prefix, if there is any, among those that a filter names. Throws AMBIGUOUS_ID,
+   * which names the first few.
+   */
+  find(prefix: string, filter?: SessionFilter): Known | undefined {
+    admitOptions('filters', filter, FILTER)
+    const ids = this.byPrefix(prefix, NAMED_IDS + 1, filter)
+    if (ids.length < 2) return ids[0] === undefined ? undefined : this.#entries.get(ids[0])
     throw ambiguousId(prefix, ids.slice(0, NAMED_IDS), ids.length > NAMED_IDS)
   }
 

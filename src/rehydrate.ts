@@ -43,6 +43,7 @@ function begin(record: TransitionRecord, position: Position): Folding {
   if (record.created) state.created = record.created
   if (record.parent) state.parent = record.parent
   if (record.origin) state.origin = record.origin
+  if (record.owner) state.owner = record.owner
   apply(state, record)
   return state
 }

@@ -7,6 +7,7 @@
 import { refuseAborted } from './abort.js'
 import type { Backup } from './backup.js'
 import { Checkpoints } from './checkpoints.js'
+import type { Clock } from './clock.js'
 import { CREATE_OPTIONS, type CreateOptions, Creation } from './creation.js'
 import type { AnyMachine, AnySessionKind, KindInput, SessionKind } from './define.js'
 import { admitId } from './door.js'
@@ -102,6 +103,8 @@ export async function createRuntime(ports: Ports, options: RuntimeOptions): Prom
 
 export class Runtime implements AsyncDisposable {
   readonly sessions: Sessions
+  /** What time it is for its sessions, and who waits. */
+  readonly clock: Clock
   readonly #ports: Ports
   readonly #kinds: Map<string, AnySessionKind>
   readonly #logger: Logger
@@ -132,6 +135,7 @@ export class Runtime implements AsyncDisposable {
     requireWhole('mailboxLimit', mailboxLimit, 1)
     requireWhole('changeLimit', changeLimit, 1)
     this.#ports = ports
+    this.clock = ports.clock
     this.#kinds = kindsByName(options.kinds)
     this.#logger = guarded(options.logger ?? consoleLogger)
     this.#historyBytes = historyBytes
@@ -240,6 +244,11 @@ export class Runtime implements AsyncDisposable {
       listen: this.#feeds.all(),
     }
     return replayThenLive(source, options, this.#streamHost)
+  }
+
+  /** The kinds that it was opened with, and those of child sessions among them, by name. */
+  get kinds(): ReadonlyMap<string, AnySessionKind> {
+    return this.#kinds
   }
 
   /** The dead letters of all sessions, in the order of the sessions' creation. */

@@ -26,7 +26,7 @@ import type { IndexEntry, Outgoing, Parent, SessionState } from './state.js'
 import type { Transition } from './transition.js'
 
 /** What a new session comes from. */
-export type Beginning = Partial<Pick<Identity, 'created' | 'parent'>>
+export type Beginning = Partial<Pick<Identity, 'created' | 'parent' | 'owner'>>
 
 export class LiveSession implements Committer, AftermathOwner, EffectsOwner, IntakeOwner, MailboxOwner {
   /** What its supervisor has recorded when it has crashed. */
@@ -64,13 +64,14 @@ export class LiveSession implements Committer, AftermathOwner, EffectsOwner, Int
     kind: AnySessionKind,
     id: string,
     input: unknown,
-    { created, parent }: Beginning,
+    { created, parent, owner }: Beginning,
     sender: Sender,
   ): LiveSession {
     const { kind: name, version } = kind
-    const identity = { id, kind: name, version, createdAt: '', created, parent, origin: undefined }
+    const identity = { id, kind: name, version, createdAt: '', created, parent, origin: undefined, owner }
     const session = new LiveSession(host, kind, identity, NOTHING)
-    const marks: Marks = { kind: name, version, ...(created && { created }), ...(parent && { parent }) }
+    const from = { ...(created && { created }), ...(parent && { parent }), ...(owner && { owner }) }
+    const marks: Marks = { kind: name, version, ...from }
     session.#decider?.begin(input, sender, marks)
     // Its first record says when; the clock is read once.
     session.#identity = { ...identity, createdAt: session.#ledger.decided.at }

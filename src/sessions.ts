@@ -14,8 +14,8 @@ export interface Sessions {
   statsAtom(): ReadonlyAtom<SessionStats>
   /** One session as an atom, which follows it without opening it; undefined when there is none, or none any more. */
   atom(id: string): ReadonlyAtom<SessionEntry | undefined>
-  /** The one session whose id begins with `prefix`. Throws SESSION_NOT_FOUND or AMBIGUOUS_ID. */
-  find(prefix: string): SessionEntry
+  /** The one session whose id begins with `prefix`, among those that match. Throws SESSION_NOT_FOUND or AMBIGUOUS_ID. */
+  find(prefix: string, filter?: SessionFilter): SessionEntry
 }
 
 /** `open` gives the registry, or throws when nothing can be read any more. */
@@ -25,8 +25,8 @@ export const sessionsOf = (open: () => Registry): Sessions => ({
   stats: () => open().stats.get(),
   statsAtom: () => open().stats,
   atom: (id) => open().atom(admitId(id)),
-  find: (prefix) => {
-    const entry = open().find(prefix)
+  find: (prefix, filter) => {
+    const entry = open().find(prefix, filter)
     if (entry) return shown(entry)
     throw sessionNotFound(prefix)
   },

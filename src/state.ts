@@ -39,6 +39,17 @@ export interface Parent {
   readonly incarnation: number
 }
 
+/**
+ * Who may see and change a session, as `holdfast/http` asks: set when it is created, and never again. Its child sessions
+ * and its forks have the same. It is none of its attributes, since those are what the machine makes of each event.
+ */
+export interface Owner {
+  /** The id of who created it. */
+  readonly principal?: string
+  readonly organization?: string
+  readonly team?: string
+}
+
 /** What a session was forked from: another session, as it was after its transition `seq`. */
 export interface ForkOrigin {
   readonly session: string
@@ -115,6 +126,7 @@ export interface SessionState {
   readonly parent?: Parent
   /** Of a fork. */
   readonly origin?: ForkOrigin
+  readonly owner?: Owner
   /** The caller's idempotency key of `create`, and a digest of the input that came with it. */
   readonly created?: CreationKey
 }
@@ -145,6 +157,7 @@ export interface IndexEntry {
   readonly created?: CreationKey
   readonly parent?: Parent
   readonly origin?: ForkOrigin
+  readonly owner?: Owner
   /** What it still has to do by itself; absent when nothing. */
   readonly work?: Work
   /** Why it runs no more until somebody releases it. */

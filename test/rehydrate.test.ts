@@ -317,6 +317,7 @@ const identity: Identity = {
   created: undefined,
   parent: undefined,
   origin: undefined,
+  owner: undefined,
 }
 const self = { id: 's', parent: undefined }
 

@@ -1,7 +1,7 @@
 // What a failed command says: a stable code, a message, the next command if there is one, and the exit code.
 // Every error becomes one here, whatever threw it; the codes of Holdfast keep the exit codes of their own table.
 
-import { type ErrorCode, exitCodeOf, HoldfastError, messageOf } from '../errors.js'
+import { type ErrorCode, exitCodeOf, HoldfastError, isRetryable, messageOf } from '../errors.js'
 import type { NextCommand } from './next-command.js'
 
 /** What the envelope of `-o json` holds when `ok` is false. */
@@ -49,23 +49,6 @@ export function withHint(error: unknown, hint: string): CommandError {
   const { failure, exitCode } = failureOf(error, () => '')
   return new CommandError(failure.code, exitCode, failure.message, hint, error)
 }
-
-const RETRYABLE = new Set<string>([
-  'DIRECTORY_LOCKED',
-  'DISK_FULL',
-  'DISK_FAILED',
-  'JOURNAL_FAILED',
-  'MAILBOX_FULL',
-  'OUTCOME_UNKNOWN',
-  'OVERLOADED',
-  'POOL_FULL',
-  'READ_ONLY',
-  'RUNTIME_CLOSED',
-  'STEP_CRASHED',
-  'STEP_QUEUE_TIMEOUT',
-  'STEP_TIMEOUT',
-  'INTERRUPTED',
-])
 
 const HINTS: { readonly [code in ErrorCode]?: (next: NextCommand) => string } = {
   SESSION_NOT_FOUND: (next) => `${next('ls --all')} shows every session`,
@@ -118,5 +101,5 @@ const failure = (code: string, message: string, hint: string | undefined): Failu
   code,
   message,
   ...(hint !== undefined && { hint }),
-  retryable: RETRYABLE.has(code),
+  retryable: isRetryable(code) || code === 'INTERRUPTED',
 })

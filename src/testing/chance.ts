@@ -11,9 +11,11 @@ const COUNTER_DIGITS = 10
 export function createSeededChance(seed: number): Chance {
   const random = mulberry32(seed)
   const suffix = mulberry32(seed ^ 0x5bd1e995)
+  const secrets = mulberry32(seed ^ 0x2545f491)
   let count = 0
   return {
     id: () => `${String(++count).padStart(COUNTER_DIGITS, '0')}-${hex(suffix())}`,
+    secret: () => Buffer.from(Array.from({ length: 8 }, () => hex(secrets())).join(''), 'hex').toString('base64url'),
     random,
   }
 }

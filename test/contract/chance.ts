@@ -19,6 +19,18 @@ export function chanceContract(name: string, create: () => Chance): void {
       expect([...ids].sort()).toEqual(ids)
     })
 
+    test('a secret is 256 bits, another each time, and drawing one changes no id and no number that follows', () => {
+      const chance = create()
+      const secrets = Array.from({ length: 1000 }, () => chance.secret())
+      for (const secret of secrets) {
+        expect(secret).toMatch(/^[A-Za-z0-9_-]{43}$/)
+        expect(Buffer.from(secret, 'base64url')).toHaveLength(32)
+      }
+      expect(new Set(secrets).size).toBe(secrets.length)
+      expect(chance.id()).toMatch(ID)
+      expect(chance.random()).toBeLessThan(1)
+    })
+
     test('random numbers lie in [0, 1) and spread over it', () => {
       const chance = create()
       const tenths = new Array<number>(10).fill(0)

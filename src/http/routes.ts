@@ -1,0 +1,6 @@
+// The one table of routes, in the order in which the OpenAPI document lists them. What is not in it does not exist.
+
+import type { Route } from './route.js'
+import { sessionRoutes } from './routes-sessions.js'
+
+export const ROUTES: readonly Route[] = [...sessionRoutes]

@@ -1,0 +1,179 @@
+// The same handler behind a socket of Node's. It refuses before anything else what a fetch handler cannot see: a target in
+// absolute form and headers that come twice, which two readers of one request could take for two different ones.
+
+import { createHash } from 'node:crypto'
+import { createServer, type IncomingMessage, type Server as NodeServer, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { getRequestListener } from '@hono/node-server'
+import { HoldfastError } from '../errors.js'
+import { openToken } from '../open.js'
+import { admitOptions } from '../options.js'
+import type { Runtime } from '../runtime.js'
+import { createHttp, HTTP_OPTIONS, type HttpOptions } from './http.js'
+import { LOOPBACK } from './names.js'
+import type { KnownPrincipal } from './principal.js'
+import { problemOf } from './problem.js'
+
+export interface ServeOptions extends HttpOptions {
+  /** Default 4653; 0 is any that is free. */
+  readonly port?: number
+  /** The next port that is free, when it is taken; default false. */
+  readonly nextPort?: boolean
+  /** The address to listen on; default 127.0.0.1, which only this machine reaches. */
+  readonly hostname?: string
+  /**
+   * Where the token is kept, in `access/token`, of a principal `local` that may do everything; default: there is none, and
+   * `principals` says who may call.
+   */
+  readonly tokenDir?: string
+}
+
+export interface Server extends AsyncDisposable {
+  /** As `http://127.0.0.1:4653`. */
+  readonly url: string
+  readonly port: number
+  /** That of `local`, if `tokenDir` was given. */
+  readonly token: string | undefined
+  /** Takes no more requests, lets those that are being answered end, and cuts streams off. The runtime stays open. */
+  close(): Promise<void>
+}
+
+const DEFAULT_PORT = 4653
+
+/**
+ * Serves a runtime's sessions by HTTP until closed; resolves when it listens.
+ * Rejects with INVALID_ARGUMENT, or the system's error (EADDRINUSE, EACCES) when it cannot listen.
+ *
+ * ```ts
+ * await using server = await serve(runtime, { tokenDir: '.holdfast' })
+ * console.log(server.url)
+ * ```
+ */
+export async function serve(runtime: Runtime, options: ServeOptions): Promise<Server> {
+  admitOptions('options of serve', options, {
+    ...HTTP_OPTIONS,
+    port: true,
+    nextPort: true,
+    hostname: true,
+    tokenDir: true,
+  })
+  const { port = DEFAULT_PORT, nextPort = false, hostname = '127.0.0.1', tokenDir, ...http } = options
+  if (tokenDir === undefined && http.principals === undefined) {
+    throw new HoldfastError(
+      'INVALID_ARGUMENT',
+      'nobody could call: name `principals`, or a `tokenDir` where a token is made',
+    )
+  }
+  const token = tokenDir === undefined ? undefined : await openToken(tokenDir)
+  const principals = [...(token === undefined ? [] : [localPrincipal(token)]), ...(http.principals ?? [])]
+  const node = createServer(SERVER_OPTIONS)
+  const bound = await listen(node, hostname, port, nextPort)
+  const names = http.hosts ?? LOOPBACK.map((name) => `${name}:${bound}`)
+  let listener: Listener
+  try {
+    listener = getRequestListener(createHttp(runtime, { ...http, principals, hosts: names }).fetch, {
+      overrideGlobalObjects: false,
+    })
+  } catch (error) {
+    node.close()
+    throw error
+  }
+  node.on('request', (incoming, outgoing) => {
+    const forged = whyForged(incoming)
+    if (forged) refuse(outgoing, forged)
+    else void listener(incoming, outgoing)
+  })
+  return new Listening(node, `http://${hostname.includes(':') ? `[${hostname}]` : hostname}:${bound}`, bound, token)
+}
+
+type Listener = ReturnType<typeof getRequestListener>
+
+/** A header or a body that comes too slowly is cut off; headers of more than 16 KiB are refused with 431. */
+const SERVER_OPTIONS = { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 5000, maxHeaderSize: 16_384 }
+
+class Listening implements Server {
+  readonly url: string
+  readonly port: number
+  readonly token: string | undefined
+  readonly #node: NodeServer
+
+  constructor(node: NodeServer, url: string, port: number, token: string | undefined) {
+    this.#node = node
+    this.url = url
+    this.port = port
+    this.token = token
+  }
+
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => void this.#node.close(() => resolve()))
+    this.#node.closeAllConnections()
+    await closed
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+const localPrincipal = (token: string): KnownPrincipal => ({
+  id: 'local',
+  roles: ['admin'],
+  sha256: createHash('sha256').update(token).digest('hex'),
+})
+
+const LAST_PORT = 65_535
+/** How many ports are tried. */
+const PORTS = 50
+
+async function listen(node: NodeServer, hostname: string, port: number, nextPort: boolean): Promise<number> {
+  const last = nextPort && port !== 0 ? Math.min(port + PORTS - 1, LAST_PORT) : port
+  for (let candidate = port; ; candidate++) {
+    try {
+      return await listenOn(node, hostname, candidate)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || candidate >= last) throw error
+    }
+  }
+}
+
+const listenOn = (node: NodeServer, hostname: string, port: number): Promise<number> =>
+  new Promise((resolve, reject) => {
+    node.once('error', reject)
+    node.listen(port, hostname, () => {
+      node.off('error', reject)
+      resolve((node.address() as AddressInfo).port)
+    })
+  })
+
+/** Those of which a request has one at most. */
+const ONCE = new Set([
+  'host',
+  'origin',
+  'authorization',
+  'content-length',
+  'content-type',
+  'transfer-encoding',
+  'cookie',
+  'idempotency-key',
+  'last-event-id',
+])
+
+function whyForged({ url = '', rawHeaders }: IncomingMessage): HoldfastError | undefined {
+  if (!url.startsWith('/') || url.startsWith('//'))
+    return new HoldfastError('HOST_REFUSED', 'the target of a request is a path')
+  const seen = new Set<string>()
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = (rawHeaders[at] as string).toLowerCase()
+    if (!ONCE.has(name)) continue
+    if (seen.has(name))
+      return new HoldfastError(name === 'origin' ? 'ORIGIN_REFUSED' : 'HOST_REFUSED', `the header ${name} comes twice`)
+    seen.add(name)
+  }
+  return seen.has('host') ? undefined : new HoldfastError('HOST_REFUSED', 'a request names its host')
+}
+
+function refuse(outgoing: ServerResponse, error: HoldfastError): void {
+  const problem = problemOf(error)
+  outgoing.writeHead(problem.status, { 'content-type': 'application/problem+json', connection: 'close' })
+  outgoing.end(JSON.stringify(problem))
+}

@@ -1,0 +1,18 @@
+// What the handlers of all routes share, beside the runtime.
+
+import type { Logger } from '../logger.js'
+import type { ReadOptions } from '../open.js'
+import type { Limits } from './limits.js'
+import type { Route } from './route.js'
+
+export interface Services {
+  /** Every route of this server. */
+  readonly routes: readonly Route[]
+  readonly limits: Limits
+  readonly logger: Logger
+  readonly readOnly: boolean
+  /** Where the runtime's sessions are, for the doctor; undefined when nobody said. */
+  readonly place: ReadOptions | undefined
+  /** The folder that backups are written to; undefined when none may be made. */
+  readonly backups: string | undefined
+}

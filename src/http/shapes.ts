@@ -1,0 +1,84 @@
+// What is sent and answered, as schemas: the same names as in the embedded runtime. They check what comes in, and describe
+// in the OpenAPI document what goes out.
+
+import { z } from 'zod'
+
+/** JSON of any shape: the runtime itself looks at it, and says where it is not what it takes. */
+export const anyJson: z.ZodType = z.unknown()
+
+export const id: z.ZodType<string> = z
+  .string()
+  .min(1)
+  .max(64)
+  .regex(/^[A-Za-z0-9][A-Za-z0-9_-]*$/)
+export const sessionParams: z.ZodObject<{ id: z.ZodType<string> }> = z.object({
+  id: id.describe('The id of a session, or the beginning of it'),
+})
+
+/** A whole number in a query or a path. */
+export const whole = (least: number, most: number): z.ZodType<number> =>
+  z
+    .string()
+    .regex(/^\d{1,16}$/)
+    .transform(Number)
+    .pipe(z.int().min(least).max(most)) as unknown as z.ZodType<number>
+
+export const status: z.ZodType<'active' | 'done' | 'error' | 'stopped'> = z.enum(['active', 'done', 'error', 'stopped'])
+const stateValue: z.ZodType = z.union([z.string(), z.record(z.string(), z.unknown())])
+const attributes: z.ZodType = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]))
+export const event: z.ZodType = z.looseObject({ type: z.string().min(1) })
+const time = z.string().describe('ISO 8601')
+
+const owner: z.ZodType = z.object({
+  principal: z.string().optional(),
+  organization: z.string().optional(),
+  team: z.string().optional(),
+})
+
+export const entry: z.ZodType = z.object({
+  id,
+  kind: z.string(),
+  version: z.int(),
+  seq: z.int(),
+  position: z.int(),
+  status,
+  value: stateValue,
+  attributes,
+  parent: z.object({ session: id, child: z.string(), incarnation: z.int() }).optional(),
+  origin: z.object({ session: id, seq: z.int() }).optional(),
+  owner: owner.optional(),
+  quarantine: z.object({ reason: z.unknown(), at: time }).optional(),
+  deadLetters: z.int().optional(),
+  createdAt: time,
+  updatedAt: time,
+})
+
+export const snapshot: z.ZodType = z.object({
+  id,
+  kind: z.string(),
+  version: z.int(),
+  seq: z.int(),
+  status,
+  value: stateValue,
+  context: anyJson,
+  output: anyJson.optional(),
+  error: anyJson.optional(),
+  tags: z.array(z.string()),
+  steps: z.array(z.string()),
+  attributes,
+  createdAt: time,
+  updatedAt: time,
+})
+
+export const transition: z.ZodType = z.object({
+  session: id,
+  seq: z.int(),
+  position: z.int(),
+  at: time,
+  event,
+  from: stateValue,
+  to: stateValue,
+  status,
+  patch: z.array(anyJson).optional().describe('What changed in the context'),
+  deleted: z.literal(true).optional(),
+})
