@@ -1,11 +1,10 @@
 // Runs the built command: `start` as a shell would, in a process of its own; `holdfast` in one process for all command
-// lines of a test file (see host.js), since what they say and their exit codes are the same there.
+// lines of a process of tests (see host.js), since what they say and their exit codes are the same there.
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll } from 'vitest'
 
 export const MAIN = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url))
 const PROGRAM = new URL('../../dist/src/cli/program.js', import.meta.url).href
@@ -74,7 +73,7 @@ export function start(args: readonly string[], { cwd, env }: RunOptions = {}): R
 /** What a host answers: one for each command line, in their order. */
 type Answer = { readonly number: number } & ({ readonly ended: Ended } | { readonly error: string })
 
-/** The process of this file's command lines. */
+/** The process of the command lines. It ends by itself when the process of the tests does. */
 class Host {
   readonly #child: ChildProcess
   readonly #waiting = new Map<number, (answer: Ended | Error) => void>()
@@ -83,7 +82,10 @@ class Host {
   constructor() {
     this.#child = fork(HOST, [PROGRAM], { env: environment(), execArgv: [] })
     this.#child.on('message', (answer: Answer) => this.#hear(answer))
+    this.#child.unref()
+    this.#child.channel?.unref()
     this.#child.on('exit', (code) => {
+      if (host === this) host = undefined
       for (const tell of this.#waiting.values()) tell(new Error(`the command ended its process with ${code}`))
     })
   }
@@ -96,13 +98,6 @@ class Host {
     })
   }
 
-  /** Lets it end by itself, so that it is counted. */
-  async close(): Promise<void> {
-    const gone = new Promise((resolve) => this.#child.on('exit', resolve))
-    this.#child.disconnect()
-    await gone
-  }
-
   #hear(answer: Answer): void {
     const tell = this.#waiting.get(answer.number)
     this.#waiting.delete(answer.number)
@@ -111,7 +106,6 @@ class Host {
 }
 
 let host: Host | undefined
-afterAll(() => host?.close())
 
 /** Runs a command line to its end, one at a time. */
 export function holdfast(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
@@ -152,11 +146,11 @@ function checked(envelope: any): any {
 }
 
 const made: string[] = []
-afterAll(() => {
-  for (const folder of made.splice(0)) rmSync(folder, { recursive: true, force: true })
+process.once('exit', () => {
+  for (const folder of made) rmSync(folder, { recursive: true, force: true })
 })
 
-/** A new folder that goes away when the tests of the file are over. */
+/** A new folder that goes away when the tests are over. */
 export function newFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-cli-'))
   made.push(folder)

@@ -2,8 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, test, vi } from 'vitest'
-import { createFileDisk } from '../../src/files/disk.js'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 
 vi.mock('node:module', async (original) => ({
   ...(await original<typeof import('node:module')>()),
@@ -12,7 +11,12 @@ vi.mock('node:module', async (original) => ({
   },
 }))
 
-test('without the addon files can be used, and a lock is refused with an error that names it', () => {
+// Other files of tests have loaded the addon, and want it.
+beforeAll(() => vi.resetModules())
+afterAll(() => vi.resetModules())
+
+test('without the addon files can be used, and a lock is refused with an error that names it', async () => {
+  const { createFileDisk } = await import('../../src/files/disk.js')
   const disk = createFileDisk(mkdtempSync(join(tmpdir(), 'holdfast-no-addon-')))
   disk.create('a').close()
   expect(() => disk.lock('lock')).toThrow(
