@@ -7,7 +7,8 @@ import type { AnySessionKind } from '../define.js'
 import { PARENT, type Position, type RecordedEvent, type StartedChild, type TransitionRecord } from '../record.js'
 import { type Folding, fold } from '../rehydrate.js'
 import type { SessionState, Timer } from '../state.js'
-import { messageOf, type Observation, Reference, type ReferenceWatch, type Sending } from './reference.js'
+import { messageOf, type Observation, type Sending } from './observation.js'
+import { Reference, type ReferenceWatch } from './reference.js'
 
 /** The two lives differ; both sides are JSON. */
 export class Difference extends Error {

@@ -6,7 +6,8 @@ import type { AnySessionKind } from '../define.js'
 import type { RecordedEvent, StartedChild, TransitionRecord } from '../record.js'
 import type { Child, SessionState } from '../state.js'
 import { must, mustEqual, show } from './comparison.js'
-import { messageOf, Reference } from './reference.js'
+import { messageOf } from './observation.js'
+import { Reference } from './reference.js'
 
 interface Letter {
   readonly key: string

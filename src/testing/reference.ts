@@ -5,50 +5,21 @@
 // Its children do nothing, its custom actions do not run, and `Date` is another day while it decides: a machine that reads
 // more than its context and its event decides otherwise here.
 
-import {
-  type Actor,
-  type AnyActorLogic,
-  type AnyEventObject,
-  type AnyStateMachine,
-  createActor,
-  type InspectionEvent,
-} from 'xstate'
+import { type Actor, type AnyEventObject, type AnyStateMachine, createActor, type InspectionEvent } from 'xstate'
 import type { AnySessionKind } from '../define.js'
 import { PARENT, type StartedChild } from '../record.js'
 import { sessionReference } from '../references.js'
 import { Actors, type XStateActor } from './actors.js'
 import { elsewhen, ManualClock } from './elsewhen.js'
+import { featuresOf } from './features.js'
+import { DONE, FAILED, idleMachineOf, listener, type Witness, witnessed } from './idle.js'
+import { messageOf, type Observation } from './observation.js'
 
 // XState's snapshots, actors and microsteps, of which more is read here than their types tell.
 // biome-ignore lint/suspicious/noExplicitAny: see above
 type Loose = any
 
-/** Everything that can be seen of a machine at rest. */
-export interface Observation {
-  readonly value: unknown
-  readonly context: unknown
-  readonly status: string
-  readonly output: unknown
-  /** Its message: a session keeps an error as data. */
-  readonly error: string | undefined
-  readonly tags: readonly string[]
-  /** When the pending timers are due, in ms since the epoch, sorted. */
-  readonly deadlines: readonly number[]
-  /** History node -> ids of the states it remembers, sorted. */
-  readonly history: { readonly [node: string]: readonly string[] }
-  /** Ids of the active children, sorted. */
-  readonly children: readonly string[]
-  /** What it has sent to its parent and to its child sessions in this step. */
-  readonly sent: readonly Sending[]
-}
-
-/** A message to a child session, by its id in the machine, or to the parent. */
-export interface Sending {
-  readonly to: string
-  readonly event: AnyEventObject
-}
-
-/** The same, with actors where records have references and ids. */
+/** As an `Observation`, with actors where records have references and ids. */
 interface Raw extends Omit<Observation, 'children' | 'sent'> {
   readonly children: readonly XStateActor[]
   readonly sent: readonly RawSending[]
@@ -74,12 +45,7 @@ export class XStateFault extends Error {}
 /** A machine sets two timers with one id: plain XState can cancel one of them, or none once one has fired. */
 export class TimerFault extends XStateFault {}
 
-export class Reference {
-  /** The one that decides just now. */
-  static #driven: Reference
-  /** The machines of all that were made so far: to make one takes longer than to have it decide. */
-  static readonly #machines = new WeakMap<AnyStateMachine, AnyStateMachine>()
-
+export class Reference implements Witness {
   /** What the machine has shown of itself, by name. */
   readonly features: Set<string> = new Set()
   readonly #clock = new ManualClock()
@@ -95,35 +61,19 @@ export class Reference {
   #macrosteps = 0
 
   constructor(kind: AnySessionKind, watch: ReferenceWatch = {}) {
-    this.#machine = Reference.#machineOf(kind)
+    this.#machine = idleMachineOf(kind)
     this.#watch = watch
   }
 
-  /** The kind's machine: its children do nothing, and its custom actions do not run. */
-  static #machineOf({ machine, children }: AnySessionKind): AnyStateMachine {
-    const known = Reference.#machines.get(machine)
-    if (known) return known
-    const actors = Object.keys(machine.implementations.actors).map((src) => [src, childOf(children.has(src))])
-    const made: AnyStateMachine = machine.provide({ actors: Object.fromEntries(actors) })
-    made.options.maxIterations = machine.options.maxIterations
-    const { getInitialSnapshot, transition } = made
-    const without = (scope: Loose): Loose => ({ ...scope, actionExecutor: executor(scope.actionExecutor) })
-    made.getInitialSnapshot = (scope, input) => getInitialSnapshot.call(made, without(scope), input)
-    made.transition = (snapshot, event, scope) => transition.call(made, snapshot, event, without(scope))
-    Reference.#machines.set(machine, made)
-    return made
+  /** Witness: a custom action of its machine would run. */
+  act(run: () => void): void {
+    this.features.add('custom action')
+    this.#watch.action?.(run)
   }
 
-  /** A custom action of the one that decides. */
-  static act(action: Loose): void {
-    const { features } = Reference.#driven
-    features.add('custom action')
-    Reference.#driven.#watch.action?.(() => action.exec(action.info, action.params))
-  }
-
-  /** A session that is linked to the one that decides is sent something. */
-  static hear(to: XStateActor, event: AnyEventObject): void {
-    Reference.#driven.#sent.push({ to, event })
+  /** Witness: its machine sends something to a session that it is linked to. */
+  hear(to: XStateActor, event: AnyEventObject): void {
+    this.#sent.push({ to, event })
   }
 
   /** The next observation that no record has been compared with; its record, `seq`, has started these children. */
@@ -210,7 +160,7 @@ export class Reference {
   }
 
   #drive(atMs: number, cause: unknown, act: () => void): void {
-    Reference.#driven = this
+    witnessed(this)
     this.#clock.nowMs = atMs
     this.#cause = cause
     this.#macrosteps = 0
@@ -298,46 +248,9 @@ export class Reference {
     this.#cause ??= event
     const origin = event === this.#cause ? 'event' : this.#macrosteps === 0 ? 'raise' : 'sendTo self'
     for (const transition of transitions) {
-      this.features.add(featureOf(transition.eventType ?? '', origin))
-      if (transition.guard) this.features.add('guard')
+      for (const feature of featuresOf(transition, origin, remembered)) this.features.add(feature)
       this.#watch.microstep?.(event, transition)
-      for (const node of transition.target ?? []) {
-        if (node.type === 'history' && remembered[node.id]) this.features.add(`${node.history} history`)
-      }
     }
-  }
-}
-
-const DONE = 'holdfast.done'
-const FAILED = 'holdfast.failed'
-
-/** A child that ends when it is told to, and how it is told. Only what child sessions are sent is looked at. */
-function childOf(isSession: boolean): AnyActorLogic {
-  const inner = listener(isSession)
-  const transition = (snapshot: Loose, event: AnyEventObject, scope: Loose): Loose => {
-    if (event.type === DONE) return { ...snapshot, status: 'done', output: event.output }
-    if (event.type === FAILED) return { ...snapshot, status: 'error', error: event.error }
-    return inner.transition(snapshot, event, scope)
-  }
-  return { ...inner, transition }
-}
-
-/** An actor that does nothing; what it hears is taken down, if that matters. */
-const listener = (matters: boolean): AnyActorLogic =>
-  ({
-    config: {},
-    getInitialSnapshot: () => ({ status: 'active', output: undefined, error: undefined }) as never,
-    transition: (snapshot: Loose, event: AnyEventObject, { self }: Loose) => {
-      if (matters && !event.type.startsWith('xstate.')) Reference.hear(self, event)
-      return snapshot
-    },
-    getPersistedSnapshot: (snapshot: Loose) => snapshot,
-  }) as AnyActorLogic
-
-const executor = (execute: (action: Loose) => void): ((action: Loose) => void) => {
-  return (action) => {
-    if (action.type.startsWith('xstate.') || !action.exec) execute(action)
-    else Reference.act(action)
   }
 }
 
@@ -366,21 +279,3 @@ function silenceOnceStopped(actor: Loose): void {
 
 /** XState's `ProcessingStatus.Stopped`. */
 const STOPPED = 2
-
-const BY_EVENT: { readonly [prefix: string]: string } = {
-  'xstate.after': 'after',
-  'xstate.done.state': 'nested final',
-  'xstate.done.actor': 'child done',
-  'xstate.error.actor': 'child failed',
-}
-
-function featureOf(eventType: string, origin: string): string {
-  if (eventType === '') return 'always'
-  const prefix = Object.keys(BY_EVENT).find((start) => eventType.startsWith(start))
-  return prefix ? (BY_EVENT[prefix] as string) : origin
-}
-
-export const messageOf = (error: unknown): string | undefined => {
-  if (error === undefined) return undefined
-  return typeof error === 'object' && error !== null ? (error as Error).message : String(error)
-}

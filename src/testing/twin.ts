@@ -10,22 +10,19 @@ import { admitEvent } from '../door.js'
 import { isHoldfastError } from '../errors.js'
 import type { Session } from '../handle.js'
 import type { RecordedEvent, TransitionRecord } from '../record.js'
-import { createSeededChance } from './chance.js'
-import { turn, type VirtualClock } from './clock.js'
+import { turn } from './clock.js'
 import { Comparison, must, mustEqual, show } from './comparison.js'
-import { type CrashDisk, createCrashDisk, type DiskCall, failAt } from './disk.js'
 import { family, withoutRestarts } from './family.js'
+import { Lives, type LivesOptions } from './lives.js'
 import { Mail } from './mail.js'
-import { messageOf, type ReferenceWatch } from './reference.js'
+import { messageOf } from './observation.js'
+import type { ReferenceWatch } from './reference.js'
 import type { CrashPlan, Story } from './story.js'
-import { inFlight, messagesOn, openWorld, randomFates, START_MS, settle, type World } from './world.js'
+import type { World } from './world.js'
 
-export interface TwinOptions {
-  /** The steps, given the clock of a world and whether that world still counts. */
-  readonly steps?: (clock: VirtualClock, counts: () => boolean) => Record<string, unknown>
+/** Of `restarts`: by default who crashes ends, as in XState. */
+export interface TwinOptions extends LivesOptions {
   readonly watch?: ReferenceWatch & { readonly record?: (record: TransitionRecord) => void }
-  /** Sessions that crash are restarted, as their kinds have it; they must do so at once. Default: they end, as in XState. */
-  readonly restarts?: boolean
   /** Of the next so many events, the first that the machine would take is sent first. Default: 1, so as they come. */
   readonly lookAhead?: number
 }
@@ -36,8 +33,6 @@ interface Sent {
 }
 
 const ID = 'checked'
-/** Who waits longer than this has the clock jump over all but the end. */
-const LONGEST_WAIT_MS = 120_000
 /** More turns than any answer takes. */
 const PATIENCE_TURNS = 10_000
 /** Of so many of the next events it is asked whether they would be accepted. */
@@ -46,10 +41,6 @@ const FORESEEN = 3
 const REFUSALS = ['NOT_ACCEPTED', 'DECISION_FAILED', 'SESSION_ENDED', 'INVALID_EVENT', 'SESSION_NOT_FOUND'] as const
 
 export class Twin {
-  crashes = 0
-  crashesInFlight = 0
-  /** Crashes while the runtime was being opened after another one. */
-  openingsCut = 0
   records = 0
   readonly features: Set<string> = new Set()
   /** What has happened, a line each. */
@@ -59,15 +50,8 @@ export class Twin {
   readonly #story: Story
   readonly #options: TwinOptions
   readonly #comparisons = new Map<string, Comparison>()
-  readonly #random: () => number
-  #world!: World
-  #disk!: CrashDisk
-  #lives = 0
+  readonly #lives: Lives
   #followed = -1
-  #pointsLeft: number | undefined
-  #crash: { readonly disk: CrashDisk; readonly nowMs: number } | undefined
-  /** What is left of an opening that was cut off. */
-  #cutShort: CrashDisk | undefined
   #acknowledged = 0
   readonly #sent: Sent[] = []
   /** Events that are still to be sent. */
@@ -79,20 +63,32 @@ export class Twin {
     this.#kinds = new Map(family(this.#kind).map((one) => [one.kind, one]))
     this.#story = story
     this.#options = options
-    this.#random = createSeededChance(story.seed).random
+    this.#lives = new Lives(this.#kind, story, options, (line) => this.tale.push(line))
     this.#left = [...story.events]
     this.#mail = new Mail(this.#kinds, (session) => this.#comparisons.get(session)?.state)
   }
 
   /** The power has been cut, and the next life has not begun. */
   get struck(): boolean {
-    return this.#crash !== undefined
+    return this.#lives.struck
+  }
+
+  get crashes(): number {
+    return this.#lives.crashes
+  }
+
+  get crashesInFlight(): number {
+    return this.#lives.crashesInFlight
+  }
+
+  get openingsCut(): number {
+    return this.#lives.openingsCut
   }
 
   /** Tells the whole story. Throws at the first difference. */
   async live(): Promise<void> {
     const { operations, begin, input } = this.#story
-    await this.#open(createCrashDisk(), START_MS)
+    await this.#lives.begin()
     this.tale.push(input === undefined ? 'create' : `create with ${show(input)}`)
     await this.#during(begin, () => this.#create())
     if (this.#world.runtime.sessions.count() === 0) await this.#during(undefined, () => this.#create())
@@ -111,9 +107,9 @@ export class Twin {
     const ms = wait === 'timer' ? this.#untilTimer() : wait
     const until = this.#world.clock.now() + ms
     this.tale.push(`wait ${ms} ms`)
-    await this.#during(crash, () => this.#advance(until))
-    await this.#advance(until)
-    await this.#rest()
+    await this.#during(crash, () => this.#lives.advance(until))
+    await this.#lives.advance(until)
+    await this.#lives.rest()
     this.#check()
     this.#checkPunctual()
   }
@@ -150,94 +146,25 @@ export class Twin {
 
   /** Does something and waits until it is durable; or crashes on the way, and recovers. */
   async #during(crash: CrashPlan | undefined, act: () => Promise<unknown>): Promise<void> {
-    this.#pointsLeft = crash?.points
-    const acting = act()
-    this.#point()
-    try {
-      await acting
-    } catch (error) {
-      if (!this.#crash) throw error
-    }
-    await this.#rest()
-    if (!crash) return
-    this.#strike()
-    await this.#recover(crash)
+    const nowMs = await this.#lives.during(crash, act)
+    if (nowMs === undefined) return
+    this.#checkRecovered(nowMs)
+    await this.#lives.rest()
   }
 
-  /** Nothing is on its way any more, and who has crashed is back. */
-  async #rest(): Promise<void> {
-    const { clock, appended } = this.#world
-    await settle(this.#world)
-    for (let before = -1; this.#options.restarts && before < appended.length; ) {
-      before = appended.length
-      await clock.advance(0)
-      await settle(this.#world)
-    }
-  }
-
-  /** A point of the plan is reached: the crash may be here. */
-  #point(phase?: 'before' | 'after', call?: DiskCall): void {
-    if (this.#pointsLeft === undefined) return
-    if (this.#pointsLeft === 0) this.#strike(call && `${phase} ${call.op} ${call.path}`)
-    else this.#pointsLeft--
-  }
-
-  /** The power is cut, unless it is already. What the world still does is not seen any more. */
-  #strike(where = 'at rest'): void {
-    this.#pointsLeft = undefined
-    const opening = this.#world.disk !== this.#disk
-    if (this.#crash && !opening) return
-    const busy = !opening && inFlight(this.#world)
-    if (opening) this.openingsCut++
-    else this.crashes++
-    if (busy) this.crashesInFlight++
-    this.tale.push(`crash ${where}${opening ? ', while opening' : busy ? ', with work in flight' : ''}`)
-    const disk = this.#disk.crash(randomFates(this.#random))
-    // Nothing can be read or written any more where the power is cut.
-    this.#disk.onCall = failAt(-1, 'EIO', 'from then on')
-    if (opening) this.#cutShort = disk
-    else this.#crash = { disk, nowMs: this.#world.clock.now() }
-  }
-
-  async #recover(plan: CrashPlan): Promise<void> {
-    const { disk, nowMs } = this.#crash as { disk: CrashDisk; nowMs: number }
-    // Plain XState takes its own messages at once; a session that was cut off before takes them when it is back.
-    const downtimeMs = plan.downtimeMs > 0 && (await messagesOn(disk, family(this.#kind))) > 0 ? 0 : plan.downtimeMs
-    this.tale.push(`open again after ${downtimeMs} ms`)
-    this.#pointsLeft = plan.again
-    await this.#open(disk, nowMs + downtimeMs)
-    this.#pointsLeft = undefined
-    const rest = this.#cutShort
-    this.#cutShort = undefined
-    if (rest) await this.#open(rest, nowMs + downtimeMs)
+  /** What was acknowledged, or seen, is there. */
+  #checkRecovered(nowMs: number): void {
     const entry = this.#world.runtime.sessions.list().sessions.find(({ id }) => id === ID)
     must((entry?.seq ?? 0) >= this.#acknowledged, `the acknowledged transition ${this.#acknowledged} is lost`)
     for (const { state, lastRecord } of this.#comparisons.values()) {
-      if (state?.timers.some(({ at }) => Date.parse(at) <= nowMs + downtimeMs)) this.features.add('overdue timer')
+      if (state?.timers.some(({ at }) => Date.parse(at) <= nowMs)) this.features.add('overdue timer')
       if (!state || !lastRecord) continue
       mustEqual(this.#world.journal.read(state.position).at, lastRecord.at, 'the last record that was seen')
     }
-    await this.#rest()
   }
 
-  async #open(disk: CrashDisk, nowMs: number): Promise<void> {
-    const { segmentBytes, stallMs, seed } = this.#story
-    // No reserved space: the states that a cut may leave would only grow by zeros.
-    const journal = { segmentBytes, stallMs, reserveBytes: 0 }
-    const life = ++this.#lives
-    this.#disk = disk
-    const counts = (): boolean => this.#lives === life && !this.#crash
-    try {
-      this.#world = await openWorld({
-        ...{ disk, kinds: [this.#kind], nowMs, journal },
-        seed: seed + life,
-        steps: (clock) => this.#options.steps?.(clock, counts) ?? {},
-        onPoint: (phase, call) => this.#lives === life && this.#point(phase, call),
-      })
-    } catch (error) {
-      if (!this.#cutShort) throw error
-    }
-    if (!this.#cutShort) this.#crash = undefined
+  get #world(): World {
+    return this.#lives.world
   }
 
   async #create(): Promise<void> {
@@ -253,22 +180,22 @@ export class Twin {
       events.map(async (sent) => {
         try {
           const { seq } = await session.send(sent.event)
-          if (!this.#crash) this.#acknowledged = Math.max(this.#acknowledged, seq)
+          if (!this.struck) this.#acknowledged = Math.max(this.#acknowledged, seq)
         } catch (error) {
-          if (!this.#crash) this.#refusal(sent, error)
+          if (!this.struck) this.#refusal(sent, error)
         } finally {
           waiting--
         }
       }),
     )
     sending.catch(() => {}) // it is heard below
-    for (let turns = 0; waiting > 0 && !this.#crash; turns++) {
+    for (let turns = 0; waiting > 0 && !this.struck; turns++) {
       must(turns < PATIENCE_TURNS, `the session does not answer; what was logged: ${show(this.#world.complaints)}`)
       // Whoever is restarted meanwhile answers only then.
       if (this.#options.restarts) await this.#world.clock.advance(0)
       else await turn()
     }
-    if (!this.#crash) await sending
+    if (!this.struck) await sending
   }
 
   #refusal(sent: Sent, error: unknown): void {
@@ -290,12 +217,6 @@ export class Twin {
 
   get #session(): Session {
     return this.#world.runtime.session(ID)
-  }
-
-  async #advance(until: number): Promise<void> {
-    const { clock } = this.#world
-    if (until - clock.now() > LONGEST_WAIT_MS) clock.set(until - LONGEST_WAIT_MS / 2 - 1)
-    await clock.advance(Math.max(0, until - clock.now()))
   }
 
   /** How long until the next deadline of anybody, or attempt at a step. */
