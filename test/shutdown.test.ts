@@ -2,7 +2,7 @@
 
 import { defineSession, type Session, step } from 'holdfast'
 import { expect, test } from 'vitest'
-import { fromCallback, setup } from 'xstate'
+import { fromCallback, sendTo, setup } from 'xstate'
 import { createMemoryDisk } from '../src/memory/disk.js'
 import type { StepContext, StepFunction } from '../src/pool.js'
 import { createSeededChance } from '../src/testing/chance.js'
@@ -180,4 +180,38 @@ test('a cancel that is under way when the runtime closes is settled, and reaches
   const again = await home.open()
   await expect.poll(() => again.sessions.list({ kind: 'parent.kid' }).sessions[0]?.status).toBe('stopped')
   await again.close()
+})
+
+test('what a drained step tells a child session is taken and shown before the runtime has closed', async () => {
+  const clock = createVirtualClock(Date.UTC(2026, 0, 1))
+  const listener = setup({ types: { events: {} as { type: 'told' } } }).createMachine({
+    initial: 'waiting',
+    states: { waiting: { on: { told: 'informed' } }, informed: {} },
+  })
+  const teller = defineSession({
+    kind: 'teller',
+    version: 1,
+    machine: setup({ actors: { work: step<() => Promise<number>>('work'), listener } }).createMachine({
+      invoke: [
+        { id: 'listener', src: 'listener' },
+        { id: 'work', src: 'work', onDone: { actions: sendTo('listener', { type: 'told' }) } },
+      ],
+    }),
+    steps: 'mem:steps',
+  })
+  const work: StepFunction = () => new Promise((resolve) => clock.setTimeout(() => resolve(1), 1000))
+  const surroundings = { clock, chance: createSeededChance(3) }
+  const runtime = await house([teller], { work }, createMemoryDisk(), undefined, surroundings).open()
+  const session = await runtime.create(teller)
+  await clock.advance(0)
+  const [child] = runtime.sessions.list({ parent: session.id }).sessions
+  const seen: unknown[] = []
+  runtime
+    .session((child as { id: string }).id)
+    .transitions$()
+    .subscribe({ next: ({ to }) => seen.push(to), error() {} })
+  const closing = runtime.close({ drainMs: 5000 })
+  await clock.advance(1000)
+  await closing
+  expect(seen).toEqual(['informed'])
 })

@@ -57,7 +57,7 @@ test(`nothing acknowledged is lost over ${KILLS} kills, and nothing is invented`
   readyMs.sort((a, b) => a - b)
   console.log(
     `R3: ${kills} kills (${[...counts].map(([place, count]) => `${place} ${count}`).join(', ')}), ${whole} processes ended by themselves; ` +
-      `ready with ${SESSIONS} sessions in ${readyMs[readyMs.length >> 1]} ms (median), ${readyMs.at(-1)} ms (longest)`,
+      `after a kill ready with ${SESSIONS} sessions in ${readyMs[readyMs.length >> 1]} ms (median), ${readyMs.at(-1)} ms (longest)`,
   )
   console.log(
     [...places]
