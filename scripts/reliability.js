@@ -4,7 +4,7 @@
 // The line is what the test itself printed behind its name, such as `R1: 5,000,000 states …`; if it fails, all that it said.
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { parseArgs, stripVTControlCharacters } from 'node:util'
 
 /** `runs` names the variable that holds the number, `long` the number; `tests` are files, `only` a part of their tests. */
 const GATES = {
@@ -42,6 +42,36 @@ const GATES = {
   },
   R17: { says: 'hostile steps', tests: ['test/piscina/hostile.test.ts'], runs: 'HOLDFAST_HOSTILE', long: 1000 },
   R18: { says: 'recorded results', tests: ['test/sim/results.test.ts'], runs: 'HOLDFAST_RUNS', long: 10_000 },
+  'R1-sqlite': {
+    says: 'power cuts under a database',
+    ...{ tests: ['test/sqlite/cuts.test.ts'], only: 'a power cut' },
+    ...{ runs: 'HOLDFAST_CUTS', long: 5000 },
+  },
+  'R3-sqlite': {
+    says: 'kill -9 of a database',
+    tests: ['test/sqlite/kill.test.ts'],
+    ...{ runs: 'HOLDFAST_KILLS', long: 1000 },
+  },
+  'R4-sqlite': {
+    says: 'calls of a database that fail',
+    ...{ tests: ['test/sqlite/cuts.test.ts'], only: 'that fails' },
+    ...{ runs: 'HOLDFAST_EVERY', long: 10 },
+  },
+  'R7-sqlite': {
+    says: 'bit rot in a database',
+    tests: ['test/sqlite/rot.test.ts'],
+    ...{ runs: 'HOLDFAST_EVERY', long: 997 },
+  },
+  execution: {
+    says: 'power cuts of execution sessions',
+    tests: ['test/machines/execution/exactly-once.test.ts'],
+    ...{ runs: 'HOLDFAST_RUNS', long: 500 },
+  },
+  'execution-kills': {
+    says: 'kill -9 of execution sessions',
+    tests: ['test/machines/execution/kills.test.ts'],
+    ...{ runs: 'HOLDFAST_EXECUTION_KILLS', long: 30 },
+  },
   workflow: {
     says: 'kill -9 of workflows',
     tests: ['test/machines/workflow/kill.test.ts'],
@@ -71,7 +101,7 @@ if (unknown.length > 0) {
 
 for (const [name, gate] of Object.entries(GATES)) {
   if (positionals.length > 0 && !positionals.includes(name)) continue
-  if (values.list) console.log(`${name.padEnd(4)} ${gate.says}: ${gate.runs}=${gate.long}  ${gate.tests.join(' ')}`)
+  if (values.list) console.log(`${name.padEnd(15)} ${gate.says}: ${gate.runs}=${gate.long}  ${gate.tests.join(' ')}`)
   else if (!(await held(name, gate))) process.exitCode = 1
 }
 
@@ -83,9 +113,12 @@ async function held(name, { says, tests, only, runs, long }) {
   const began = Date.now()
   const { code, output } = await vitest(only ? [...args, '-t', only] : args, env)
   const seconds = Math.round((Date.now() - began) / 1000)
-  const figures = output.split('\n').filter((line) => line.startsWith(`${name}: `))
-  const what = figures.map((line) => line.slice(name.length + 2)).join('; ') || says
-  console.log(`${name.padEnd(4)} ${code === 0 ? 'holds ' : 'FAILED'} ${runs}=${env[runs]}, ${seconds} s: ${what}`)
+  const [claim] = name.split('-')
+  // The reporter's dots may stand before it.
+  const lines = output.split('\n').map((line) => stripVTControlCharacters(line).replace(/^[·\s]+/, ''))
+  const figures = lines.filter((line) => line.startsWith(`${claim}: `)).map((line) => line.slice(claim.length + 2))
+  const what = figures.join('; ') || says
+  console.log(`${name.padEnd(15)} ${code === 0 ? 'holds ' : 'FAILED'} ${runs}=${env[runs]}, ${seconds} s: ${what}`)
   if (code !== 0) console.log(output)
   return code === 0
 }

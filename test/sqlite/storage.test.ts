@@ -2,7 +2,16 @@
 // drops what is old, is looked at by the doctor; and what it refuses, it refuses by code.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import {
   backupDirectory,
@@ -126,6 +135,19 @@ test('it is read beside its owner, at one moment until it is looked at again', a
   expect(verified).toMatchObject({ sessions: 3, unfit: [] })
 })
 
+test('a transaction that fails on the way leaves nothing of what it had done', async () => {
+  await (await open()).close()
+  const db = new Database(path, 'rw')
+  const failing = (): void =>
+    db.transact(() => {
+      db.run("INSERT INTO snapshots VALUES ('half', 1, '{}')")
+      db.run('INSERT INTO nowhere VALUES (1)')
+    })
+  expect(failing).toThrowError()
+  expect(db.all('SELECT count(*) FROM snapshots')).toEqual([[0]])
+  db.close()
+})
+
 test('from outside its transitions are a view', async () => {
   await using runtime = await open()
   await fill(runtime)
@@ -170,6 +192,22 @@ describe('what is old', () => {
     await runtime.create(note, undefined, { id: 'new' })
     expect((await runtime.compact({ keepBytes: 1e9 })).bytes).toBeGreaterThan(1000)
     expect(runtime.session('new').snapshot().seq).toBe(1)
+  })
+
+  test('stays where something in it cannot be read', async () => {
+    const runtime = await open(small())
+    await fill(runtime)
+    await runtime.close()
+    const db = new Database(path, 'rw')
+    db.execute('UPDATE records SET record = replace(record, \'"a-1"\', \'"a-9"\')')
+    const [before] = db.all('SELECT count(*) FROM records')
+    db.close()
+    const again = await open(small())
+    await expect(again.compact({ keepBytes: 0 })).rejects.toMatchObject({ code: 'JOURNAL_CORRUPT' })
+    await again.close()
+    const after = new Database(path, 'ro')
+    expect(after.all('SELECT count(*) FROM records')).toEqual([before])
+    after.close()
   })
 
   test('sessions that ended are pruned', async () => {
@@ -312,6 +350,40 @@ describe('the doctor', () => {
     reader.close()
   })
 
+  test('takes no record for another one, whose place it has', async () => {
+    const runtime = await open()
+    await fill(runtime)
+    await runtime.close()
+    const db = new Database(path, 'rw')
+    const rows = db.all<[number, number, Buffer]>(
+      "SELECT position, checksum, CAST(record AS BLOB) FROM records WHERE record LIKE '%-2\"%' ORDER BY position LIMIT 2",
+    )
+    const [[one, itsSum, its], [other, otherSum, others]] = rows as [(typeof rows)[0], (typeof rows)[0]]
+    expect(its).toHaveLength(others.length)
+    const put = 'UPDATE records SET checksum = ?, record = CAST(? AS TEXT) WHERE position = ?'
+    db.run(put, otherSum, others, one)
+    db.run(put, itsSum, its, other)
+    db.close()
+    const found = (await look()).findings.filter(({ code }) => code === 'journal.corrupt')
+    expect(found).toHaveLength(2)
+  })
+
+  test('misses a record that is gone from the middle, and what could have been its session is named', async () => {
+    const runtime = await open()
+    await fill(runtime)
+    await runtime.close()
+    const db = new Database(path, 'rw')
+    db.execute('DELETE FROM records WHERE record LIKE \'%"b-1"%\'')
+    db.close()
+    const { findings } = await look()
+    expect(findings.map(({ code, session }) => [code, session])).toEqual(
+      expect.arrayContaining([
+        ['journal.missing', undefined],
+        ['session.unreadable', 'b'],
+      ]),
+    )
+  })
+
   test('moves a damaged snapshot to the quarantine and writes the index anew, and then all is well', async () => {
     const runtime = await open()
     await fill(runtime)
@@ -326,6 +398,50 @@ describe('the doctor', () => {
     expect((await look()).findings.map(({ code }) => code)).toEqual(['quarantine'])
     await using again = await open()
     expect(again.session('long', note).snapshot().context.words[0]).toHaveLength(5000)
+  })
+})
+
+describe('the doctor of a log that is damaged', () => {
+  const FRAME_BYTES = 24 + 4096
+  /** A database as a process that was killed has left it, with a bit of its log turned; gives what there was before it. */
+  async function harmed(): Promise<{ readonly log: Buffer; readonly acknowledged: number }> {
+    const from = join(folder, 'living.db')
+    const runtime = await open(sqlite({ path: from }))
+    await runtime.create(note, undefined, { id: 'a' })
+    const before = statSync(`${from}-wal`).size
+    for (let n = 0; n < 20; n++) await runtime.session('a', note).send({ type: 'write', word: `${n}` })
+    for (const end of ['', '-wal']) copyFileSync(`${from}${end}`, `${path}${end}`)
+    await runtime.close()
+    const log = readFileSync(`${path}-wal`)
+    const frames = (log.length - 32) / FRAME_BYTES
+    const at = 32 + Math.floor(((before - 32) / FRAME_BYTES + frames) / 2) * FRAME_BYTES + 1000
+    log[at] = (log[at] as number) ^ 1
+    writeFileSync(`${path}-wal`, log)
+    return { log, acknowledged: 21 }
+  }
+
+  test('names it, changes nothing unless told to, and then keeps it, and goes on with what stands before the damage', async () => {
+    const { log, acknowledged } = await harmed()
+    await expect(open()).rejects.toMatchObject({ code: 'JOURNAL_CORRUPT' })
+    const found = await doctor({ storage: sqlite({ path }) })
+    expect(found).toMatchObject({ healthy: false })
+    expect(found.findings.map(({ code, file, done }) => [code, file, done])).toContainEqual([
+      'database.log',
+      'agents.db-wal',
+      undefined,
+    ])
+    expect(readFileSync(`${path}-wal`)).toEqual(log)
+    const repaired = await doctor({ storage: sqlite({ path }), repair: true })
+    expect(repaired.findings.find(({ code }) => code === 'database.log')).toMatchObject({ done: true })
+    const [kept = ''] = readdirSync(folder).filter((name) => name.endsWith('.corrupt'))
+    expect(readFileSync(join(folder, kept))).toEqual(log)
+    await using runtime = await open()
+    const { seq } = runtime.session('a').snapshot()
+    expect(seq).toBeGreaterThan(1)
+    expect(seq).toBeLessThan(acknowledged)
+    expect([...runtime.session('a').history()].map((transition) => transition.seq)).toHaveLength(seq)
+    await runtime.session('a', note).send({ type: 'write', word: 'on' })
+    expect((await doctor({ storage: sqlite({ path }) })).findings.map(({ code }) => code)).not.toContain('database.log')
   })
 })
 
