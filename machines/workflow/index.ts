@@ -11,11 +11,12 @@ export type {
   WorkflowConfig,
   WorkflowInput,
 } from './config.js'
+export type { WorkflowContext } from './context.js'
 export type { RecordedEvent, WorkflowEvent } from './events.js'
 export { closeWorkflows } from './hosting.js'
 export { InMemorySessionManager } from './in-memory.js'
 export { workflow } from './kind.js'
-export { type WorkflowContext, type WorkflowMachine, type WorkflowValue, workflowMachine } from './machine.js'
+export { type WorkflowMachine, type WorkflowValue, workflowMachine } from './machine.js'
 export {
   type ManagerOptions,
   type ObserveOptions,

@@ -17,13 +17,25 @@ import {
   type StateSchema,
   setup,
 } from 'xstate'
-import { type AdmittedInput, type Command, nameOf, type SessionConfig, type WorkflowInput } from './config.js'
+import { commandOf, executedOf, failureOf, handlerOf, policyOf, runOf } from './commands.js'
+import { type AdmittedInput, type Command, nameOf, type WorkflowInput } from './config.js'
+import {
+  contextOf,
+  type Ending,
+  endingOf,
+  follows,
+  isDriven,
+  lastTime,
+  reasonOf,
+  stopReasonOf,
+  timeOf,
+  told,
+  type WorkflowContext,
+  withCheckpoint,
+} from './context.js'
 import type { WorkflowEvent } from './events.js'
-import type { SessionCheckpoint } from './restored.js'
-import type { SessionEvent, StopReason } from './session-events.js'
 import type {
   CommandOutput,
-  CommandRun,
   Finished,
   finish,
   Mark,
@@ -35,31 +47,7 @@ import type {
   survey,
   sweep,
 } from './steps.js'
-import { iterationIn, type Log, logOf, replay, type SessionState, stateAfter, withEvent } from './story.js'
-
-export interface WorkflowContext {
-  readonly config: SessionConfig
-  readonly state: SessionState
-  readonly log: Log
-  readonly checkpoints: readonly SessionCheckpoint[]
-  /** Where its commands run, once that is prepared. */
-  readonly place?: Place
-  /** What was there when the iteration began. */
-  readonly mark?: Mark
-  /** Which command of the iteration comes next, from 0. */
-  readonly index: number
-  /** How often the command was run again because its handler wanted it. */
-  readonly retries: number
-  /** What is to happen at the next boundary. */
-  readonly wish?: { readonly type: 'complete' } | { readonly type: 'pause'; readonly reason: string }
-  /** Why it is stopping. */
-  readonly ending?: Ending
-}
-
-interface Ending {
-  readonly error: string
-  readonly cancelled?: true
-}
+import { iterationIn, type SessionState } from './story.js'
 
 export type WorkingValue = 'preparing' | 'command' | 'handling' | 'surveying' | 'finishing'
 
@@ -114,6 +102,10 @@ const parts = setup({
   guards: {
     stateWas: ({ context }, { type }: { type: SessionState['type'] }) => context.state.type === type,
     isDriven: ({ context }) => isDriven(context),
+    /** It was cancelled, or failed, while it was finishing; what is in the project already cannot be taken back. */
+    isTakenBack: ({ context }, { output }: { output: Finished }) =>
+      context.ending !== undefined && output.merge?.status !== 'merged',
+    isEnding: ({ context }) => context.ending !== undefined,
     isCancelled: ({ context }) => context.ending?.cancelled === true,
     isAnalysis: ({ event }) => (event as Of<'record'>).event.type === 'AnalysisCompleted',
     follows: ({ context, event }) => follows(context, (event as Of<'record'>).event),
@@ -203,94 +195,6 @@ const parts = setup({
   },
 })
 
-const isDriven = ({ config }: WorkflowContext): boolean => config.workflow.commands.length === 0
-
-const commandOf = ({ config, index }: WorkflowContext): Command | undefined => config.workflow.commands[index]
-
-function handlerOf(context: WorkflowContext) {
-  const handler = commandOf(context)?.on_failure
-  return typeof handler === 'object' ? handler : undefined
-}
-
-/** What becomes of a command that has failed. */
-function policyOf(context: WorkflowContext): 'fail' | 'continue' | 'handle' {
-  const handler = handlerOf(context)
-  if (handler) return handler.next === 'retry' && context.retries >= (handler.attempts ?? 1) ? 'fail' : 'handle'
-  const { on_failure = context.config.options.fail_fast ? 'fail' : 'continue' } = commandOf(context) ?? {}
-  return on_failure as 'fail' | 'continue'
-}
-
-/** Why there is no further iteration, if there is none; asked between iterations. */
-function stopReasonOf({ log, config, wish }: WorkflowContext): StopReason | undefined {
-  const { number, changed } = iterationIn(log)
-  if (number > 0 && !changed) return 'no changes'
-  if (number >= config.max_iterations) return 'max_iterations'
-  return wish?.type === 'complete' ? 'asked' : undefined
-}
-
-/** Whether an event from outside leads on from where a driven session is. */
-function follows({ log, config }: WorkflowContext, event: SessionEvent): boolean {
-  const { number, begun } = iterationIn(log)
-  if (event.type === 'IterationStarted') {
-    return !begun && event.number === number + 1 && event.number <= config.max_iterations
-  }
-  return event.type === 'CommandExecuted' || (event.type === 'IterationCompleted' && begun)
-}
-
-/** The context with more told, and the state that it has then. */
-function told(context: WorkflowContext, timestamp: string, ...events: SessionEvent[]) {
-  let { state, log } = context
-  for (const event of events) {
-    log = withEvent(log, { timestamp, event })
-    state = stateAfter(state, iterationIn(log).number, log, { timestamp, event })
-  }
-  return { state, log }
-}
-
-function withCheckpoint(context: WorkflowContext, timestamp: string, resumable: boolean): SessionCheckpoint[] {
-  const { checkpoints, state, log, mark } = context
-  const { number, begun } = iterationIn(log)
-  const events = log.reduce((sum, page) => sum + page.length, 0)
-  const state_snapshot = { state, events, ...mark }
-  return [...checkpoints, { iteration: begun ? number - 1 : number, timestamp, state_snapshot, resumable }]
-}
-
-function executedOf({ config }: WorkflowContext, output: CommandOutput, handler: boolean): SessionEvent {
-  const { command, success, exit_code, duration_ms, timed_out, interrupted } = output
-  return {
-    ...{ type: 'CommandExecuted', command, success, exit_code },
-    ...(config.options.collect_metrics && { duration_ms }),
-    ...(timed_out && { timed_out }),
-    ...(interrupted && { interrupted }),
-    ...(handler && { handler }),
-  }
-}
-
-function failureOf({ command, exit_code, signal, timed_out, interrupted, problem }: CommandOutput): string {
-  const how = interrupted
-    ? 'was interrupted by a crash'
-    : timed_out
-      ? 'took longer than it may'
-      : (problem ?? (signal ? `was ended by ${signal}` : `failed with exit code ${exit_code}`))
-  return `"${command}" ${how}`
-}
-
-const NO_TIME = '1970-01-01T00:00:00.000Z'
-
-/** The door has stamped it, or the step did; where a machine is run without either, nothing is known of the time. */
-const timeOf = (event: unknown): string => {
-  const { at, output } = event as { at?: string; output?: { at?: string } }
-  return at ?? output?.at ?? NO_TIME
-}
-
-const lastTime = ({ log }: WorkflowContext): string => log.at(-1)?.at(-1)?.timestamp ?? NO_TIME
-
-const reasonOf = (event: unknown): string => (event as { reason?: string }).reason ?? ''
-
-function endingOf(event: WorkflowEvent): Ending {
-  return event.type === 'fail' ? { error: event.error } : { error: reasonOf(event) || 'cancelled', cancelled: true }
-}
-
 const wishes = {
   pause: { guard: 'isFree', actions: 'wishPause' },
   complete: { guard: 'mayComplete', actions: 'wishComplete' },
@@ -300,6 +204,9 @@ const stops = {
   cancel: { target: '#workflow.stopping', actions: 'noteEnding' },
   fail: { target: '#workflow.stopping', actions: 'noteEnding' },
 } as const
+
+/** What is under way goes on to its end, and then it is seen. */
+const endings = { cancel: { actions: 'noteEnding' }, fail: { actions: 'noteEnding' } } as const
 
 const checkpointOf = (resumable: boolean) =>
   ({ checkpoint: { actions: { type: 'checkpoint', params: { resumable } } } }) as const
@@ -329,31 +236,6 @@ function stopped<TEvent>(params: (args: { event: TEvent }) => { at: string | und
     { guard: 'isCancelled', target: '#workflow.cancelled', actions },
     { target: '#workflow.failed', actions },
   ] as const
-}
-
-/** The input of a command's step. */
-function runOf({ config, place, log }: WorkflowContext, command: Command): CommandRun {
-  const { focus, options } = config
-  return {
-    ...{
-      place: place as Place,
-      command,
-      iteration: iterationIn(log).number,
-    },
-    ...(focus !== undefined && { focus }),
-    ...(options.verbose && { verbose: true }),
-  }
-}
-
-/** The door has filled in what was left out. */
-function contextOf({ config, restored }: AdmittedInput): WorkflowContext {
-  const events = restored?.events ?? []
-  const log = logOf(events)
-  const { begun, commandsRun } = iterationIn(log)
-  return {
-    ...{ config, log, state: replay(events).state, checkpoints: restored?.checkpoints ?? [] },
-    ...{ index: begun ? commandsRun.length : 0, retries: 0 },
-  }
 }
 
 /** The statechart. Its input is checked by `config.ts`, its events by `events.ts`. */
@@ -483,15 +365,20 @@ export const workflowMachine: WorkflowMachine = parts.createMachine({
                 onError: failing('what the iteration has changed could not be told'),
               },
             },
+            /** Half a merge would be left in the project: nothing here is cut off. */
             finishing: {
+              on: endings,
               invoke: {
                 id: 'finish',
                 src: 'finish',
                 input: ({ context: { config, place } }) => ({
                   ...{ place: place as Place, merge: config.options.auto_merge },
                 }),
-                onDone: { target: '#workflow.completed', actions: { type: 'finish', params: output<Finished> } },
-                onError: failing('it could not be finished'),
+                onDone: [
+                  { guard: { type: 'isTakenBack', params: output<Finished> }, target: '#workflow.stopping' },
+                  { target: '#workflow.completed', actions: { type: 'finish', params: output<Finished> } },
+                ],
+                onError: [{ guard: 'isEnding', target: '#workflow.stopping' }, failing('it could not be finished')],
               },
             },
           },

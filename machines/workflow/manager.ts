@@ -3,10 +3,11 @@
 
 import { HoldfastError, isHoldfastError, type Runtime, type Session, type Transition } from 'holdfast'
 import { inputSchema, type SessionConfig, type SessionConfigInput } from './config.js'
+import type { WorkflowContext } from './context.js'
 import type { WorkflowEvent } from './events.js'
 import { sharedRuntime } from './hosting.js'
 import { workflow } from './kind.js'
-import type { WorkflowContext, WorkflowMachine, WorkflowValue } from './machine.js'
+import type { WorkflowMachine, WorkflowValue } from './machine.js'
 import { type EventFilter, eventsThat, type SessionFilter, type SessionInfo, sessionsOf } from './queries.js'
 import type { PersistedSession, SessionCheckpoint } from './restored.js'
 import type { SessionEvent, TimestampedEvent } from './session-events.js'

@@ -91,6 +91,8 @@ export async function sweep(
   if (common) await stop(common, session).catch(ignore)
   const ended = await endProcesses({ session }, SWEEP_GRACE_MS)
   if (place) await release(place, session).catch(ignore)
+  // Without the folder no command can begin either: it could not claim its run.
+  if (common) await remove(folderOf(common, session)).catch(ignore)
   return { ended, at: now() }
 }
 

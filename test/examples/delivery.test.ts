@@ -14,7 +14,7 @@ import { gitIn, processesLeft, repositoryWith, subjects } from '../machines/work
 import { builtPackage } from '../piscina/built.js'
 
 const EXAMPLE = resolve(import.meta.dirname, '../../examples/delivery.js')
-const CRASHES = Number(process.env.HOLDFAST_CRASHES ?? 6)
+const CRASHES = Number(process.env.HOLDFAST_CRASHES ?? 2)
 const SEED = Number(process.env.HOLDFAST_SEED ?? Date.now() % 1_000_000)
 /** A delivery is left alone after so many kills, so that it comes to an end. */
 const CRASHES_EACH = 10

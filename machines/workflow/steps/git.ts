@@ -14,7 +14,14 @@ export interface GitOptions {
   readonly signal?: AbortSignal
   readonly env?: { readonly [name: string]: string }
   readonly input?: string
+  /** What it says beyond so many characters is not asked for: it is ended then, and what it has said counts. */
+  readonly enoughChars?: number
 }
+
+/** What git may say, in characters; a million changed files are told in less. */
+const MOST_CHARS = 64 * 1024 * 1024
+/** What of its complaints is kept. */
+const COMPLAINT_CHARS = 64 * 1024
 
 export interface GitResult {
   readonly code: number | null
@@ -22,9 +29,9 @@ export interface GitResult {
   readonly stderr: string
 }
 
-/** Runs git, however it ends. Rejects when there is no git, or when the signal is aborted. */
+/** Runs git, however it ends. Rejects when there is no git, when the signal is aborted, and when it says too much. */
 export function tryGit(cwd: string, args: readonly string[], options: GitOptions = {}): Promise<GitResult> {
-  const { session, signal, input } = options
+  const { session, signal, input, enoughChars } = options
   const { GIT_DIR: _, GIT_WORK_TREE: __, GIT_INDEX_FILE: ___, GIT_PREFIX: ____, ...inherited } = env
   const environment = {
     ...inherited,
@@ -35,18 +42,31 @@ export function tryGit(cwd: string, args: readonly string[], options: GitOptions
   return new Promise((done, fail) => {
     const child = spawn('git', args, { cwd, env: environment, ...(signal && { signal }), stdio: 'pipe' })
     let [stdout, stderr] = ['', '']
+    let enough = false
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      if (enough) return
       stdout += text
+      enough = stdout.length > (enoughChars ?? MOST_CHARS)
+      if (enough) child.kill()
     })
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      stderr += text
+      stderr = (stderr + text).slice(0, COMPLAINT_CHARS)
     })
     child.on('error', fail)
-    child.on('close', (code) => done({ code, stdout, stderr }))
+    child.on('close', (code) => {
+      if (enough && enoughChars === undefined) fail(tooMuch(cwd, args))
+      else done({ code: enough ? 0 : code, stdout: enough ? stdout.slice(0, enoughChars) : stdout, stderr })
+    })
     child.stdin.on('error', () => {}) // it may end without having read
     child.stdin.end(input ?? '')
   })
 }
+
+const tooMuch = (cwd: string, args: readonly string[]): WorkflowError =>
+  new WorkflowError(
+    'GIT_FAILED',
+    `git ${args[0]} in ${cwd} says more than ${MOST_CHARS} characters: have git ignore files`,
+  )
 
 /** What git says, without the last line's end. Rejects with GIT_FAILED or GIT_BUSY, with what it complains of. */
 export async function git(cwd: string, args: readonly string[], options: GitOptions = {}): Promise<string> {

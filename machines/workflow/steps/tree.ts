@@ -13,8 +13,23 @@ export interface Mark {
   readonly tree: string
 }
 
-/** Paths and commits of one iteration that are told at most. */
+/** Paths and commits of one iteration that are told at most, and how long all of either may be together. */
 const MOST_TOLD = 10_000
+const MOST_TOLD_CHARS = 1024 * 1024
+const MESSAGE_CHARS = 2_000
+const AUTHOR_CHARS = 200
+/** Of what git says of commits; one whose message is longer than all of that is not told. */
+const LOG_CHARS = 16 * 1024 * 1024
+
+/** The first of them, as long as they are within what is told. */
+function within<T>(all: readonly T[], charsOf: (one: T) => number): T[] {
+  let chars = 0
+  const end = all.findIndex((one, index) => {
+    chars += charsOf(one)
+    return index >= MOST_TOLD || chars > MOST_TOLD_CHARS
+  })
+  return end < 0 ? [...all] : all.slice(0, end)
+}
 
 const gitDirOf = async (cwd: string, options: GitOptions): Promise<string> =>
   resolve(cwd, await git(cwd, ['rev-parse', '--git-dir'], options))
@@ -51,7 +66,10 @@ export async function changesBetween(cwd: string, from: Mark, to: Mark, options:
     return path === undefined ? [] : [{ path, added: Number(added) || 0, removed: Number(removed) || 0 }]
   })
   return {
-    files_modified: files.slice(0, MOST_TOLD).map(({ path }) => path),
+    files_modified: within(
+      files.map(({ path }) => path),
+      (path) => path.length,
+    ),
     lines_added: files.reduce((sum, { added }) => sum + added, 0),
     lines_removed: files.reduce((sum, { removed }) => sum + removed, 0),
     git_commits: from.head === to.head ? [] : await commitsBetween(cwd, from.head, to.head, options),
@@ -62,13 +80,16 @@ async function commitsBetween(cwd: string, from: string, to: string, options: Gi
   if (to === '') return []
   const range = from === '' ? [to] : [to, `^${from}`]
   const args = ['log', '--reverse', '-z', `--max-count=${MOST_TOLD}`, '--format=%H%n%an%n%aI%n%B', ...range]
-  const said = await git(cwd, args, options)
-  return said.split('\0').flatMap((entry) => {
+  // The first ones, whole: where git was cut off, the last may be half of one.
+  const said = await git(cwd, args, { ...options, enoughChars: LOG_CHARS })
+  const entries = said.split('\0').slice(0, said.length < LOG_CHARS ? undefined : -1)
+  const commits = entries.flatMap((entry): CommitInfo[] => {
     const [id, author, timestamp, ...message] = entry.split('\n')
-    return id && author !== undefined && timestamp
-      ? [{ id, author, timestamp, message: message.join('\n').trim().slice(0, 2_000) }]
-      : []
+    if (!id || author === undefined || !timestamp) return []
+    const [who, what] = [author.slice(0, AUTHOR_CHARS), message.join('\n').trim().slice(0, MESSAGE_CHARS)]
+    return [{ id, author: who, timestamp, message: what }]
   })
+  return within(commits, ({ id, author, timestamp, message }) => [id, author, timestamp, message].join('').length)
 }
 
 /** The index, aside, with what was staged. */

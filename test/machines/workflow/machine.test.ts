@@ -123,7 +123,12 @@ const RUNNING: Record<string, Record<string, readonly string[]>> = {
     'handler!': ['stopping'],
   },
   'running.working.surveying': { survey: ['running.working.preparing'], 'survey!': ['stopping'] },
-  'running.working.finishing': { finish: ['completed'], 'finish!': ['stopping'] },
+  'running.working.finishing': {
+    finish: ['completed', 'stopping'],
+    'finish!': ['stopping'],
+    cancel: ['running.working.finishing'],
+    fail: ['running.working.finishing'],
+  },
   paused: {
     resume: ['running.working.preparing'],
     complete: ['running.working.preparing'],

@@ -1,10 +1,12 @@
 // Sessions in worktrees of their own: merged, in conflict, taken over, retried, orphaned. Whatever becomes of a worktree,
 // nothing that was in it is lost.
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type SessionConfigInput, type SessionState, workflow } from 'holdfast/machines/workflow'
 import { expect, test } from 'vitest'
+import { git } from '../../../machines/workflow/steps/git.js'
+import { changesBetween, markOf } from '../../../machines/workflow/steps/tree.js'
 import { finish, prepare, runCommand } from '../../../machines/workflow/steps.js'
 import { gitIn, subjects } from './repository.js'
 import { ended, Workshop } from './workshop.js'
@@ -52,6 +54,59 @@ test('the project is left alone until the end; then the branch is merged, with w
   expect(gitIn(shop.project, 'status', '--porcelain')).toBe('?? mine.txt')
   expect(gitIn(shop.project, 'branch', '--format=%(refname:short)')).toBe('main')
   expect(existsSync(pathOf(shop))).toBe(false)
+})
+
+/** What git runs before it makes a merge commit: it says that it is under way, and waits. */
+function slowMerge(shop: Workshop, then = 'exit 0') {
+  const [up, go] = [join(shop.folder, 'merging'), join(shop.folder, 'merge')]
+  const hook = join(shop.project, '.git/hooks/pre-merge-commit')
+  writeFileSync(hook, `#!/bin/sh\ntouch ${up}\nwhile test ! -e ${go}; do sleep 0.02; done\n${then}\n`)
+  chmodSync(hook, 0o755)
+  return { up, go: () => writeFileSync(go, '') }
+}
+const sessionFolders = (shop: Workshop): string[] => readdirSync(join(shop.project, '.git/holdfast/sessions'))
+
+test('cancelled while it is merged, the merge is not cut off: what is in the project then is told as completed', async () => {
+  await using shop = new Workshop()
+  const { up, go } = slowMerge(shop)
+  const manager = await shop.manager()
+  const session = await shop.session(worktree('w', { ...merging, workflow: ['echo two > two.txt'] }))
+  await session.send({ type: 'start' })
+  while (!existsSync(up)) await sleep(10)
+  const cancelled = manager.cancelSession(session.id)
+  go()
+  await cancelled
+  const { state } = await ended(session)
+  expect(mergeOf(state)).toMatchObject({ status: 'merged' })
+  expect(gitIn(shop.project, 'status', '--porcelain')).toBe('')
+  expect(subjects(shop.project).at(-1)).toBe('Merge workflow w')
+  expect(sessionFolders(shop)).toEqual([])
+})
+
+test('cancelled while it finishes, and nothing came to be merged: it is cancelled, and its branch stays', async () => {
+  await using shop = new Workshop()
+  const { up, go } = slowMerge(shop, 'exit 1')
+  const session = await shop.session(worktree('w', { ...merging, workflow: ['echo two > two.txt'] }))
+  await session.send({ type: 'start' })
+  while (!existsSync(up)) await sleep(10)
+  await session.send({ type: 'cancel', reason: 'enough' })
+  go()
+  expect((await ended(session)).state).toMatchObject({ type: 'Cancelled' })
+  expect(gitIn(shop.project, 'status', '--porcelain')).toBe('')
+  expect(subjects(shop.project)).toEqual(['begin'])
+  expect(subjects(shop.project, 'holdfast/w').at(-1)).toBe(`What session ${session.id} left uncommitted`)
+  expect(sessionFolders(shop)).toEqual([])
+})
+
+test('of a session that has failed or was cancelled nothing stays in git’s folder', async () => {
+  await using shop = new Workshop()
+  const failed = await shop.run(worktree('f', { workflow: ['false'] }))
+  expect(failed.state.type).toBe('Failed')
+  const { session } = await waiting(shop, worktree('c'), 'true')
+  expect(sessionFolders(shop)).toEqual([session.id])
+  await session.send({ type: 'cancel' })
+  expect((await ended(session)).state.type).toBe('Cancelled')
+  expect(sessionFolders(shop)).toEqual([])
 })
 
 test('a conflict is reported with its files; the project is as it was, and branch and worktree are there', async () => {
@@ -257,6 +312,29 @@ test('what is no session’s is left alone: a folder or a branch that stands whe
   }
   expect(readFileSync(join(pathOf(shop), 'own'), 'utf8')).toBe('mine')
   expect(gitIn(shop.project, 'branch', '--list', 'holdfast/b')).toBe('holdfast/b')
+})
+
+test('what is told of commits and files is bounded, one by one and all together, and begins at the beginning', async () => {
+  await using shop = new Workshop()
+  const [path, options] = [shop.project, { session: 's' }]
+  const before = await markOf(path, options)
+  const letters = 'x'.repeat(6_000)
+  const stream = Array.from({ length: 700 }, (_, n) => {
+    const message = `${n} ${letters}`
+    const file = `${'d'.repeat(200)}/`.repeat(12) + n
+    return `commit refs/heads/main\ncommitter A <a@b> ${1_700_000_000 + n} +0000\ndata ${message.length}\n${message}\n${n === 0 ? `from ${before.head}\n` : ''}M 100644 inline ${file}\ndata 2\nx\n\n`
+  }).join('')
+  await git(path, ['fast-import', '--quiet', '--force'], { input: stream })
+  await git(path, ['reset', '--quiet', '--hard', 'main'])
+  const changes = await changesBetween(path, before, await markOf(path, options), options)
+  expect(changes.lines_added).toBe(700)
+  expect(changes.git_commits[0]?.message).toMatch(/^0 x/)
+  for (const { message } of changes.git_commits) expect(message.length).toBeLessThanOrEqual(2_000)
+  for (const told of [changes.git_commits, changes.files_modified]) {
+    expect(told.length).toBeGreaterThan(100)
+    expect(JSON.stringify(told).length).toBeLessThan(1_300_000)
+  }
+  expect(JSON.stringify(changes.git_commits).length).toBeGreaterThan(900_000)
 })
 
 test('with something else checked out nothing is merged, and the branch’s commits are kept, too, when the worktree goes', async () => {
