@@ -71,12 +71,17 @@ async function mustHold(folder: string, told: Told, what: string): Promise<void>
 function momentsIn(calls: readonly Call[], count: number, from: number): Set<number> {
   const spans: number[][] = [[]]
   const moments = new Set<number>()
+  let found = false
   for (const [index, call] of calls.entries()) {
-    if (index < from || call.op === 'said') continue
+    if (index < from) continue
+    if (call.op === 'said') {
+      found ||= call.words[0] === 'found'
+      continue
+    }
+    if (found) moments.add(index)
+    found = false
     spans.at(-1)?.push(index)
     if (call.op === 'sync') spans.push([])
-    const before = calls[index - 1]
-    if (before?.op === 'said' && before.words[0] === 'found') moments.add(index)
   }
   for (const span of spans) {
     const one = span[Math.floor(random() * span.length)]
