@@ -134,7 +134,9 @@ function ruleOfRooms({ from, to, name }) {
   const [here, there] = [roomOf(from), roomOf(to)]
   if (!name.endsWith('.js')) return 'a relative import ends with `.js`'
   if (here === there) return undefined
-  if (here.startsWith('machines')) return 'a machine imports its own folder, and `holdfast` by name'
+  if (here.startsWith('machines') && there === 'machines/services') return undefined
+  if (here.startsWith('machines'))
+    return 'a machine imports its own folder, `machines/services`, and `holdfast` by name'
   if (there.startsWith('machines')) return 'src/ never imports machines/; cli/ may, as `holdfast/machines/<kind>`'
   if (!there.startsWith('src')) return 'this leaves src/'
   if (there === 'src' || here === 'src/cli' || from === 'src/open.ts') return undefined

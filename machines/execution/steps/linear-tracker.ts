@@ -3,9 +3,10 @@
 // the ticket's history went before anything was done, so that another attempt finds in it what an earlier one has set, also
 // when somebody has set something else since. A change of anybody else to the same value in between counts as ours.
 
+import { type Linear, type LinearOptions, type LinearRefusal, openLinear } from '../../services/linear.js'
+import { keysOf } from '../connections.js'
 import { ServiceError } from '../errors.js'
 import type { Change, Mark, NewPlan, Outcome, Ticket, Tracker, TrackerConfig } from '../tracker.js'
-import { type Linear, type LinearOptions, openLinear } from './linear.js'
 import { PLAN_TITLE } from './plans.js'
 
 /** Rejects with SERVICE_NOT_INSTALLED or SERVICE_NOT_CONFIGURED. */
@@ -13,8 +14,11 @@ export async function openLinearTracker(
   { teamId, connection }: TrackerConfig & { kind: 'linear' },
   options: LinearOptions = {},
 ): Promise<Tracker> {
-  return new LinearTracker(await openLinear(connection, options), teamId)
+  return new LinearTracker(await openLinear(keysOf(connection, process.env), refusal, options), teamId)
 }
+
+const refusal: LinearRefusal = (failing, message, { details, ...options }) =>
+  new ServiceError(`SERVICE_${failing}`, message, { ...options, details: { ...details, service: 'linear' } })
 
 const PAGE = 50
 const MOST_PAGES = 20

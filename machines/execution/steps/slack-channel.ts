@@ -3,10 +3,10 @@
 // Keys are read where they are used; they are never part of a message or of a record.
 
 import type { WebClient } from '@slack/web-api'
+import { bounded } from '../../services/waiting.js'
 import type { Announcement, Channel, ChannelConfig } from '../channel.js'
 import { keysOf } from '../connections.js'
 import { ServiceError } from '../errors.js'
-import { bounded } from './waiting.js'
 
 type Sdk = typeof import('@slack/web-api')
 

@@ -2,9 +2,9 @@
 // making it again, after a crash or when no answer came, is refused by Linear; a refusal is followed by the question
 // whether the thing is there, and then it counts as made. An issue's id here is that UUID: it never changes.
 
+import { type Linear, type LinearOptions, type LinearRefusal, openLinear } from '../../services/linear.js'
 import type { NewIssue, Tracker, TrackerConfig } from '../tracker.js'
 import { TrackerError } from '../tracker.js'
-import { type Linear, type LinearOptions, openLinear } from './linear/client.js'
 import { LinearLabels } from './linear/labels.js'
 import { type Estimation, estimateOn, labelsOf, PRIORITIES, textsOf } from './linear/values.js'
 import { uuidOf } from './uuid.js'
@@ -12,14 +12,16 @@ import { uuidOf } from './uuid.js'
 /** The tracker of a team in Linear. Rejects with TRACKER_NOT_INSTALLED or TRACKER_NOT_CONFIGURED. */
 export async function openLinearTracker(
   { teamId }: TrackerConfig & { kind: 'linear' },
-  options: LinearOptions = {},
+  options: LinearOptions & { readonly env?: NodeJS.ProcessEnv } = {},
 ): Promise<Tracker> {
   if (teamId === '') {
     const details = { variable: 'LINEAR_TEAM_ID' }
     throw new TrackerError('TRACKER_NOT_CONFIGURED', 'no team of Linear was named: set LINEAR_TEAM_ID', { details })
   }
-  return new LinearTracker(await openLinear(options), teamId)
+  return new LinearTracker(await openLinear(options.env ?? process.env, refusal, options), teamId)
 }
+
+const refusal: LinearRefusal = (failing, message, options) => new TrackerError(`TRACKER_${failing}`, message, options)
 
 const FOUND_AT_A_TIME = 100
 const FIND = `query findIssues($ids: [ID!]!, $first: Int!) {
@@ -114,7 +116,7 @@ async function once(make: () => Promise<{ readonly success: boolean }>, isMade: 
   try {
     accepted(await make())
   } catch (error) {
-    const isRefused = error instanceof TrackerError && ['TRACKER_REFUSED', 'TRACKER_FAILED'].includes(error.code)
+    const isRefused = error instanceof TrackerError && error.code === 'TRACKER_REFUSED'
     if (!isRefused || !(await isMade())) throw error
   }
 }

@@ -8,9 +8,9 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { openLinearTracker } from '../../../machines/execution/steps/linear-tracker.js'
 import { LocalTracker } from '../../../machines/execution/steps/local-tracker.js'
 import { openSlackChannel } from '../../../machines/execution/steps/slack-channel.js'
-import { waitOf } from '../../../machines/execution/steps/waiting.js'
 import { loadLibsql } from '../../../machines/execution/tables.js'
 import { uuidOf } from '../../../machines/execution/uuid.js'
+import { waitOf } from '../../../machines/services/waiting.js'
 
 let dir: string
 beforeEach(() => {

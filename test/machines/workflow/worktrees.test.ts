@@ -5,8 +5,14 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type SessionConfigInput, type SessionState, workflow } from 'holdfast/machines/workflow'
 import { expect, test } from 'vitest'
-import { git } from '../../../machines/workflow/steps/git.js'
+import { git, repositoryAt } from '../../../machines/workflow/steps/git.js'
 import { changesBetween, markOf } from '../../../machines/workflow/steps/tree.js'
+import {
+  cleanOrphan,
+  type OrphanedWorktree,
+  openWorktree,
+  orphansIn,
+} from '../../../machines/workflow/steps/worktrees.js'
 import { finish, prepare, runCommand } from '../../../machines/workflow/steps.js'
 import { gitIn, subjects } from './repository.js'
 import { ended, Workshop } from './workshop.js'
@@ -165,6 +171,23 @@ test('a name is one session’s as long as it lives; who comes after it takes th
   expect(second.state.type).toBe('Completed')
   expect(readFileSync(join(pathOf(shop), 'listing'), 'utf8')).toBe('listing\nnotes.txt\n')
   expect(gitIn(shop.project, 'show', `refs/holdfast/rescued/w/${session.id}:first.txt`)).toBe('first')
+})
+
+test('of two that come after the same session, one takes its worktree over; who is cleaning up then leaves it alone', async () => {
+  await using shop = new Workshop()
+  const { session } = await shop.run(worktree('w', { workflow: ['true'] }))
+  const repository = await repositoryAt(shop.project)
+  const [orphan] = await orphansIn(shop.project, () => false)
+  const after = (id: string) => openWorktree(repository, 'w', id, undefined, { session: id })
+  const outcomes = await Promise.allSettled(['one', 'other', 'third'].map(after))
+  const taken = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
+  expect(taken).toHaveLength(1)
+  for (const outcome of outcomes) {
+    if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ code: 'WORKTREE_TAKEN' })
+  }
+  expect(orphan?.session).toBe(session.id)
+  expect(await cleanOrphan(shop.project, orphan as OrphanedWorktree)).toBe(undefined)
+  expect(existsSync(pathOf(shop))).toBe(true)
 })
 
 test('worktrees of sessions that have ended, or that nobody knows, are found and cleaned; what was in them is kept', async () => {

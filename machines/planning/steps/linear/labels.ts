@@ -2,9 +2,9 @@
 // two that need the same one at the same moment make it once. Names count without their case, as in Linear.
 // A group of labels cannot be on an issue; a label with its name cannot be made either, and is left out.
 
+import type { Linear } from '../../../services/linear.js'
 import { TrackerError } from '../../tracker.js'
 import { uuidOf } from '../uuid.js'
-import type { Linear } from './client.js'
 
 const PAGE = 250
 const MOST_PAGES = 40
