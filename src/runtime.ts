@@ -186,6 +186,11 @@ export class Runtime implements AsyncDisposable {
     return this.#kinds
   }
 
+  /** Throws what a call that changes something would be refused with: RUNTIME_CLOSED, READ_ONLY or OVERLOADED. */
+  assertReady(): void {
+    this.#availability.assertWritable()
+  }
+
   /** The dead letters of all sessions, in the order of the sessions' creation. */
   deadLetters(): readonly SessionLetter[] {
     const letters: SessionLetter[] = []

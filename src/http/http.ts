@@ -4,6 +4,7 @@
 
 import { Hono } from 'hono'
 import type { z } from 'zod'
+import type { Audit } from '../audit.js'
 import { HoldfastError } from '../errors.js'
 import type { Session } from '../handle.js'
 import type { SessionEntry } from '../listing.js'
@@ -15,26 +16,12 @@ import type { Runtime } from '../runtime.js'
 import { jsonOf } from './body.js'
 import { type Limits, limitsOf, Meter } from './limits.js'
 import { LOOPBACK, Names } from './names.js'
-import { isOfTeam, type KnownPrincipal, mayDo, NOBODY, type Principal, Principals } from './principal.js'
+import { credentialOf, isOfTeam, type KnownPrincipal, mayDo, NOBODY, type Principal, Principals } from './principal.js'
 import { problemOf, tellable } from './problem.js'
 import type { Call, Fields, Route } from './route.js'
 import { ROUTES } from './routes.js'
 import { headersFor } from './security.js'
 import type { Services } from './services.js'
-
-/** Who hears of every call that changes something; the answer waits until it is durable. */
-export interface Audit {
-  append(entry: AuditEntry): Promise<void>
-}
-
-export interface AuditEntry {
-  /** The id of the principal. */
-  readonly actor: string
-  /** The name of the route. */
-  readonly action: string
-  readonly session?: string
-  readonly detail: Readonly<Record<string, unknown>>
-}
 
 export interface HttpOptions {
   /** Who may call, with the digests of their tokens; without any, only public routes answer. */
@@ -48,7 +35,8 @@ export interface HttpOptions {
   readonly readOnly?: boolean
   /** Further routes, such as those of a kind. */
   readonly mount?: readonly (readonly Route[])[]
-  readonly audit?: Audit
+  /** Hears of every call that changes something, before it is done and before it is answered; it waits until that is durable. */
+  readonly audit?: Pick<Audit, 'append'>
   readonly logger?: Logger
   /** Where the runtime's sessions are: what the doctor looks at. */
   readonly place?: ReadOptions
@@ -98,20 +86,19 @@ class Server {
   readonly #runtime: Runtime
   readonly #app: Hono<Bindings> = new Hono<Bindings>()
   readonly #names: Names
-  readonly #principals: Principals
-  readonly #meter: Meter
-  readonly #audit: Audit | undefined
+  readonly #audit: Pick<Audit, 'append'> | undefined
 
   constructor(runtime: Runtime, options: HttpOptions) {
     const { principals = [], hosts = LOOPBACK, origins = [], limits = {}, mount = [], readOnly = false } = options
     this.#runtime = runtime
     this.#names = new Names(hosts, origins)
-    this.#principals = new Principals(principals)
     this.#audit = options.audit
     const logger = guarded(options.logger ?? consoleLogger)
     const { place, backups } = options
-    this.services = { routes: tableOf(mount), limits: limitsOf(limits), logger, readOnly, place, backups }
-    this.#meter = new Meter(this.services.limits, runtime.clock)
+    const admitted = limitsOf(limits)
+    const meter = new Meter(admitted, runtime.clock)
+    const known = { principals: new Principals(principals), limits: admitted, meter }
+    this.services = { routes: tableOf(mount), ...known, logger, readOnly, place, backups }
     this.#register()
   }
 
@@ -119,7 +106,9 @@ class Server {
     let leave: (() => void) | undefined
     try {
       this.#names.check(request)
-      leave = this.#meter.enter()
+      if (request.method === 'OPTIONS')
+        return new Response(null, { status: 204, headers: [...headersFor(request, this.#names)] })
+      leave = this.services.meter.enter()
       return await this.#app.fetch(request, env)
     } catch (error) {
       return this.#refusal(request, error)
@@ -158,35 +147,42 @@ class Server {
   /** The stages of a request whose route is known. */
   async #answer(route: Route, request: Request, texts: Texts, env: object): Promise<Response> {
     const principal = this.#identify(route, request)
+    if (principal !== NOBODY || request.method !== 'GET') this.services.meter.take(principal.id)
     this.#authorize(route, principal)
-    this.#meter.take(principal.id)
     const params = parsed(route.params, texts, 'the path')
     const session = route.concerns === 'session' ? this.#sessionOf(texts.id ?? '', principal) : undefined
     const query = parsed(route.query, textsOf(new URL(request.url).searchParams), 'the query')
     const body = await this.#bodyOf(route, request)
     const headers = new Headers()
-    const ended = route.streams ? this.#meter.openStream(principal.id) : () => {}
+    const ended = route.streams ? this.services.meter.openStream(principal.id) : () => {}
     const call: Call = {
       ...{ runtime: this.#runtime, principal, params: params as never, query: query as never, body: body as never },
       ...{ session: session as Session, request, signal: request.signal, headers, env, services: this.services, ended },
       idempotencyKey: request.headers.get('idempotency-key') ?? undefined,
     }
     try {
+      await this.#record(route, principal, session?.id, { asked: new URL(request.url).pathname })
       const answer = await route.handle(call)
-      await this.#record(route, principal, session, { status: 'done' })
+      await this.#record(route, principal, session?.id ?? idIn(answer), { outcome: 'done' })
       return this.#respond(route, request, answer, headers)
     } catch (error) {
       ended()
       const refused = tellable(error, (err) => this.#report(err, request))
-      await this.#record(route, principal, session, { status: 'refused', code: refused.code })
+      await this.#record(route, principal, session?.id, { outcome: 'refused', code: refused.code })
       throw refused
     }
   }
 
   /** Who calls. Throws TOKEN_REQUIRED. */
   #identify(route: Route, request: Request): Principal {
-    const token = tokenOf(request)
-    const principal = token === undefined ? undefined : this.#principals.byToken(token)
+    const credential = credentialOf(request)
+    const principal = credential && this.services.principals.byToken(credential.token)
+    if (principal && credential.cookie && route.mutates && !request.headers.has('origin')) {
+      throw new HoldfastError(
+        'ORIGIN_REFUSED',
+        'with a cookie, what changes something comes from a page that says its origin',
+      )
+    }
     if (principal) return principal
     if (route.access === 'public') return NOBODY
     throw new HoldfastError(
@@ -253,14 +249,9 @@ class Server {
     return new Response(JSON.stringify(problem), { status: problem.status, headers })
   }
 
-  async #record(
-    route: Route,
-    { id: actor }: Principal,
-    session: Session | undefined,
-    detail: AuditEntry['detail'],
-  ): Promise<void> {
+  async #record(route: Route, { id: actor }: Principal, session: string | undefined, detail: object): Promise<void> {
     if (!route.mutates || !this.#audit) return
-    await this.#audit.append({ actor, action: route.name, ...(session && { session: session.id }), detail })
+    await this.#audit.append({ actor, action: route.name, ...(session !== undefined && { session }), detail })
   }
 
   #report(err: unknown, request: Request): void {
@@ -270,6 +261,9 @@ class Server {
     )
   }
 }
+
+/** Of a session that was made. */
+const idIn = (answer: unknown): string | undefined => (answer as { readonly id?: string } | undefined)?.id
 
 type Texts = { readonly [name: string]: string }
 
@@ -286,9 +280,6 @@ function tableOf(mount: readonly (readonly Route[])[]): readonly Route[] {
   return routes
 }
 
-const tokenOf = (request: Request): string | undefined =>
-  /^Bearer +([\x21-\x7e]{1,512})$/i.exec(request.headers.get('authorization') ?? '')?.[1]
-
 /** Throws INVALID_ARGUMENT for a name that comes twice: whoever reads the first and who reads the last would disagree. */
 function textsOf(query: URLSearchParams): Texts {
   const texts: Record<string, string> = Object.create(null)
@@ -300,7 +291,7 @@ function textsOf(query: URLSearchParams): Texts {
 }
 
 function parsed(schema: Fields | undefined, texts: Texts, what: string): unknown {
-  if (schema) return check(schema.strict(), { ...texts }, what)
+  if (schema) return check(schema, { ...texts }, what)
   const [name] = Object.keys(texts)
   if (name === undefined || what === 'the path') return texts
   throw invalid(`this route takes no ${JSON.stringify(name)} in ${what}`)

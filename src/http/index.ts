@@ -1,6 +1,6 @@
 // `holdfast/http`: the sessions of a runtime over HTTP. Its public names, listed one by one.
 
-export { type Audit, type AuditEntry, createHttp, type Http, type HttpOptions } from './http.js'
+export { createHttp, type Http, type HttpOptions } from './http.js'
 export type { Limits } from './limits.js'
 export type { KnownPrincipal, Principal, Role } from './principal.js'
 export type { Problem } from './problem.js'

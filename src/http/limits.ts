@@ -4,6 +4,7 @@
 import type { Clock } from '../clock.js'
 import { HoldfastError } from '../errors.js'
 import { requireWhole } from '../numbers.js'
+import type { Sessions } from '../sessions.js'
 import type { BodyLimits } from './body.js'
 
 export interface Limits extends BodyLimits {
@@ -17,7 +18,7 @@ export interface Limits extends BodyLimits {
   readonly streams: number
   /** Streams of all; default 5,000. */
   readonly allStreams: number
-  /** Active sessions of one organization, or of all for those who belong to none; default 100,000. */
+  /** Sessions that are there, ended ones too: of one organization, or of all for who belongs to none; default 1,000,000. */
   readonly sessions: number
 }
 
@@ -29,7 +30,7 @@ const DEFAULT_LIMITS: Limits = {
   concurrent: 1000,
   streams: 100,
   allStreams: 5000,
-  sessions: 100_000,
+  sessions: 1_000_000,
 }
 
 /** Throws INVALID_ARGUMENT. */
@@ -112,6 +113,15 @@ export class Meter {
       const left = (this.#streams.get(principal) ?? 1) - 1
       if (left > 0) this.#streams.set(principal, left)
       else this.#streams.delete(principal)
+    })
+  }
+
+  /** Throws TOO_MANY_SESSIONS when no more may be created. */
+  admitSession(sessions: Pick<Sessions, 'count'>, organization: string | undefined): void {
+    const limit = this.#limits.sessions
+    if (sessions.count(organization === undefined ? {} : { organization }) < limit) return
+    throw new HoldfastError('TOO_MANY_SESSIONS', `there are ${limit} sessions; prune or delete some that have ended`, {
+      details: { limit },
     })
   }
 

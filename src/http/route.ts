@@ -104,5 +104,6 @@ export function route<
   TBody extends z.ZodType = z.ZodUndefined,
 >(definition: Definition<TParams, TQuery, TBody>): Route {
   const { mutates = definition.method !== 'GET', streams = false, params, query, body, handle } = definition
-  return { ...definition, mutates, streams, params, query, body, handle: handle as Route['handle'] }
+  const strict = { params: params?.strict(), query: query?.strict() }
+  return { ...definition, ...strict, mutates, streams, body, handle: handle as Route['handle'] }
 }

@@ -2,11 +2,14 @@
 
 import { z } from 'zod'
 import { HoldfastError } from '../errors.js'
-import type { SessionEntry, SessionFilter, SessionPage } from '../listing.js'
+import type { SessionEntry } from '../listing.js'
+import { tagsOf } from '../machine-snapshot.js'
+import { isIn } from '../prune.js'
 import { unknownKind } from '../refusals.js'
-import type { Owner } from '../state.js'
-import { isOfTeam, type Principal } from './principal.js'
-import { type Call, type Route, route } from './route.js'
+import type { Runtime } from '../runtime.js'
+import { keyOf, ownerFor, visiblePage } from './owners.js'
+import { isOfTeam } from './principal.js'
+import { type Route, route } from './route.js'
 import * as shapes from './shapes.js'
 
 const creation = z.strictObject({
@@ -16,12 +19,13 @@ const creation = z.strictObject({
   team: z.string().optional().describe('Which of the caller’s teams it is of; the first by default'),
 })
 
-const filters = z.object({
+const filters = shapes.page.extend({
   kind: z.string().optional(),
   status: shapes.status.optional(),
+  state: z.string().optional().describe('The state of its machine, as open or review.waiting'),
+  tag: z.string().optional().describe('A tag of the state that it is in'),
   parent: shapes.id.optional().describe('The id of the session whose children are asked for'),
-  limit: shapes.whole(1, 1000).optional().describe('How many at most; default 100'),
-  cursor: z.string().optional().describe('Where the last page said that more begin'),
+  since: z.iso.datetime({ offset: true }).optional().describe('Only those that have changed since'),
 })
 
 export const sessionRoutes: readonly Route[] = [
@@ -35,7 +39,8 @@ export const sessionRoutes: readonly Route[] = [
     concerns: 'sessions',
     body: creation,
     answers: { 201: { description: 'The session', schema: shapes.snapshot } },
-    handle: async ({ runtime, principal, body, idempotencyKey, signal, headers }) => {
+    handle: async ({ runtime, principal, body, idempotencyKey, signal, headers, services }) => {
+      services.meter.admitSession(runtime.sessions, principal.organization)
       const kind = runtime.kinds.get(body.kind)
       if (!kind) throw unknownKind(body.kind, runtime.kinds)
       const session = await runtime.create(kind, body.input as never, {
@@ -59,15 +64,15 @@ export const sessionRoutes: readonly Route[] = [
     access: 'read',
     concerns: 'sessions',
     query: filters,
-    answers: {
-      200: {
-        description: 'A page of sessions',
-        schema: z.object({ sessions: z.array(shapes.entry), cursor: z.string().optional() }),
-      },
-    },
-    handle: ({ query, ...call }) => {
-      const { limit, cursor, ...filter } = query
-      return pageOf(call, filter, { ...(limit !== undefined && { limit }), ...(cursor !== undefined && { cursor }) })
+    answers: { 200: { description: 'A page of sessions', schema: shapes.sessionPage } },
+    handle: (call) => {
+      const { limit, cursor, tag, state, since, ...filter } = call.query
+      const after = since === undefined ? undefined : Date.parse(since)
+      return visiblePage(call, filter, { limit, cursor }, (entry) => {
+        if (after !== undefined && Date.parse(entry.updatedAt) < after) return false
+        if (state !== undefined && !isIn(entry.value, state)) return false
+        return tag === undefined || hasTag(call.runtime, entry, tag)
+      })
     },
   }),
   route({
@@ -97,30 +102,34 @@ export const sessionRoutes: readonly Route[] = [
       return Array.isArray(body) ? session.sendBatch(body, options) : session.send(body as never, options)
     },
   }),
+  route({
+    name: 'session.cancel',
+    method: 'POST',
+    path: '/v1/sessions/:id/cancel',
+    summary:
+      'Ends a session as `stopped`, with its steps and its child sessions; answers when nothing of it runs any more.',
+    access: 'write',
+    concerns: 'session',
+    params: shapes.sessionParams,
+    body: z.strictObject({ reason: z.string().max(1000).optional() }).optional(),
+    answers: { 200: { description: 'The session', schema: shapes.snapshot } },
+    handle: async ({ session, body, signal }) => {
+      await session.cancel({ signal, ...(body?.reason !== undefined && { reason: body.reason }) })
+      return session.snapshot()
+    },
+  }),
+  route({
+    name: 'session.delete',
+    method: 'DELETE',
+    path: '/v1/sessions/:id',
+    summary: 'Stops a session and removes it for good.',
+    access: 'operate',
+    concerns: 'session',
+    params: shapes.sessionParams,
+    answers: { 204: { description: 'It is gone' } },
+    handle: ({ session, signal }) => session.delete({ signal }),
+  }),
 ]
 
-/** The team that was asked for, or the first of the caller's. Throws NOT_ALLOWED for a team that is not the caller's. */
-function ownerFor({ id, organization, teams }: Principal, asked: string | undefined): Owner {
-  if (asked !== undefined && (organization === undefined || teams?.includes(asked) === false)) {
-    throw new HoldfastError('NOT_ALLOWED', `${id} is not of the team ${JSON.stringify(asked.slice(0, 64))}`)
-  }
-  const team = asked ?? teams?.[0]
-  return { principal: id, ...(organization !== undefined && { organization }), ...(team !== undefined && { team }) }
-}
-
-/** A key is the organization's own: the same of two organizations are two. */
-const keyOf = ({ organization }: Principal, key: string): string =>
-  organization === undefined ? key : `${organization}:${key}`
-
-/** A page of the sessions that the caller may see. */
-function pageOf(
-  { runtime, principal }: Pick<Call, 'runtime' | 'principal'>,
-  asked: SessionFilter,
-  page: { readonly cursor?: string; readonly limit?: number },
-): SessionPage {
-  const { organization } = principal
-  const filter = { ...asked, ...(organization !== undefined && { organization }) }
-  const { sessions, cursor } = runtime.sessions.list(filter, page)
-  const seen: readonly SessionEntry[] = sessions.filter((entry) => isOfTeam(entry, principal))
-  return { sessions: seen, ...(cursor !== undefined && { cursor }) }
-}
+const hasTag = (runtime: Runtime, { kind, value }: SessionEntry, tag: string): boolean =>
+  tagsOf(runtime.kinds.get(kind)?.machine, value).includes(tag)

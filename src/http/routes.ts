@@ -1,6 +1,10 @@
 // The one table of routes, in the order in which the OpenAPI document lists them. What is not in it does not exist.
 
 import type { Route } from './route.js'
+import { careRoutes } from './routes-care.js'
+import { kindRoutes } from './routes-kinds.js'
+import { loginRoutes } from './routes-login.js'
+import { pastRoutes } from './routes-past.js'
 import { sessionRoutes } from './routes-sessions.js'
 
-export const ROUTES: readonly Route[] = [...sessionRoutes]
+export const ROUTES: readonly Route[] = [...sessionRoutes, ...pastRoutes, ...kindRoutes, ...careRoutes, ...loginRoutes]

@@ -18,6 +18,13 @@ export function* headersFor(request: Request, names: Names): Generator<[string, 
   const origin = request.headers.get('origin')
   if (origin === null || !names.isForeign(origin)) return
   yield ['access-control-allow-origin', origin]
+  yield ['access-control-allow-credentials', 'true']
+  yield ['access-control-expose-headers', 'location, retry-after']
+  if (request.method === 'OPTIONS') {
+    yield ['access-control-allow-methods', 'GET, POST, PUT, PATCH, DELETE']
+    yield ['access-control-allow-headers', 'authorization, content-type, idempotency-key, last-event-id']
+    yield ['access-control-max-age', '600']
+  }
   yield ['cross-origin-resource-policy', 'cross-origin']
   yield ['vary', 'origin']
 }

@@ -2,13 +2,16 @@
 
 import type { Logger } from '../logger.js'
 import type { ReadOptions } from '../open.js'
-import type { Limits } from './limits.js'
+import type { Limits, Meter } from './limits.js'
+import type { Principals } from './principal.js'
 import type { Route } from './route.js'
 
 export interface Services {
   /** Every route of this server. */
   readonly routes: readonly Route[]
+  readonly principals: Principals
   readonly limits: Limits
+  readonly meter: Meter
   readonly logger: Logger
   readonly readOnly: boolean
   /** Where the runtime's sessions are, for the doctor; undefined when nobody said. */

@@ -20,8 +20,18 @@ export const whole = (least: number, most: number): z.ZodType<number> =>
   z
     .string()
     .regex(/^\d{1,16}$/)
+    .meta({ type: 'integer', minimum: least, maximum: most })
     .transform(Number)
     .pipe(z.int().min(least).max(most)) as unknown as z.ZodType<number>
+
+export const seq: z.ZodType<number> = whole(1, Number.MAX_SAFE_INTEGER)
+
+/** Which page of a list. */
+export const page: z.ZodObject<{ limit: z.ZodOptional<z.ZodType<number>>; cursor: z.ZodOptional<z.ZodString> }> =
+  z.object({
+    limit: whole(1, 1000).optional().describe('How many at most; default 100'),
+    cursor: z.string().optional().describe('Where the last page said that more begin'),
+  })
 
 export const status: z.ZodType<'active' | 'done' | 'error' | 'stopped'> = z.enum(['active', 'done', 'error', 'stopped'])
 const stateValue: z.ZodType = z.union([z.string(), z.record(z.string(), z.unknown())])
@@ -81,4 +91,28 @@ export const transition: z.ZodType = z.object({
   status,
   patch: z.array(anyJson).optional().describe('What changed in the context'),
   deleted: z.literal(true).optional(),
+})
+
+export const sessionPage: z.ZodType = z.object({ sessions: z.array(entry), cursor: z.string().optional() })
+
+const change = (shape: z.ZodType): z.ZodType => z.object({ before: shape, after: shape })
+
+export const diff: z.ZodType = z.object({
+  session: id,
+  from: z.int(),
+  to: z.int(),
+  patch: z.array(anyJson).optional(),
+  value: change(stateValue),
+  status: change(status),
+})
+
+export const letter: z.ZodType = z.looseObject({
+  session: id,
+  kind: z.string(),
+  id: z.int(),
+  from: z.string(),
+  event,
+  error: anyJson,
+  attempts: z.int(),
+  at: time,
 })
