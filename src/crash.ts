@@ -50,7 +50,7 @@ export function setAside(
     const { seq: id, at } = record
     const letter: DeadLetter = { id, ...origin, ...shown, error: encodeError(cause), attempts, at }
     record.trouble = { kind: 'letter', crashes, letter }
-    ledger.append(record, ledger.decided.snapshot, NO_EFFECTS, undefined)
+    ledger.append(ledger.redacted(record), ledger.decided.snapshot, NO_EFFECTS, undefined)
   }
   try {
     note({ event })

@@ -65,7 +65,8 @@ export class Creation {
   async create(kind: AnySessionKind, input: unknown, options: CreateOptions): Promise<string> {
     const { kinds } = this.#host
     if (kinds.get(kind.kind) !== kind) throw unknownKind(kind.kind, kinds)
-    const admitted = withinRoom(this.#host.session.changeLimit, () => admitInput(kind, input))
+    const { changeLimit, secrets } = this.#host.session
+    const admitted = withinRoom(changeLimit, () => secrets.json(admitInput(kind, input)))
     const created = options.idempotencyKey === undefined ? undefined : creationKey(options.idempotencyKey, admitted)
     const owner = options.owner && admitOwner(options.owner)
     const begin: Begin = (id, sender) =>
@@ -133,7 +134,8 @@ export class Creation {
       } catch (cause) {
         const advice = input === undefined ? '; no input was given, which its context may need' : ''
         const outcome = `no session of kind "${kind.kind}" was created${advice}`
-        reject(cause instanceof HoldfastError ? cause : decisionFailed(cause, outcome))
+        const { secrets } = this.#host.session
+        reject(secrets.error(cause instanceof HoldfastError ? cause : decisionFailed(cause, outcome)))
       }
     }).finally(() => {
       for (const name of names) this.#underWay.delete(name)

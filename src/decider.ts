@@ -10,8 +10,10 @@ import { isHoldfastError } from './errors.js'
 import type { SessionHost } from './host.js'
 import { nobody, type ReferenceOf, withinRoom } from './json.js'
 import type { Ledger } from './ledger.js'
+import { contextOf } from './machine-snapshot.js'
 import { type Identity, pointOf } from './point.js'
 import type { RecordedEvent, TransitionRecord } from './record.js'
+import { refuseInContext } from './secrets.js'
 import type { SessionState } from './state.js'
 import { recordOf } from './write.js'
 
@@ -68,8 +70,9 @@ export class Decider {
   }
 
   /** Decides an event from outside, which may be refused: throws NOT_ACCEPTED, or what the machine threw. */
-  decide(event: RecordedEvent, sender: Sender | undefined, marks: Marks | undefined): void {
+  decide(came: RecordedEvent, sender: Sender | undefined, marks: Marks | undefined): void {
     const engine = this.#engine as Engine
+    const event = this.#host.secrets.json(came)
     this.#recorded(engine, engine.decide(event, true), event, sender, marks, undefined)
   }
 
@@ -80,8 +83,9 @@ export class Decider {
   }
 
   /** Decides an event that nobody can be refused: throws a Crash. `fired` is the timer whose event it is. */
-  follow(event: RecordedEvent, marks: Marks | undefined, fired?: string): void {
+  follow(came: RecordedEvent, marks: Marks | undefined, fired?: string): void {
     const engine = this.#engine as Engine
+    const event = this.#host.secrets.json(came)
     try {
       const decision = engine.decide(event, false)
       if (decision.after.status === 'error' && this.#kind.supervision.restart === 'permanent') {
@@ -143,6 +147,7 @@ export class Decider {
     const record = withinRoom(changeLimit, () => recordOf(decided))
     if (marks) Object.assign(record, marks)
     const { after, actions, emitted } = decision
+    if (kind.secrets?.context) refuseInContext(kind.secrets.context, contextOf(after))
     // The decision itself holds the snapshot before; only what is still to be done is kept until the disk answers.
     const effects = actions.length + emitted.length > 0 ? { actions, emitted } : NO_EFFECTS
     this.#ledger.append(record, after, effects, sender)

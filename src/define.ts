@@ -8,6 +8,7 @@ import { actorOf, childLogic, isMachine } from './actors.js'
 import { HoldfastError } from './errors.js'
 import type { Migration, Migrations } from './migrations.js'
 import { policyOf, type Supervision, type SupervisionPolicy } from './restart.js'
+import type { KindSecrets } from './secrets.js'
 import type { Attributes } from './state.js'
 
 /** Any XState machine. Most files name XState's types through this one; those of the engine seam and `steps.ts` name XState itself. */
@@ -49,6 +50,8 @@ export interface SessionDefinition<TMachine extends AnyStateMachine, TVersion ex
   readonly migrate?: Migrations<TMachine, TVersion>
   /** By the name of the actor: more about actors that are machines, and run as sessions of their own. */
   readonly children?: { readonly [actor: string]: ChildOptions }
+  /** Where secrets may come in: what stands there is `[redacted]` before the machine sees it. */
+  readonly secrets?: KindSecrets
   /** What becomes of a session that crashes; its kinds of children share it unless they have kinds of their own. */
   readonly supervision?: Supervision
 }
@@ -82,6 +85,7 @@ export interface SessionKind<TMachine extends AnyStateMachine = AnyStateMachine>
   readonly events: StandardSchemaV1<unknown, KindEvent<TMachine>> | undefined
   readonly context: StandardSchemaV1<unknown, KindContext<TMachine>> | undefined
   readonly index: ((state: IndexedState<TMachine>) => Attributes) | undefined
+  readonly secrets: KindSecrets | undefined
   /** Version n -> what makes version n + 1 of it. */
   readonly migrate: ReadonlyMap<number, Migration>
   /** Its version is its parent's: where there is no step, what is stored is taken over as it is. */
@@ -124,12 +128,12 @@ type Built<TMachine extends AnyStateMachine> = SessionDefinition<TMachine> & {
 
 /** The kind, and the kinds of its children. */
 function build<TMachine extends AnyStateMachine>(definition: Built<TMachine>): SessionKind<TMachine> {
-  const { kind, version, machine, steps, input, events, context, index, follows } = definition
+  const { kind, version, machine, steps, input, events, context, index, secrets, follows } = definition
   checkActors(kind, machine, steps !== undefined)
   const children = childrenOf(definition)
   const supervision = supervisionOf(definition)
   const migrate = migrationsOf(definition)
-  const checks = { input, events, context, index }
+  const checks = { input, events, context, index, secrets }
   return {
     ...{ kind, version, machine: bounded(machine, children), steps },
     ...checks,

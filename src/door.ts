@@ -1,5 +1,6 @@
 // The public door: what comes from outside is checked here, once, before it reaches a session.
-// It lets in JSON of the right shape, copied and frozen, and nothing that pretends to be the machine's own.
+// It lets in JSON of the right shape, copied and frozen, without what its kind says is secret, and nothing that pretends to be
+// the machine's own.
 
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import type { AnySessionKind } from './define.js'
@@ -8,6 +9,7 @@ import { isId, isOwnerName } from './id.js'
 import { copyJson } from './json.js'
 import { admitOptions } from './options.js'
 import type { RecordedEvent } from './record.js'
+import { secretEvent, secretInput } from './secrets.js'
 import type { Owner } from './state.js'
 
 const LONGEST_KEY = 256
@@ -23,8 +25,9 @@ const isReserved = (type: string): boolean =>
 /** An event from outside, checked, copied and frozen. Throws INVALID_EVENT or NOT_JSON. Who has ended may have no kind. */
 export function admitEvent(kind: AnySessionKind | undefined, event: unknown): RecordedEvent {
   const copied = copyEvent(event)
-  if (!kind?.events) return copied
-  return copyEvent(validate(kind.events, copied, 'INVALID_EVENT', `event "${copied.type}"`))
+  if (!kind?.events) return secretEvent(kind, copied)
+  const valid = copyEvent(validate(kind.events, copied, 'INVALID_EVENT', `event "${copied.type}"`))
+  return secretEvent(kind, valid)
 }
 
 /** The type is looked at in the copy, which cannot change any more. */
@@ -43,9 +46,9 @@ function copyEvent(event: unknown): RecordedEvent {
 /** The input of a new session, checked, copied and frozen. Throws INVALID_INPUT or NOT_JSON. */
 export function admitInput(kind: AnySessionKind, input: unknown): unknown {
   const copied = input === undefined ? undefined : copyJson(input, 'input')
-  if (!kind.input) return copied
+  if (!kind.input) return secretInput(kind, copied)
   const valid = validate(kind.input, copied, 'INVALID_INPUT', `input of "${kind.kind}"`)
-  return valid === undefined ? undefined : copyJson(valid, 'input')
+  return valid === undefined ? undefined : secretInput(kind, copyJson(valid, 'input'))
 }
 
 /** A session id from outside. Throws INVALID_ID. */

@@ -9,6 +9,7 @@ import type { SessionHost } from './host.js'
 import type { Delivery } from './mailbox.js'
 import type { Point } from './point.js'
 import type { TransitionRecord } from './record.js'
+import { secretOutcome } from './secrets.js'
 import type { Child, Timer } from './state.js'
 import { StepRunner } from './step-runner.js'
 import { type StepDeclaration, stepOf } from './steps.js'
@@ -136,7 +137,12 @@ export class SessionEffects {
       clock: this.#host.clock,
       chance: this.#host.chance,
       update: (update) => this.#host.update(update),
-      settled: (run, outcome, progress) => this.#owner.deliver({ kind: 'result', run, outcome, progress }),
+      settled: (run, outcome, progress) => {
+        const { secrets } = this.#host
+        const said = secrets.json(secretOutcome(this.#kind, run.declaration.name, outcome))
+        this.#owner.deliver({ kind: 'result', run, outcome: said, progress: secrets.json(progress) })
+      },
+      secrets: this.#host.secrets.values,
     })
     this.#steps.start(this.#runOf(id, child))
   }

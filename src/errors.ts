@@ -54,6 +54,7 @@ const table = {
   STEP_QUEUE_TIMEOUT: [504, 1],
   STEP_CRASHED: [500, 1],
   STEP_OUTPUT_NOT_JSON: [500, 1],
+  SECRET_UNKNOWN: [500, 1],
   POOL_CLOSED: [503, 1],
   POOL_FULL: [503, 1],
   // observers
@@ -67,6 +68,7 @@ const table = {
   AUDIT_FAILED: [503, 1],
   JOURNAL_CORRUPT: [500, 1],
   RECORD_TOO_LARGE: [413, 1],
+  SECRET_EXPOSED: [500, 1],
   SNAPSHOT_CORRUPT: [500, 1],
   BACKUP_CORRUPT: [500, 1],
   FORMAT_NEWER: [500, 1],

@@ -9,6 +9,7 @@ import type { Journal } from './journal.js'
 import type { Identity } from './point.js'
 import type { Pool } from './pool.js'
 import type { Position, RecordedEvent, TransitionRecord } from './record.js'
+import type { Secrets } from './secrets.js'
 import type { LiveSession } from './session.js'
 import type { Outgoing, Parent } from './state.js'
 import type { StepUpdate } from './step-runner.js'
@@ -30,6 +31,7 @@ export interface SessionHost {
   readonly chance: Chance
   readonly pool: Pool
   readonly timers: Timers
+  readonly secrets: Secrets
   /** How many transitions of one session may wait for the disk, and events for a restart. */
   readonly mailboxLimit: number
   /** Characters of JSON that one event, or what it changes, may have. */

@@ -57,6 +57,7 @@ export {
   type RuntimeOptions,
   type SessionLetter,
 } from './runtime.js'
+export type { KindSecrets, SecretValues } from './secrets.js'
 export type { Sessions } from './sessions.js'
 export type { Attributes, ForkOrigin, Owner, SessionState, SessionStatus, StateValue } from './state.js'
 export type { StepUpdate } from './step-runner.js'

@@ -13,7 +13,7 @@ import { isoTime, type Writable } from './write.js'
 
 export class Ledger {
   readonly session: string
-  readonly #host: Pick<SessionHost, 'journal' | 'clock'>
+  readonly #host: Pick<SessionHost, 'journal' | 'clock' | 'secrets'>
   readonly #committer: Committer
   #decided: Point
   #durable: Point
@@ -24,7 +24,12 @@ export class Ledger {
   /** Bytes of records since the last snapshot. */
   bytesSinceSnapshot = 0
 
-  constructor(session: string, host: Pick<SessionHost, 'journal' | 'clock'>, committer: Committer, point: Point) {
+  constructor(
+    session: string,
+    host: Pick<SessionHost, 'journal' | 'clock' | 'secrets'>,
+    committer: Committer,
+    point: Point,
+  ) {
     this.session = session
     this.#host = host
     this.#committer = committer
@@ -52,13 +57,17 @@ export class Ledger {
     if (point.status !== 'active') this.over = sessionEnded(this.session, point.status)
   }
 
-  /** Hands a record to the journal; from here on the session has decided it. Throws when the journal takes no more. */
+  /**
+   * Hands a record to the journal; from here on the session has decided it. Throws when the journal takes no more, or
+   * SECRET_EXPOSED: what a machine has decided cannot be recorded otherwise than it is.
+   */
   append(
     record: Writable<TransitionRecord>,
     snapshot: MachineSnapshot | undefined,
     effects: Effects,
     sender: Sender | undefined,
   ): void {
+    this.#host.secrets.refuse(record, 'its record')
     const commit = new Commit(this.#committer, record, effects, sender)
     const position = this.#host.journal.append(record, commit)
     const point = pointAfter(this.#decided, record, position, snapshot)
@@ -76,9 +85,17 @@ export class Ledger {
     return { session: this.session, seq: seq + 1, prev: position, at: isoTime(this.#host.clock.now()), event, value }
   }
 
+  /** A record in which the machine has no part, without secrets. */
+  redacted(record: Writable<TransitionRecord>): Writable<TransitionRecord> {
+    const redacted = this.#host.secrets.json(record)
+    // It is written on.
+    return redacted === record ? record : { ...redacted }
+  }
+
   /** Records a `change` that is not the machine's: its state stays as it is. Throws as `append` does. */
   note(event: RecordedEvent, change: Partial<TransitionRecord>, sender?: Sender, effects: Effects = NO_EFFECTS): void {
-    this.append(Object.assign(this.blank(event), change), this.#decided.snapshot, effects, sender)
+    const record = this.redacted(Object.assign(this.blank(event), change))
+    this.append(record, this.#decided.snapshot, effects, sender)
   }
 
   /** The oldest record under way is durable; gives the point before it. */

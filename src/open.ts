@@ -35,6 +35,7 @@ import type { Reader } from './reader.js'
 import type { Position } from './record.js'
 import type { RetentionRules } from './retention.js'
 import { createRuntime, type Runtime, type RuntimeOptions } from './runtime.js'
+import { type SecretValues, secretsOf } from './secrets.js'
 import type { Storage, StorageWorld } from './storage.js'
 import { systemChance } from './system/chance.js'
 import { systemClock } from './system/clock.js'
@@ -58,6 +59,11 @@ export interface OpenOptions extends PassivationLimits {
   readonly mailboxLimit?: number
   /** Characters of JSON that one event, or what it changes, may have; default 16 Mi. Larger: RECORD_TOO_LARGE. */
   readonly changeLimit?: number
+  /**
+   * Texts of at least 8 characters that must not be recorded, shown or logged, by name. A step gets one by
+   * `ctx.secret(name)`; everywhere else `[redacted:name]` stands in its place.
+   */
+  readonly secrets?: SecretValues
   /** How long sessions that have ended are kept, by kind; those of a kind that is not named here stay. */
   readonly retention?: RetentionRules
   /** How much history is kept at least, in bytes of the journal; default 1 GiB. Older parts are dropped. */
@@ -81,6 +87,7 @@ const OPEN_OPTIONS = {
   clock: true,
   mailboxLimit: true,
   changeLimit: true,
+  secrets: true,
   liveLimit: true,
   idleMs: true,
   retention: true,
@@ -100,6 +107,7 @@ export async function openRuntime(options: OpenOptions): Promise<Runtime> {
     clock = systemClock,
     mailboxLimit,
     changeLimit,
+    secrets,
     liveLimit,
     idleMs,
     retention,
@@ -109,6 +117,7 @@ export async function openRuntime(options: OpenOptions): Promise<Runtime> {
     ...{ kinds, logger },
     ...(mailboxLimit !== undefined && { mailboxLimit }),
     ...(changeLimit !== undefined && { changeLimit }),
+    ...(secrets && { secrets }),
     ...(liveLimit !== undefined && { liveLimit }),
     ...(idleMs !== undefined && { idleMs }),
     ...(retention && { retention }),
@@ -354,10 +363,10 @@ async function writeDirectoryFile(
   await replaceFile(disk, DIRECTORY_FILE, new TextEncoder().encode(text))
 }
 
-function poolOf({ pool = 'threads', workers, logger = consoleLogger }: OpenOptions, clock: Clock): Pool {
+function poolOf({ pool = 'threads', workers, secrets, logger = consoleLogger }: OpenOptions, clock: Clock): Pool {
   if (pool === 'inline') return createInlinePool({ clock })
   if (pool !== 'threads') return pool
-  const { warn } = guarded(logger)
+  const { warn } = guarded(secretsOf(secrets).logger(logger))
   const onWorkerError = (err: Error): void => warn({ err }, 'a worker thread failed, outside of any step')
   return createPiscinaPool({ clock, onWorkerError, ...(workers !== undefined && { workers }) })
 }

@@ -17,6 +17,7 @@ import type { Ports } from './ports.js'
 import type { Position, TransitionRecord } from './record.js'
 import { type Recovered, recover } from './recover.js'
 import { Registry } from './registry.js'
+import type { Secrets } from './secrets.js'
 import type { LiveSession } from './session.js'
 import type { StreamHost } from './stream.js'
 import { Supervisor } from './supervisor.js'
@@ -29,6 +30,7 @@ export interface PartsHost {
   readonly ports: Ports
   readonly kinds: ReadonlyMap<string, AnySessionKind>
   readonly logger: Logger
+  readonly secrets: Secrets
   readonly availability: Availability
   /** What is known to be damaged; what is found so while opening is added. */
   readonly damage: Damage[]
@@ -140,10 +142,10 @@ export class Parts {
   }
 
   #makeSessionHost(): SessionHost {
-    const { ports, logger, mailboxLimit, changeLimit } = this.#host
+    const { ports, logger, secrets, mailboxLimit, changeLimit } = this.#host
     const { journal, clock, chance, pool } = ports
     return {
-      ...{ journal, clock, chance, pool, timers: this.timers, mailboxLimit, changeLimit },
+      ...{ journal, clock, chance, pool, timers: this.timers, secrets, mailboxLimit, changeLimit },
       advanced: (record, position) => this.#advance(record, position),
       broadcast: (session, commit) => {
         this.feeds.publish(session.id, commit)
@@ -151,11 +153,15 @@ export class Parts {
         this.checkpoints.consider(session)
         this.#considerIndex()
       },
-      update: (update) => this.feeds.update(update),
-      emitted: (id, event) => this.feeds.emit(id, event),
+      update: (update) => this.feeds.update(secrets.json(update)),
+      emitted: (id, event) => this.feeds.emit(id, secrets.json(event)),
       report: (session, err) => logger.error({ session: session.id, err }, 'an event from within could not be taken'),
-      crashed: (session, errors) => this.supervisor.crashed(session, errors),
-      park: (session, error) => void this.supervisor.park(session, error),
+      crashed: (session, errors) =>
+        this.supervisor.crashed(
+          session,
+          errors.map((error) => secrets.error(error)),
+        ),
+      park: (session, error) => void this.supervisor.park(session, secrets.error(error)),
       successor: (id) => this.supervisor.activate(id),
       quarantined: (session) => this.supervisor.quarantined(session),
       released: (session) => this.supervisor.released(session),

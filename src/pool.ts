@@ -15,6 +15,8 @@ export interface Task {
   readonly idempotencyKey: string
   /** 1 for the first attempt. */
   readonly attempt: number
+  /** What the step may ask for by name; it goes to the step's thread and nowhere else. */
+  readonly secrets?: { readonly [name: string]: string }
   /** How long the task may wait for a worker, in ms as a clock takes them; then it fails with STEP_QUEUE_TIMEOUT. */
   readonly queueTimeoutMs?: number
   /** How long the step may run once started, likewise; then it is cancelled and fails with STEP_TIMEOUT. */
@@ -68,6 +70,8 @@ export interface StepContext {
   readonly attempt: number
   /** When the attempt will be cancelled (ms since the epoch), if it has a time limit. */
   readonly deadline: number | undefined
+  /** A secret that the runtime was given (`secrets` of `openRuntime`). Throws SECRET_UNKNOWN. */
+  secret(name: string): string
   /** Tells observers how far the step is (0 to 100). */
   progress(percent: number, message?: string): void
   /** Sends a JSON value to observers while running, such as a token or a line of output. */

@@ -26,6 +26,7 @@ import type { Ports } from './ports.js'
 import { PRUNE_OPTIONS, type Pruned, type PruneOptions } from './prune.js'
 import { closed, sessionNotFound } from './refusals.js'
 import { Retention, type RetentionRules } from './retention.js'
+import { type SecretValues, secretsOf } from './secrets.js'
 import { type Sessions, sessionsOf } from './sessions.js'
 import type { IndexEntry } from './state.js'
 import { replayThenLive, type Source, type Stream } from './stream.js'
@@ -44,6 +45,11 @@ export interface RuntimeOptions extends PassivationLimits {
   readonly retention?: RetentionRules
   /** How much history is kept at least, in bytes of the journal; default 1 GiB. Older parts are dropped. */
   readonly historyBytes?: number
+  /**
+   * Texts of at least 8 characters that must not be recorded, shown or logged, by name. A step gets one by
+   * `ctx.secret(name)`; everywhere else `[redacted:name]` stands in its place.
+   */
+  readonly secrets?: SecretValues
   /** What opening the journal found damaged, for `health`. */
   readonly damage?: readonly Damage[]
 }
@@ -108,14 +114,15 @@ export class Runtime implements AsyncDisposable {
     this.#ports = ports
     this.clock = ports.clock
     this.#kinds = kindsByName(options.kinds)
-    this.#logger = guarded(options.logger ?? consoleLogger)
+    const secrets = secretsOf(options.secrets)
+    this.#logger = guarded(secrets.logger(options.logger ?? consoleLogger))
     this.#historyBytes = historyBytes
     this.#availability = new Availability(ports.journal)
     const damage = [...(options.damage ?? [])]
     this.#damage = damage
     const [kinds, logger, availability] = [this.#kinds, this.#logger, this.#availability]
     const limits = { mailboxLimit, changeLimit, historyBytes }
-    this.#parts = new Parts({ ports, kinds, logger, availability, damage, limits: options, ...limits })
+    this.#parts = new Parts({ ports, kinds, logger, secrets, availability, damage, limits: options, ...limits })
     this.sessions = sessionsOf(() => {
       availability.assertOpen()
       return this.#parts.registry

@@ -290,7 +290,7 @@ export class LiveSession implements Committer, AftermathOwner, EffectsOwner, Int
   /** A refusal tells what was decided, so it too waits until that is durable. */
   #refuse(sender: Sender | undefined, error: unknown): void {
     if (sender) {
-      const reason = error instanceof HoldfastError ? error : decisionFailed(error)
+      const reason = this.#host.secrets.error(error instanceof HoldfastError ? error : decisionFailed(error))
       this.#ledger.whenDurable((failure) => sender.reject(failure ?? reason))
     } else if (!isHoldfastError(error, 'NOT_ACCEPTED')) this.#host.report(this, error)
   }

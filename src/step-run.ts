@@ -9,7 +9,7 @@ import type { Outcome, StepContext, StepEnd, StepFunction, Task } from './pool.j
 import type { Outbox } from './step-outbox.js'
 
 /** The part of a task that the step itself needs. */
-export type StepTask = Pick<Task, 'module' | 'name' | 'input' | 'idempotencyKey' | 'attempt'>
+export type StepTask = Pick<Task, 'module' | 'name' | 'input' | 'idempotencyKey' | 'attempt' | 'secrets'>
 
 export type LoadModule = (module: string) => Promise<Record<string, unknown>>
 
@@ -98,10 +98,21 @@ function contextOf({ task, deadline, signal, outbox }: StepCall): StepContext {
     idempotencyKey: task.idempotencyKey,
     attempt: task.attempt,
     deadline,
+    secret: (name: string) => secretOf(task, name),
     progress: (percent: number, message?: string) => outbox.progress(percent, message),
     emit: (chunk: unknown) => outbox.emit(chunk),
     log: (message: string, data?: unknown) => outbox.log(message, data),
   })
+}
+
+function secretOf({ name: step, secrets = {} }: StepTask, name: string): string {
+  const value = Object.hasOwn(secrets, name) ? secrets[name] : undefined
+  if (value !== undefined) return value
+  const names = Object.keys(secrets).join(', ') || 'none'
+  throw new HoldfastError(
+    'SECRET_UNKNOWN',
+    `step "${step}" asks for the secret "${name}"; give it to the runtime (secrets of openRuntime; they are: ${names})`,
+  )
 }
 
 function judge(output: unknown, task: StepTask): Outcome {

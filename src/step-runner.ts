@@ -7,6 +7,7 @@ import type { Chance } from './chance.js'
 import type { Cancel, Clock } from './clock.js'
 import type { Pool, RunningTask, StepEnd, Task, TaskListener } from './pool.js'
 import type { Progress } from './record.js'
+import type { SecretValues } from './secrets.js'
 import { waitedTooLong } from './step-run.js'
 import { type Backoff, backoff, type StepDeclaration } from './steps.js'
 import type { Timers } from './timers.js'
@@ -41,6 +42,8 @@ export interface StepRunnerHost {
   readonly timers: Timers
   readonly clock: Clock
   readonly chance: Chance
+  /** What steps may ask for by name. */
+  readonly secrets: SecretValues | undefined
   update(update: StepUpdate): void
   settled(run: StepRun, outcome: StepEnd, progress: Progress | undefined): void
 }
@@ -142,6 +145,7 @@ export class StepRunner {
       idempotencyKey: `${this.#host.session}.${run.id}.${run.incarnation}`,
       attempt: run.attempt,
       graceMs: policy.graceMs,
+      ...(this.#host.secrets && { secrets: this.#host.secrets }),
       ...(policy.timeoutMs !== undefined && { runTimeoutMs: policy.timeoutMs }),
       ...(queueTimeoutMs < Number.POSITIVE_INFINITY && { queueTimeoutMs }),
     }

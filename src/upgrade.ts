@@ -41,6 +41,7 @@ function migrate(entry: Known, { session, supervisor, snapshots, kinds }: Upgrad
     const state = loadState(journal, snapshots, entry)
     const plan = { now: clock.now(), newId: () => chance.id() }
     const record = withinRoom(changeLimit, () => migrationRecord(kinds.get(entry.kind) as AnySessionKind, state, plan))
+    session.secrets.refuse(record, 'the record of its migration')
     journal.append(record, {
       durable: (position) => session.advanced(record, position),
       failed: () => {}, // as is whoever waits for the flush

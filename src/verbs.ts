@@ -83,7 +83,9 @@ export class Verbs implements SessionVerbs {
     refuseAborted(signal)
     const session = this.#host.supervisor.activate(id)
     const { kinds, session: host } = this.#host
-    const admitted = withinRoom(host.changeLimit, () => admitEvents(kinds.get(session.identity.kind), events))
+    const admitted = withinRoom(host.changeLimit, () =>
+      host.secrets.json(admitEvents(kinds.get(session.identity.kind), events)),
+    )
     return abortable(
       session.ask({ kind: 'batch', events: admitted, id: eventId === undefined ? undefined : admitKey(eventId) }),
       signal,
@@ -210,7 +212,7 @@ export class Verbs implements SessionVerbs {
 
   #admit(kind: string, event: unknown): RecordedEvent {
     const { kinds, session } = this.#host
-    return withinRoom(session.changeLimit, () => admitEvent(kinds.get(kind), event))
+    return withinRoom(session.changeLimit, () => session.secrets.json(admitEvent(kinds.get(kind), event)))
   }
 
   history(id: string, options: HistoryOptions): Generator<Transition> {

@@ -4,7 +4,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type Audit, type AuditOptions, openAudit } from '../src/audit.js'
-import { type AuditHead, type AuditReport, verifyAudit } from '../src/audit-chain.js'
+import { type AuditHead, type AuditReport, linkOf, verifyAudit } from '../src/audit-chain.js'
 import { type Disk, readAll, writeAllSync } from '../src/disk.js'
 import { createMemoryDisk } from '../src/memory/disk.js'
 import { createSeededChance } from '../src/testing/chance.js'
@@ -138,6 +138,15 @@ describe('what is done to it shows', () => {
     put(disk, 'audit/00000001.jsonl', second)
     put(disk, FILE, first)
     expect(kinds(verifyAudit(disk, 'audit'))).toContain('edited')
+  })
+
+  test('a forged entry, although its hash is right: what comes after does not follow it', async () => {
+    const { disk } = await logOf(20)
+    change(disk, FILE, (all) => {
+      const json = (all[2] as string).slice(65).replace('user-', 'root-')
+      return all.with(2, `${linkOf((all[1] as string).slice(0, 64), json)} ${json}`)
+    })
+    expect(kinds(verifyAudit(disk, 'audit'))).toEqual(['edited'])
   })
 
   test('an end that is cut off between two lines, or with whole files: only to who has kept a head', async () => {

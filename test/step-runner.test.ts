@@ -28,6 +28,7 @@ function bench(outcomes: Outcome[], options: StepOptions = {}) {
   }
   const runner = new StepRunner({
     ...{ session: 's', pool, timers: new Timers(clock), clock, chance: createSeededChance(1), update: () => {} },
+    secrets: undefined,
     settled: (_, outcome) => ended.push({ ...outcome, atMs: clock.now() - start }),
   })
   const declaration = stepOf(step('work', options))!

@@ -60,7 +60,17 @@ const contextOf = (
 ): StepContext & { said: Said[] } => {
   const said: Said[] = []
   const progress = (percent: number, message?: string): void => void said.push({ percent, message })
-  return { signal, idempotencyKey, attempt: 1, deadline: undefined, progress, emit() {}, log() {}, said }
+  return {
+    signal,
+    idempotencyKey,
+    attempt: 1,
+    secret: () => '',
+    deadline: undefined,
+    progress,
+    emit() {},
+    log() {},
+    said,
+  }
 }
 
 const put = (name: string, content: string | Uint8Array): string => {

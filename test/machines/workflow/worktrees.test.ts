@@ -282,7 +282,13 @@ test('a command interrupted in a worktree begins again with the files, the index
 
 /** A step's context, as the pool gives it. */
 const context = (session: string, child: string) => ({
-  ...{ signal: new AbortController().signal, idempotencyKey: `${session}.${child}.2`, attempt: 1, deadline: undefined },
+  ...{
+    signal: new AbortController().signal,
+    secret: () => '',
+    idempotencyKey: `${session}.${child}.2`,
+    attempt: 1,
+    deadline: undefined,
+  },
   ...{ progress: () => {}, emit: () => {}, log: () => {} },
 })
 
