@@ -43,14 +43,14 @@ export interface Secrets {
 }
 
 /** What stands in the place of a secret that is known by its place only. */
-export const REDACTED = '[redacted]'
+const REDACTED = '[redacted]'
 
 /** Shorter values would be found in what is no secret. */
 const SHORTEST = 8
 const MOST_SECRETS = 1000
 
 /** Nothing is secret, and nothing is looked at. */
-export const NO_SECRETS: Secrets = {
+const NO_SECRETS: Secrets = {
   values: undefined,
   json: (value) => value,
   error: (error) => error,
