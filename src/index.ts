@@ -1,6 +1,7 @@
 // The public names of Holdfast, listed one by one.
 
-export type { AuditHead } from './audit-chain.js'
+export type { Audit } from './audit.js'
+export type { AuditEntry, AuditFault, AuditHead, AuditReport } from './audit-chain.js'
 export type { Backup, Restored } from './backup.js'
 export type { Clock } from './clock.js'
 export type { CreateOptions } from './creation.js'
@@ -28,6 +29,7 @@ export {
 export type { Compacted, Damage } from './journal.js'
 export type { Quarantined, SessionEntry, SessionFilter, SessionPage, SessionStats } from './listing.js'
 export type { Logger } from './logger.js'
+export type { Metrics } from './metrics.js'
 export type { Migration, Migrations, StoredChild, StoredState, StoredTimer } from './migrations.js'
 export {
   backupDirectory,

@@ -28,6 +28,8 @@ export interface JournalStats {
   /** Flushes that blocked the event loop for longer than the limit, after which flushing moves off the main thread. */
   readonly stalls: number
   readonly segments: number
+  /** How long all flushes took, in ms. */
+  readonly flushMs: number
 }
 
 /** The part of a journal that reads. */

@@ -28,6 +28,9 @@ export interface SessionEntry {
   readonly updatedAt: string
 }
 
+/** The tag of a state in which a session waits for somebody to decide. */
+export const WAITS_FOR_PERSON = 'waits-for-person'
+
 export interface SessionFilter {
   readonly kind?: string
   readonly status?: SessionStatus
@@ -41,6 +44,8 @@ export interface SessionFilter {
   readonly quarantined?: true
   /** Only those that have dead letters. */
   readonly deadLetters?: true
+  /** Only those in a state that has this tag; whoever has no kinds knows no tags. */
+  readonly tag?: string
   /** Indexed attributes, all of which must be equal. */
   readonly where?: Attributes
 }

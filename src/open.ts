@@ -1,6 +1,7 @@
 // The default wiring: a runtime on a directory of files, steps on worker threads. The only file here that knows the
 // adapters. It takes the directory's lock before it changes anything, and refuses what a newer Holdfast wrote, untouched.
 
+import { openAudit } from './audit.js'
 import type { AuditHead } from './audit-chain.js'
 import type { Backup, Restored } from './backup.js'
 import type { Chance } from './chance.js'
@@ -328,7 +329,16 @@ export async function openFiles(
       ),
     )
     const backup = (path: string, end: Position): Promise<Backup> => backupTo(path, disk, end, clock)
-    const ports = { journal, snapshots, pool: pool(), clock, chance, backup, release: () => lock.free() }
+    const ports = {
+      journal,
+      snapshots,
+      pool: pool(),
+      clock,
+      chance,
+      backup,
+      audit: () => openAudit(disk, clock),
+      release: () => lock.free(),
+    }
     return { disk, ports, damage }
   } catch (error) {
     await Promise.allSettled([journal?.close()])

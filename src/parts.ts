@@ -11,6 +11,8 @@ import type { SessionHost } from './host.js'
 import type { Damage } from './journal.js'
 import { Links } from './links.js'
 import type { Logger } from './logger.js'
+import { tagsOf } from './machine-snapshot.js'
+import { Counts } from './metrics.js'
 import { Milestones } from './milestones.js'
 import type { PassivationLimits } from './passivation.js'
 import type { Ports } from './ports.js'
@@ -43,6 +45,7 @@ export interface PartsHost {
 export class Parts {
   readonly registry: Registry
   readonly feeds: Feeds = new Feeds()
+  readonly counts: Counts = new Counts()
   readonly timers: Timers
   readonly supervisor: Supervisor
   readonly checkpoints: Checkpoints
@@ -63,7 +66,7 @@ export class Parts {
     const { journal, snapshots, clock } = ports
     const onObserverError = (err: unknown): void => logger.error({ err }, 'an observer failed')
     this.#host = host
-    const registry = new Registry(onObserverError)
+    const registry = new Registry(onObserverError, (kind, value) => tagsOf(kinds.get(kind)?.machine, value))
     this.registry = registry
     this.timers = new Timers(clock)
     const session = this.#makeSessionHost()
@@ -182,6 +185,7 @@ export class Parts {
     try {
       this.registry.follow(record, position)
       this.#milestones.note(record, position)
+      this.counts.note(record)
     } catch (error) {
       const kind = record.kind ?? this.registry.get(record.session)?.kind ?? ''
       this.supervisor.park({ id: record.session, kind }, error)

@@ -1,6 +1,7 @@
 // What a runtime stands on: everything that touches the world outside. Only types; `openRuntime` chooses these for a
 // directory of files, a test or a simulation chooses others.
 
+import type { Audit } from './audit.js'
 import type { Backup } from './backup.js'
 import type { Chance } from './chance.js'
 import type { Clock } from './clock.js'
@@ -17,6 +18,8 @@ export interface Ports {
   readonly chance: Chance
   /** Writes the journal up to a position to one file; absent where nothing is in files. */
   readonly backup?: (path: string, end: Position) => Promise<Backup>
+  /** Opens the audit log; absent where nothing is in files. Called once. */
+  readonly audit?: () => Audit
   /** Called last when the runtime closes: frees what the ports hold, such as the lock. */
   readonly release?: () => void
 }

@@ -22,7 +22,7 @@ import {
 import { admitOptions } from './options.js'
 import { NOWHERE, type Position, type TransitionRecord } from './record.js'
 import { ambiguousId } from './refusals.js'
-import type { Attributes, IndexEntry, SessionStatus, Work } from './state.js'
+import type { Attributes, IndexEntry, SessionStatus, StateValue, Work } from './state.js'
 import { changesWork, todoAfter, workOf } from './todo.js'
 import type { Quarantine } from './trouble.js'
 import { type ReadonlyAtom, Watched, WatchedById } from './watched.js'
@@ -35,11 +35,17 @@ const FILTER = {
   organization: true,
   quarantined: true,
   deadLetters: true,
+  tag: true,
   where: true,
 } as const
 const LARGEST_PAGE = 1000
 /** How many candidates an ambiguous id is told with. */
 const NAMED_IDS = 5
+
+/** The tags of a kind's state. */
+type Tags = (kind: string, value: StateValue) => readonly string[]
+
+const TAGS_KEPT = 10_000
 
 export class Registry {
   readonly #entries: Map<string, Entry> = new Map()
@@ -50,8 +56,13 @@ export class Registry {
   readonly #watched: WatchedById<SessionEntry>
   readonly #stats: Watched<SessionStats>
 
-  /** `onWatcherError` hears what those throw who watch an atom. */
-  constructor(onWatcherError: (error: unknown) => void = () => {}) {
+  readonly #tags: Tags | undefined
+  /** Whether a state of a kind has a tag. */
+  readonly #tagged: Map<string, boolean> = new Map()
+
+  /** `onWatcherError` hears what those throw who watch an atom; `tags`: those of a kind's state, where kinds are known. */
+  constructor(onWatcherError: (error: unknown) => void = () => {}, tags?: Tags) {
+    this.#tags = tags
     const shownById = (id: string): SessionEntry | undefined => {
       const entry = this.#entries.get(id)
       return entry && shown(entry)
@@ -163,7 +174,7 @@ export class Registry {
     admitOptions('filters', filter, FILTER)
     const groups = this.#groupsFor(filter)
     if (!groups) return 0
-    if (groups.length < 2) return (groups[0] ?? this.#all).size
+    if (groups.length < 2 && filter.tag === undefined) return (groups[0] ?? this.#all).size
     let count = 0
     for (const _ of this.#matching(filter, NOWHERE)) count++
     return count
@@ -236,7 +247,35 @@ export class Registry {
     const groups = this.#groupsFor(filter)
     if (!groups) return
     const [smallest = this.#all, ...others] = groups.sort((a, b) => a.size - b.size)
-    for (const entry of smallest.after(after)) if (others.every((group) => group.has(entry))) yield entry
+    const { tag } = filter
+    for (const entry of smallest.after(after)) {
+      if (!others.every((group) => group.has(entry))) continue
+      if (tag === undefined || this.#isTagged(entry, tag)) yield entry
+    }
+  }
+
+  /** A tag is its state's, so it is looked up once for all sessions in that state. Throws INVALID_ARGUMENT. */
+  #isTagged({ kind, value }: Entry, tag: string): boolean {
+    if (!this.#tags)
+      throw new HoldfastError('INVALID_ARGUMENT', 'tags are known only to a runtime that was opened with the kinds')
+    const key = `${kind} ${tag} ${typeof value === 'string' ? value : JSON.stringify(value)}`
+    let known = this.#tagged.get(key)
+    if (known === undefined) {
+      known = this.#tags(kind, value).includes(tag)
+      if (this.#tagged.size >= TAGS_KEPT) this.#tagged.clear()
+      this.#tagged.set(key, known)
+    }
+    return known
+  }
+
+  /** How many sessions there are, by kind and status. */
+  tally(): { [kind: string]: Record<SessionStatus, number> } {
+    const kinds: { [kind: string]: Record<SessionStatus, number> } = {}
+    for (const { kind, status } of this.#entries.values()) {
+      kinds[kind] ??= { active: 0, done: 0, error: 0, stopped: 0 }
+      ;(kinds[kind] as Record<SessionStatus, number>)[status]++
+    }
+    return kinds
   }
 
   /** Undefined when one that the filter names is not there: then nothing matches. */

@@ -4,6 +4,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 import { refuseAborted } from './abort.js'
+import type { Audit } from './audit.js'
 import { Availability } from './availability.js'
 import type { Backup } from './backup.js'
 import type { Clock } from './clock.js'
@@ -15,8 +16,15 @@ import { Session, type TransitionsOptions } from './handle.js'
 import { wholeFrom } from './history.js'
 import type { Compacted, Damage, JournalStats } from './journal.js'
 import { kindsByName } from './kinds.js'
-import type { Quarantined, SessionStats } from './listing.js'
+import {
+  type Quarantined,
+  type SessionFilter,
+  type SessionPage,
+  type SessionStats,
+  WAITS_FOR_PERSON,
+} from './listing.js'
 import { consoleLogger, guarded, type Logger } from './logger.js'
+import type { Metrics } from './metrics.js'
 import { requireBytes, requireMs, requireWhole } from './numbers.js'
 import { admitOptions } from './options.js'
 import { Parts } from './parts.js'
@@ -105,6 +113,7 @@ export class Runtime implements AsyncDisposable {
   readonly #retention: Retention
   readonly #historyBytes: number
   #closing: Promise<void> | undefined
+  #audit: Audit | undefined
 
   private constructor(ports: Ports, options: RuntimeOptions) {
     const { mailboxLimit = 10_000, changeLimit = CHANGE_LIMIT, historyBytes = HISTORY_BYTES } = options
@@ -206,6 +215,47 @@ export class Runtime implements AsyncDisposable {
     return letters
   }
 
+  /**
+   * Sessions, children included, that wait for a person: active ones in a state tagged `waits-for-person`, in the order of
+   * their creation. None is made live.
+   *
+   * ```ts
+   * for (const { id, kind } of runtime.approvals().sessions) console.log(kind, id)
+   * ```
+   */
+  approvals(
+    filter: Omit<SessionFilter, 'status' | 'tag'> = {},
+    page?: { readonly cursor?: string; readonly limit?: number },
+  ): SessionPage {
+    return this.sessions.list({ ...filter, status: 'active', tag: WAITS_FOR_PERSON }, page)
+  }
+
+  /** What it counts, since it was opened; a look goes over all sessions once. */
+  metrics(): Metrics {
+    this.#availability.assertOpen()
+    const { journal, pool } = this.#ports
+    const { registry, supervisor, counts } = this.#parts
+    let deadLetters = 0
+    for (const entry of registry.withLetters()) deadLetters += entry.deadLetters ?? 0
+    return {
+      ...{ sessions: registry.tally(), live: supervisor.liveCount, deadLetters },
+      parked: supervisor.parked.length,
+      quarantined: registry.count({ quarantined: true }),
+      waiting: registry.count({ status: 'active', tag: WAITS_FOR_PERSON }),
+      transitions: counts.transitions,
+      steps: { ...counts.steps, ...pool.stats() },
+      journal: { ...journal.stats(), pendingBytes: journal.pending },
+      readOnly: this.#availability.failure !== undefined,
+    }
+  }
+
+  /** The audit log of its directory, opened when it is first asked for; undefined where nothing is in files. Throws AUDIT_FAILED. */
+  get audit(): Audit | undefined {
+    this.#availability.assertOpen()
+    this.#audit ??= this.#ports.audit?.()
+    return this.#audit
+  }
+
   health(): Health {
     const { failure } = this.#availability
     const { registry, supervisor } = this.#parts
@@ -299,6 +349,7 @@ export class Runtime implements AsyncDisposable {
     } finally {
       feeds.endAll(undefined, closed('runtime'))
       this.#availability.end()
+      await this.#audit?.close()
       await journal.close().catch((err: unknown) => this.#logger.warn({ err }, 'the journal could not be closed'))
       this.#ports.release?.()
     }

@@ -317,6 +317,7 @@ const machine = parts.createMachine({
         },
         /** The budget is spent: whoever asks waits until it is raised. */
         paused: {
+          tags: 'waits-for-person',
           always: [
             { guard: 'isLimited', target: 'parked' },
             { guard: 'isQuiet', target: 'quiet' },

@@ -202,7 +202,7 @@ export const executionMachine: ExecutionMachine = parts.createMachine({
     status: {
       initial: 'pending',
       states: {
-        pending: { on: { ...changes, confirm: { target: 'confirmed', actions: 'confirm' } } },
+        pending: { tags: 'waits-for-person', on: { ...changes, confirm: { target: 'confirmed', actions: 'confirm' } } },
         confirmed: { on: { ...changes, complete: { target: 'completed', actions: 'complete' } } },
         completed: { type: 'final' },
         cancelled: { type: 'final' },

@@ -386,6 +386,7 @@ export const workflowMachine: WorkflowMachine = parts.createMachine({
       },
     },
     paused: {
+      tags: 'waits-for-person',
       on: {
         resume: { target: 'running', actions: 'resume' },
         complete: [

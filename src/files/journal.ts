@@ -68,6 +68,7 @@ export class FileJournal implements Journal {
   #closed = false
   #records = 0
   #flushes = 0
+  #flushMs = 0
   #bytes = 0
 
   constructor(
@@ -186,6 +187,7 @@ export class FileJournal implements Journal {
       bytes: this.#bytes,
       stalls: this.#mode.stalls,
       segments: this.#segments.length,
+      flushMs: this.#flushMs,
     }
   }
 
@@ -234,6 +236,7 @@ export class FileJournal implements Journal {
   /** One write and one sync on the main thread: the lowest latency, while the disk is quick. */
   #flushNow(): void {
     const batch = this.#takeBatch()
+    const began = this.#clock.elapsed()
     try {
       const segment = this.#segmentOf(batch)
       this.#mode.measure(() => {
@@ -244,17 +247,20 @@ export class FileJournal implements Journal {
     } catch (error) {
       return this.#fail(batch, error)
     }
+    this.#flushMs += this.#clock.elapsed() - began
     this.#deliver(batch)
   }
 
   /** The same off the main thread; records that come meanwhile collect in the next batch. */
   #flushLater(): Promise<void> {
     const batch = this.#takeBatch()
+    const began = this.#clock.elapsed()
     const flush = async (): Promise<void> => {
       try {
         const segment = this.#segmentOf(batch)
         await writeAll(segment.file, batch.lines.view(), batch.start - segment.base)
         await segment.file.sync()
+        this.#flushMs += this.#clock.elapsed() - began
       } catch (error) {
         this.#flushing = undefined
         return this.#fail(batch, error)

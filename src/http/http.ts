@@ -92,7 +92,7 @@ class Server {
     const { principals = [], hosts = LOOPBACK, origins = [], limits = {}, mount = [], readOnly = false } = options
     this.#runtime = runtime
     this.#names = new Names(hosts, origins)
-    this.#audit = options.audit
+    this.#audit = options.audit ?? runtime.audit
     const logger = guarded(options.logger ?? consoleLogger)
     const { place, backups } = options
     const admitted = limitsOf(limits)

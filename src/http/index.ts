@@ -2,7 +2,8 @@
 
 export { createHttp, type Http, type HttpOptions } from './http.js'
 export type { Limits } from './limits.js'
-export type { KnownPrincipal, Principal, Role } from './principal.js'
+export { ownerFor } from './owners.js'
+export { isOfTeam, type KnownPrincipal, type Principal, type Role } from './principal.js'
 export type { Problem } from './problem.js'
 export {
   type Access,

@@ -6,5 +6,13 @@ import { kindRoutes } from './routes-kinds.js'
 import { loginRoutes } from './routes-login.js'
 import { pastRoutes } from './routes-past.js'
 import { sessionRoutes } from './routes-sessions.js'
+import { watchRoutes } from './routes-watch.js'
 
-export const ROUTES: readonly Route[] = [...sessionRoutes, ...pastRoutes, ...kindRoutes, ...careRoutes, ...loginRoutes]
+export const ROUTES: readonly Route[] = [
+  ...sessionRoutes,
+  ...pastRoutes,
+  ...kindRoutes,
+  ...watchRoutes,
+  ...careRoutes,
+  ...loginRoutes,
+]

@@ -86,7 +86,7 @@ class MemoryJournal implements Journal {
   }
 
   stats(): JournalStats {
-    return { records: this.#end, flushes: this.#flushes, bytes: this.#bytes, stalls: 0, segments: 1 }
+    return { records: this.#end, flushes: this.#flushes, bytes: this.#bytes, stalls: 0, segments: 1, flushMs: 0 }
   }
 
   async flush(): Promise<void> {

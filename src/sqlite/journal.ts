@@ -56,6 +56,7 @@ export class SqliteJournal implements Journal {
   #closed = false
   #records = 0
   #flushes = 0
+  #flushMs = 0
   #bytes = 0
   #stalls = 0
 
@@ -138,7 +139,14 @@ export class SqliteJournal implements Journal {
   }
 
   stats(): JournalStats {
-    return { records: this.#records, flushes: this.#flushes, bytes: this.#bytes, stalls: this.#stalls, segments: 1 }
+    return {
+      records: this.#records,
+      flushes: this.#flushes,
+      bytes: this.#bytes,
+      stalls: this.#stalls,
+      segments: 1,
+      flushMs: this.#flushMs,
+    }
   }
 
   async flush(): Promise<void> {
@@ -167,7 +175,9 @@ export class SqliteJournal implements Journal {
     } catch (error) {
       return this.#fail(batch, error as HoldfastError)
     }
-    if (this.#clock.elapsed() - start > STALL_MS) this.#stalls++
+    const tookMs = this.#clock.elapsed() - start
+    this.#flushMs += tookMs
+    if (tookMs > STALL_MS) this.#stalls++
     this.#deliver(batch)
   }
 

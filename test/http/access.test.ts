@@ -30,6 +30,8 @@ const GOOD: {
   'letter.resend': { path: { letter: 7 }, fails: 'DEAD_LETTER_NOT_FOUND' },
   'letter.discard': { path: { letter: 7 }, fails: 'DEAD_LETTER_NOT_FOUND' },
   'quarantine.list': {},
+  'approvals.list': { query: '?kind=review&limit=5' },
+  metrics: {},
   prune: { body: { olderThanMs: 1e12, dryRun: true } },
   backup: {},
   doctor: {},

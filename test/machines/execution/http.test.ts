@@ -1,0 +1,114 @@
+// The original's HTTP API of execution sessions, called as its own text lists it: actions, fields and statuses.
+import { openRuntime, type Runtime } from 'holdfast'
+import { createHttp } from 'holdfast/http'
+import {
+  createExecutionSessionIntegration,
+  type ExecutionSessionIntegration,
+  execution,
+  executionCleanup,
+} from 'holdfast/machines/execution'
+import { executionRoutes } from 'holdfast/machines/execution/http'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { createInlinePool } from '../../../src/inline/pool.js'
+import { systemClock } from '../../../src/system/clock.js'
+import { type Ask, asking, PRINCIPALS } from '../../http/served.js'
+
+let runtime: Runtime
+let integration: ExecutionSessionIntegration
+let ask: Ask
+beforeEach(async () => {
+  const pool = createInlinePool({ clock: systemClock, load: () => import('../../../machines/execution/steps.js') })
+  runtime = await openRuntime({ storage: 'memory', pool, kinds: [execution, executionCleanup] })
+  const people = (id: string) =>
+    id === 'red'
+      ? ({ role: 'admin', teams: ['team-456'] } as const)
+      : ({ role: 'member', teams: ['team-456'] } as const)
+  integration = createExecutionSessionIntegration({
+    sessionManagement: { runtime, people },
+    linear: { apiKey: '' },
+    slack: { botToken: '' },
+  })
+  const http = createHttp(runtime, {
+    principals: PRINCIPALS,
+    mount: [executionRoutes((organization) => (organization === 'umbrella' ? undefined : integration))],
+  })
+  ask = asking((request) => http.fetch(request), 'http://127.0.0.1')
+})
+afterEach(async () => {
+  await integration.close()
+  await runtime.close()
+})
+
+const PATH = '/api/sessions'
+/** Of a session with no open tickets, so nothing is asked of a tracker. */
+async function created(): Promise<string> {
+  const { id } = await integration.sessions.createExecutionSession({
+    adminUserId: 'red',
+    teamId: 'team-456',
+    planCount: 2,
+  })
+  return id
+}
+
+test('GET status, active and stats: 200 each; 400 names what is missing, 404 what is not there', async () => {
+  const sessionId = await created()
+  expect(await ask('GET', `${PATH}?action=status&sessionId=${sessionId}`, { as: 'red' })).toMatchObject({
+    status: 200,
+    body: { sessionId, status: 'pending', planCount: 2, modificationCount: 0, processedModifications: 0, errors: [] },
+  })
+  expect(await ask('GET', `${PATH}?action=active`, { as: 'red' })).toMatchObject({
+    status: 200,
+    body: [{ id: sessionId }],
+  })
+  expect(await ask('GET', `${PATH}?action=stats`, { as: 'red' })).toMatchObject({
+    status: 200,
+    body: { totalSessions: 1, pendingSessions: 1, totalModifications: 0 },
+  })
+  for (const [query, name] of [
+    ['action=status', 'sessionId'],
+    ['', 'action'],
+    ['action=fly', 'action'],
+  ]) {
+    const answer = await ask('GET', `${PATH}?${query}`, { as: 'red' })
+    expect(answer, query).toMatchObject({ status: 400, body: { detail: expect.stringContaining(name as string) } })
+  }
+  expect((await ask('GET', `${PATH}?action=status&sessionId=session_none`, { as: 'red' })).status).toBe(404)
+})
+
+test('POST confirm, complete, cancel and cleanup: 200 with the result; what a session does not take is 409', async () => {
+  const [one, two] = [await created(), await created()]
+  const act = (body: object) => ask('POST', PATH, { as: 'red', body })
+  expect(await act({ action: 'confirm', sessionId: one })).toMatchObject({ status: 200, body: { status: 'confirmed' } })
+  expect((await act({ action: 'confirm', sessionId: one })).status).toBe(409)
+  expect(await act({ action: 'complete', sessionId: one })).toMatchObject({ body: { status: 'completed' } })
+  expect(await act({ action: 'cancel', sessionId: two, reason: 'holiday' })).toMatchObject({
+    body: { status: 'cancelled' },
+  })
+  expect(await act({ action: 'cleanup', daysOld: 30 })).toMatchObject({ status: 200, body: { deletedSessions: 0 } })
+})
+
+test('POST with fields missing: 400 that names them, for every action', async () => {
+  const needs = {
+    create: ['adminUserId', 'teamId'],
+    modify: ['sessionId', 'userId', 'ticketId', 'actionType', 'value'],
+    ...{ confirm: ['sessionId'], complete: ['sessionId'], cancel: ['sessionId'] },
+  }
+  for (const [action, names] of Object.entries(needs)) {
+    const { status, body } = await ask('POST', PATH, { body: { action } })
+    expect(status, action).toBe(400)
+    for (const name of names) expect(body.detail, action).toContain(name)
+  }
+  expect((await ask('POST', PATH, { body: {} })).status).toBe(400)
+})
+
+test('whoever calls acts as themselves: an admin decides, others may not; an organization without sessions is refused', async () => {
+  const sessionId = await created()
+  const confirm = (as: string) => ask('POST', PATH, { as, body: { action: 'confirm', sessionId } })
+  expect((await confirm('')).status).toBe(401)
+  expect((await confirm('reader')).status).toBe(403)
+  expect((await confirm('blue')).status).toBe(403)
+  expect((await confirm('other')).status).toBe(403)
+  const forged = { action: 'create', adminUserId: 'red', teamId: 'team-456' }
+  expect((await ask('POST', PATH, { as: 'blue', body: forged })).status).toBe(403)
+  expect(await confirm('red')).toMatchObject({ status: 200, body: { status: 'confirmed' } })
+})
