@@ -6,6 +6,7 @@ import { setup } from 'xstate'
 import type { SessionHost } from '../src/host.js'
 import { createInlinePool } from '../src/inline/pool.js'
 import { createMemoryJournal } from '../src/memory/journal.js'
+import { secretsOf } from '../src/secrets.js'
 import { LiveSession } from '../src/session.js'
 import { createSeededChance } from '../src/testing/chance.js'
 import { createVirtualClock, turn } from '../src/testing/clock.js'
@@ -27,7 +28,7 @@ function lonely(): SessionHost {
   const clock = createVirtualClock()
   return {
     ...{ journal: createMemoryJournal(clock), clock, chance: createSeededChance(1), timers: new Timers(clock) },
-    ...{ pool: createInlinePool({ clock }), mailboxLimit: 10, changeLimit: 10_000 },
+    ...{ pool: createInlinePool({ clock }), secrets: secretsOf(undefined), mailboxLimit: 10, changeLimit: 10_000 },
     ...{ advanced: nothing, broadcast: nothing, update: nothing, emitted: nothing, report: nothing, crashed: nothing },
     ...{ park: nothing, quarantined: nothing, released: nothing, halted: nothing, ended: nothing, log: nothing },
     ...{ startChild: nothing, cancelChild: async () => {}, childEnded: nothing, transmit: nothing, arrived: nothing },
