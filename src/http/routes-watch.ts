@@ -34,7 +34,7 @@ export const watchRoutes: readonly Route[] = [
     method: 'GET',
     path: '/metrics',
     summary: 'The metrics in the text format of Prometheus.',
-    access: 'read',
+    access: 'operate',
     concerns: 'instance',
     answers: { 200: { description: 'The metrics', schema: z.string(), type: 'text/plain' } },
     handle: ({ runtime }) =>
