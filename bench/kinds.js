@@ -8,7 +8,7 @@ import { argv, cpuUsage } from 'node:process'
 import { openRuntime } from 'holdfast'
 
 const MANY = 1000
-const kinds = { agent, document, planning }
+const kinds = { agent, document, execution, planning, workflow }
 /** Opens a runtime on a directory of its own for `work`; gives what that gives. */
 async function inDirectory(load, work) {
   const dir = mkdtempSync(join(process.env.HOLDFAST_BENCH_DIR ?? tmpdir(), 'holdfast-kinds-'))
@@ -240,6 +240,72 @@ async function agent() {
     return timed(() => Promise.all(Array.from({ length: count }, live)))
   }
   await told('agent, from its start to its end, five steps each', [
+    await lives([kind], 100, whole),
+    await lives([kind], MANY, whole),
+  ])
+}
+
+/** Without people or services: sessions of one team, modified, which is one transition and a row of a table. */
+async function execution() {
+  const { createSessionManagementService, execution: kind } = await import('holdfast/machines/execution')
+  const make = async (runtime, n) => {
+    const service = createSessionManagementService({ runtime })
+    const session = await service.createExecutionSession({ adminUserId: 'ada', teamId: `team-${n % 10}`, planCount: 1 })
+    const modification = { sessionId: session.id, userId: 'ada', action: 'comment', value: 'later' }
+    let tickets = 0
+    return () => service.addPlanModification({ ...modification, ticketId: `ENG-${++tickets}` })
+  }
+  await told('execution, a modification', [await flatness([kind], make, {})])
+  const whole = (runtime, _, count) => {
+    const service = createSessionManagementService({ runtime })
+    const live = async (n) => {
+      const { id } = await service.createExecutionSession({
+        adminUserId: 'ada',
+        teamId: `team-${n % 10}`,
+        planCount: 1,
+      })
+      const modification = { sessionId: id, userId: 'ada', ticketId: 'ENG-1', action: 'comment', value: 'later' }
+      const { id: added } = await service.addPlanModification(modification)
+      await service.markModificationProcessed(added)
+      await service.confirmSession(id)
+      await service.completeSession(id)
+    }
+    return timed(() => Promise.all(Array.from({ length: count }, (_, n) => live(n))))
+  }
+  await told('execution, from its creation to its completion: 5 transitions', [
+    await lives([kind], 100, whole),
+    await lives([kind], MANY, whole),
+  ])
+}
+
+/** Driven from outside: what happens is told to it. Commands cost what they cost; that is not measured. */
+async function workflow() {
+  const { SessionManager, workflow: kind } = await import('holdfast/machines/workflow')
+  const executed = { type: 'CommandExecuted', command: 'test', success: true, exit_code: 0 }
+  const config = { project_path: '/project', workflow: [], max_iterations: 3 }
+  const make = async (runtime) => {
+    const manager = new SessionManager(runtime)
+    const id = await manager.createSession(config)
+    await manager.startSession(id)
+    return () => manager.recordEvent(id, executed)
+  }
+  await told('workflow, an event of a driven session', [await flatness([kind], make, {})])
+  const changes = { files_modified: ['a'], lines_added: 1, lines_removed: 0, commands_run: ['test'], git_commits: [] }
+  const whole = (runtime, _, count) => {
+    const manager = new SessionManager(runtime)
+    const live = async () => {
+      const id = await manager.createSession(config)
+      await manager.startSession(id)
+      for (const number of [1, 2, 3]) {
+        await manager.recordEvent(id, { type: 'IterationStarted', number })
+        await manager.recordEvent(id, executed)
+        await manager.recordEvent(id, { type: 'IterationCompleted', changes })
+      }
+      await manager.completeSession(id)
+    }
+    return timed(() => Promise.all(Array.from({ length: count }, live)))
+  }
+  await told('workflow, three iterations of a driven session: 12 transitions', [
     await lives([kind], 100, whole),
     await lives([kind], MANY, whole),
   ])

@@ -1,12 +1,13 @@
-// The original's session management: execution sessions and their modifications, by the original's names. It keeps nothing of a session;
-// every call asks who may do it (`access.ts`), and is a query of the store or an event to a session, durable when it resolves.
+// The original's session management: execution sessions and their modifications, by its names. It keeps nothing of a session; every
+// call asks who may do it (`access.ts`), and is a query of what they see (`sight.ts`) or an event to a session, durable when it
+// resolves.
 
 // biome-ignore lint/style/noRestrictedImports: ids of new sessions; each is recorded, and nothing else depends on chance
 import { randomUUID } from 'node:crypto'
 import { type Backup, type Logger, type Restored, restoreBackup } from 'holdfast'
 import { Access } from './access.js'
 import { addTo } from './adding.js'
-import { type ModificationQuery, SessionDatabase } from './database.js'
+import { SessionDatabase } from './database.js'
 import type { ExecutionEvent } from './events.js'
 import { Host } from './hosting.js'
 import type { ExecutionStatus } from './machine.js'
@@ -38,14 +39,13 @@ import {
 } from './service-config.js'
 import {
   type ExecutionSession,
-  indexed,
   modificationNotFound,
   modificationOf,
   type PlanModification,
   placeOf,
-  sessionNotFound,
   sessionOf,
 } from './session.js'
+import { Sight } from './sight.js'
 import { type CleanedUp, cleanUp, keepClean } from './upkeep.js'
 
 /** Session management in the directory that the configuration names; opened with its first call. */
@@ -57,6 +57,7 @@ export class SessionManagementService {
   readonly #config: SessionManagementConfig
   readonly #host: Host
   readonly #access: Access
+  readonly #sight: Sight
   readonly #reports: Reports
   readonly #logger: Logger
   readonly #organizationId: string
@@ -81,6 +82,7 @@ export class SessionManagementService {
         })
     this.database = whole ? whole.database : new SessionDatabase(this.#host)
     this.#access = new Access(people, organizationId, as)
+    this.#sight = new Sight(this.database, this.#access, organizationId)
     this.#reports = new Reports(this.#host, this.database, organizationId)
   }
 
@@ -175,7 +177,7 @@ export class SessionManagementService {
     }
     const actors = new Map<string, string>()
     for (const [sessionId, indexes] of bySession) {
-      const session = await this.#visible(sessionId)
+      const session = await this.#sight.visible(sessionId)
       for (const index of indexes) {
         const actor = await this.#access.modify((modifications[index] as NewModification).userId, session)
         actors.set(sessionId, actors.get(sessionId) ?? actor)
@@ -187,22 +189,22 @@ export class SessionManagementService {
   /** In the order of their arrival. Rejects with SESSION_NOT_FOUND. */
   async getSessionModifications(sessionId: string): Promise<PlanModification[]> {
     await this.#begin('getSessionModifications', { sessionId })
-    await this.#seen(sessionId)
+    await this.#sight.seen(sessionId)
     return this.database.allModifications(sessionId, {})
   }
 
   /** Of a ticket, in all sessions. */
   async getTicketModifications(ticketId: string): Promise<PlanModification[]> {
     await this.#begin('getTicketModifications', { ticketId })
-    return this.#everywhere({ ticketId }, () => true)
+    return this.#sight.everywhere({ ticketId }, () => true)
   }
 
   /** Of a session, or of all. */
   async getUnprocessedModifications(sessionId?: string): Promise<PlanModification[]> {
     await this.#begin('getUnprocessedModifications', { sessionId })
     if (sessionId === undefined)
-      return this.#everywhere({ processed: false }, ({ modifications, processed }) => modifications > processed)
-    await this.#seen(sessionId)
+      return this.#sight.everywhere({ processed: false }, ({ modifications, processed }) => modifications > processed)
+    await this.#sight.seen(sessionId)
     return this.database.allModifications(sessionId, { processed: false })
   }
 
@@ -210,7 +212,7 @@ export class SessionManagementService {
   async markModificationProcessed(id: string, error?: string): Promise<PlanModification> {
     await this.#begin('markModificationProcessed', { id })
     const { sessionId, number } = placeOf(id)
-    const session = await this.#visible(sessionId)
+    const session = await this.#sight.visible(sessionId)
     const by = await this.#access.decide('mark modifications of', session)
     const before = (await this.database.session(sessionId)).snapshot().context.modifications[number - 1]
     if (!before) throw modificationNotFound(id)
@@ -229,7 +231,7 @@ export class SessionManagementService {
     options: ProcessOptions = {},
   ): Promise<ProcessedModifications> {
     await this.#begin('processModifications', { sessionId })
-    const sessions = sessionId === undefined ? await this.#unprocessed() : [await this.#visible(sessionId)]
+    const sessions = sessionId === undefined ? await this.#sight.unprocessed() : [await this.#sight.visible(sessionId)]
     const process = async (session: ExecutionSession): Promise<ProcessedModifications['results']> => {
       const by = await this.#access.decide('process modifications of', session)
       const unprocessed = await this.database.allModifications(session.id, { processed: false })
@@ -241,12 +243,12 @@ export class SessionManagementService {
 
   async getSessionsByStatus(status: ExecutionStatus): Promise<ExecutionSession[]> {
     await this.#begin('getSessionsByStatus', { status })
-    return this.#list({ status })
+    return this.#sight.list({ status })
   }
 
   async getSessionsByAdmin(adminUserId: string): Promise<ExecutionSession[]> {
     await this.#begin('getSessionsByAdmin', { adminUserId })
-    return this.#list({ adminUserId })
+    return this.#sight.list({ adminUserId })
   }
 
   /** Newest first. */
@@ -258,7 +260,7 @@ export class SessionManagementService {
   /** Pending and confirmed ones. */
   async getActiveSessions(): Promise<ExecutionSession[]> {
     await this.#begin('getActiveSessions', {})
-    return [...(await this.#list({ status: 'pending' })), ...(await this.#list({ status: 'confirmed' }))]
+    return [...(await this.#sight.list({ status: 'pending' })), ...(await this.#sight.list({ status: 'confirmed' }))]
   }
 
   async getSessionStats(): Promise<SessionStats> {
@@ -303,7 +305,7 @@ export class SessionManagementService {
     readonly userId?: string
   } = {}): Promise<AuditEntry[]> {
     await this.#begin('getAuditTrail', { sessionId, userId })
-    if (sessionId !== undefined) await this.#visible(sessionId)
+    if (sessionId !== undefined) await this.#sight.visible(sessionId)
     return this.#reports.audit(await this.#access.see(), sessionId, userId)
   }
 
@@ -346,62 +348,9 @@ export class SessionManagementService {
 
   async #decide(what: string, id: string, event: ExecutionEvent): Promise<ExecutionSession> {
     await this.#begin(`${what} session`, { id })
-    const by = await this.#access.decide(what, await this.#visible(id))
+    const by = await this.#access.decide(what, await this.#sight.visible(id))
     await this.database.send(id, { ...event, by })
     return sessionOf((await this.database.session(id)).entry())
-  }
-
-  /** Of this organization: who may do what with it is asked besides. Rejects with SESSION_NOT_FOUND. */
-  async #visible(id: string): Promise<ExecutionSession> {
-    const session = await this.database.getSession(id)
-    if (session?.organizationId !== this.#organizationId) throw sessionNotFound(id)
-    return session
-  }
-
-  /** Rejects with SESSION_NOT_FOUND also for one that whoever calls may not see. */
-  async #seen(id: string): Promise<void> {
-    const mine = await this.#access.see()
-    if (!mine(await this.#visible(id))) throw sessionNotFound(id)
-  }
-
-  async #list(query: {
-    readonly status?: ExecutionStatus
-    readonly adminUserId?: string
-  }): Promise<ExecutionSession[]> {
-    const mine = await this.#access.see()
-    const sessions: ExecutionSession[] = []
-    for await (const entry of this.database.entries({ ...query, organizationId: this.#organizationId })) {
-      const session = sessionOf(entry)
-      if (mine(session)) sessions.push(session)
-    }
-    return sessions
-  }
-
-  async #everywhere(
-    query: ModificationQuery,
-    mayHave: (entry: ReturnType<typeof indexed>) => boolean,
-  ): Promise<PlanModification[]> {
-    const mine = await this.#access.see()
-    const all: PlanModification[] = []
-    for await (const entry of this.database.entries({ organizationId: this.#organizationId })) {
-      const known = indexed(entry)
-      if (known.modifications === 0 || !mayHave(known) || !mine({ ...known, id: entry.id })) continue
-      all.push(...(await this.database.allModifications(entry.id, query)))
-    }
-    return all
-  }
-
-  /** Those with something to process, that whoever calls may decide on. */
-  async #unprocessed(): Promise<ExecutionSession[]> {
-    const { actor, mine } = await this.#access.cleanUp()
-    const isTheirs = ({ adminUserId }: ExecutionSession): boolean => actor === undefined || adminUserId === actor
-    const sessions: ExecutionSession[] = []
-    for await (const entry of this.database.entries({ organizationId: this.#organizationId, unprocessed: true })) {
-      const session = sessionOf(entry)
-      const isOpen = session.status === 'pending' || session.status === 'confirmed'
-      if (isOpen && mine(session) && isTheirs(session)) sessions.push(session)
-    }
-    return sessions
   }
 }
 
