@@ -247,7 +247,12 @@ async function agent() {
 
 /** Without people or services: sessions of one team, modified, which is one transition and a row of a table. */
 async function execution() {
-  const { createSessionManagementService, execution: kind } = await import('holdfast/machines/execution')
+  const {
+    createSessionManagementService,
+    execution: kind,
+    executionCleanup,
+  } = await import('holdfast/machines/execution')
+  const both = [kind, executionCleanup]
   const make = async (runtime, n) => {
     const service = createSessionManagementService({ runtime })
     const session = await service.createExecutionSession({ adminUserId: 'ada', teamId: `team-${n % 10}`, planCount: 1 })
@@ -255,7 +260,7 @@ async function execution() {
     let tickets = 0
     return () => service.addPlanModification({ ...modification, ticketId: `ENG-${++tickets}` })
   }
-  await told('execution, a modification', [await flatness([kind], make, {})])
+  await told('execution, a modification', [await flatness(both, make, {})])
   const whole = (runtime, _, count) => {
     const service = createSessionManagementService({ runtime })
     const live = async (n) => {
@@ -273,8 +278,8 @@ async function execution() {
     return timed(() => Promise.all(Array.from({ length: count }, (_, n) => live(n))))
   }
   await told('execution, from its creation to its completion: 5 transitions', [
-    await lives([kind], 100, whole),
-    await lives([kind], MANY, whole),
+    await lives(both, 100, whole),
+    await lives(both, MANY, whole),
   ])
 }
 

@@ -108,7 +108,20 @@ async function hostingOn(runtime: Runtime, { databasePath, cleanupDays, logger }
   return { runtime, tables, cleanup }
 }
 
-async function cleanupIn(runtime: Runtime, days: number): Promise<Session<CleanupMachine>> {
+/** Of several that begin on one runtime at the same moment, one after the other. */
+const beginning: WeakMap<Runtime, Promise<unknown>> = new WeakMap()
+
+function cleanupIn(runtime: Runtime, days: number): Promise<Session<CleanupMachine>> {
+  const before = beginning.get(runtime)
+  const mine = before ? before.then(() => cleanupOf(runtime, days)) : cleanupOf(runtime, days)
+  beginning.set(
+    runtime,
+    mine.catch(() => {}),
+  )
+  return mine
+}
+
+async function cleanupOf(runtime: Runtime, days: number): Promise<Session<CleanupMachine>> {
   try {
     return await runtime.create(executionCleanup, { days }, { id: CLEANUP })
   } catch (error) {

@@ -2,7 +2,14 @@
 
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
-import { createSessionManagementService, type People, restoreSessions } from 'holdfast/machines/execution'
+import { openRuntime } from 'holdfast'
+import {
+  createSessionManagementService,
+  execution,
+  executionCleanup,
+  type People,
+  restoreSessions,
+} from 'holdfast/machines/execution'
 import Database from 'libsql'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createVirtualClock, turn } from '../../../src/testing/clock.js'
@@ -47,6 +54,19 @@ test('a session lives from pending over confirmed to completed; what it does not
   await expect(service.createExecutionSession({ ...input, adminUserId: '' })).rejects.toMatchObject({
     code: 'INVALID_INPUT',
   })
+})
+
+test('services that begin on one runtime at the same moment share its cleanup', async () => {
+  await using runtime = await openRuntime({
+    ...{ dir: join(house.dir, 'shared'), kinds: [execution, executionCleanup], pool: 'inline' },
+  })
+  const created = await Promise.all(
+    [1, 2, 3].map((planCount) =>
+      createSessionManagementService({ runtime }).createExecutionSession({ ...input, planCount }),
+    ),
+  )
+  expect(created.map(({ planCount }) => planCount)).toEqual([1, 2, 3])
+  expect(runtime.sessions.list({ kind: executionCleanup.kind }).sessions).toHaveLength(1)
 })
 
 test('modifications are added, found, marked and processed', async () => {
