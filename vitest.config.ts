@@ -34,6 +34,7 @@ export default defineConfig({
     // One copy of the runtime a test: `holdfast` is the source here. Worker threads and child processes load dist.
     alias: [
       { find: /^holdfast$/, replacement: here('./src/index.ts') },
+      { find: /^holdfast\/client$/, replacement: here('./src/client/index.ts') },
       { find: /^holdfast\/http$/, replacement: here('./src/http/index.ts') },
       { find: /^holdfast\/sqlite$/, replacement: here('./src/sqlite/index.ts') },
       { find: /^holdfast\/testing$/, replacement: here('./src/testing/index.ts') },

@@ -18,7 +18,10 @@ const packages = {
       'machines/',
     ],
   },
-  rxjs: { values: ['src/stream.ts', 'src/observer.ts', 'machines/'], types: ['src/session.ts', 'src/runtime.ts'] },
+  rxjs: {
+    values: ['src/stream.ts', 'src/observer.ts', 'machines/'],
+    types: ['src/session.ts', 'src/runtime.ts', 'src/http/', 'src/client/'],
+  },
   '@xstate/store': { values: ['src/watched.ts'] },
   lowdb: { values: ['src/files/'] },
   'fs-native-extensions': { values: ['src/files/', 'machines/planning/steps/tracker-file.ts'] },

@@ -94,6 +94,8 @@ const table = {
   TOO_MANY_SESSIONS: [429, 1],
   TOO_MANY_STREAMS: [429, 1],
   UNEXPECTED: [500, 1],
+  // what only a client meets
+  SERVER_UNREACHABLE: [503, 1],
   // checks of a kind, and simulations
   CHECK_FAILED: [500, 1],
   SIMULATION_FAILED: [500, 1],
@@ -112,6 +114,7 @@ const retryable: ReadonlySet<string> = new Set<keyof typeof table>([
   'RATE_LIMITED',
   'READ_ONLY',
   'RUNTIME_CLOSED',
+  'SERVER_UNREACHABLE',
   'STEP_CRASHED',
   'STEP_QUEUE_TIMEOUT',
   'STEP_TIMEOUT',

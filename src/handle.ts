@@ -5,7 +5,7 @@ import type { AnyMachine, KindContext, KindEvent, KindOutput, KindValue } from '
 import type { SessionDiff } from './diff.js'
 import type { SessionEntry } from './listing.js'
 import type { RecordedEvent } from './record.js'
-import type { Attributes, SessionStatus, StateValue } from './state.js'
+import type { Attributes, SessionState, SessionStatus, StateValue } from './state.js'
 import type { StepUpdate } from './step-runner.js'
 import type { Stream } from './stream.js'
 import type { Transition } from './transition.js'
@@ -100,6 +100,7 @@ export interface SessionVerbs {
   send(id: string, event: unknown, options: SendOptions): Promise<Transition>
   sendBatch(id: string, events: unknown, options: SendOptions): Promise<Transition>
   snapshot(id: string): SessionSnapshot
+  state(id: string, seq: number | undefined): SessionState
   can(id: string, event: unknown): boolean
   until(id: string, wanted: Wanted, options: WaitOptions): Promise<SessionSnapshot>
   result(id: string, options: WaitOptions): Promise<unknown>
@@ -206,6 +207,14 @@ export class Session<TMachine extends AnyMachine = AnyMachine> {
    */
   at(seq: number): SessionSnapshot<TMachine> {
     return this.#verbs.at(this.id, seq) as SessionSnapshot<TMachine>
+  }
+
+  /**
+   * Everything that is durable of it: its children, timers, messages and trouble, too. After its transition `seq`, or now.
+   * Throws as `at` does.
+   */
+  state(seq?: number): SessionState {
+    return this.#verbs.state(this.id, seq)
   }
 
   /** What changed between two of its transitions, in either direction. Throws as `at` does. */

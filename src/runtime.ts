@@ -33,6 +33,7 @@ import type { Pool } from './pool.js'
 import type { Ports } from './ports.js'
 import { PRUNE_OPTIONS, type Pruned, type PruneOptions } from './prune.js'
 import { closed, sessionNotFound } from './refusals.js'
+import type { Position } from './record.js'
 import { Retention, type RetentionRules } from './retention.js'
 import { type SecretValues, secretsOf } from './secrets.js'
 import { type Sessions, sessionsOf } from './sessions.js'
@@ -205,6 +206,12 @@ export class Runtime implements AsyncDisposable {
   /** Throws what a call that changes something would be refused with: RUNTIME_CLOSED, READ_ONLY or OVERLOADED. */
   assertReady(): void {
     this.#availability.assertWritable()
+  }
+
+  /** Where the durable transitions of all sessions end: what `transitions$` gives from here on is yet to come. */
+  get position(): Position {
+    this.#availability.assertOpen()
+    return this.#ports.journal.end
   }
 
   /** The dead letters of all sessions, in the order of the sessions' creation. */

@@ -234,6 +234,12 @@ export class Verbs implements SessionVerbs {
     return shown({ ...entry, version: state.version }, pointOf(state, undefined), tags)
   }
 
+  state(id: string, seq: number | undefined): SessionState {
+    this.#host.assertOpen()
+    const entry = this.#entry(id)
+    return this.#stateAt(entry, seq ?? entry.seq)
+  }
+
   diff(id: string, from: number, to: number): SessionDiff {
     this.#host.assertOpen()
     const entry = this.#entry(id)

@@ -88,6 +88,7 @@ const codes = Object.keys({
   TOO_MANY_SESSIONS: 0,
   TOO_MANY_STREAMS: 0,
   UNEXPECTED: 0,
+  SERVER_UNREACHABLE: 0,
   CHECK_FAILED: 0,
   SIMULATION_FAILED: 0,
 } satisfies Record<ErrorCode, 0>) as ErrorCode[]

@@ -1,16 +1,16 @@
-// `holdfast diff`: what changed in one session between two of its transitions. Reads beside the owner; changes nothing.
+// `holdfast diff`: what changed in one session between two of its transitions. Reads beside the owner, or asks a
+// server; changes nothing.
 
 import type { SessionDiff } from '../diff.js'
 import { formatPath } from '../json.js'
 import type { Operation } from '../patch.js'
-import { findSession, readDirectory } from './directory.js'
 import type { Output } from './output.js'
+import { sourceAt, type Where } from './source.js'
 import { printable, type Style } from './style.js'
 import { table } from './table.js'
 import { stateText, valueText } from './values.js'
 
-export interface DiffOptions {
-  readonly dir: string
+export interface DiffOptions extends Where {
   readonly from: number
   readonly to: number
 }
@@ -18,17 +18,17 @@ export interface DiffOptions {
 /** A value is cut off after this many characters; `-o json` has it whole. */
 const LONGEST_VALUE = 100
 
-export async function diff(prefix: string, { dir, from, to }: DiffOptions, output: Output): Promise<number> {
-  const reader = readDirectory(dir, output)
+export async function diff(prefix: string, { from, to, ...where }: DiffOptions, output: Output): Promise<number> {
+  const source = await sourceAt(where, output)
   try {
-    const { id } = findSession(reader, prefix, output)
-    const found = reader.diff(id, from, to)
+    const { id } = await source.find(prefix)
+    const found = await source.diff(id, from, to)
     const rows = diffRows(found, output.style)
     output.data(found, () => table(rows).join('\n'))
     if (rows.length === 0) output.note(`session ${id} is the same at ${from} and at ${to}`)
     return 0
   } finally {
-    reader.close()
+    source.close()
   }
 }
 

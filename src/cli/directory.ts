@@ -23,20 +23,24 @@ export function readDirectory(dir: string, output: Output): Reader {
   return reader
 }
 
-/**
- * The one session whose id begins so. Throws INVALID_ID, SESSION_NOT_FOUND, or AMBIGUOUS_ID; then it has told what the
- * candidates are, since ids made within a minute of each other begin alike.
- */
+/** The one session whose id begins so. Throws INVALID_ID, SESSION_NOT_FOUND, or AMBIGUOUS_ID; then it has told which. */
 export function findSession(reader: Reader, prefix: string, output: Output): SessionEntry {
   try {
     return reader.find(prefix)
   } catch (error) {
     if (isHoldfastError(error, 'AMBIGUOUS_ID')) {
-      const candidates = (error.details.ids as string[]).map((id) => candidateRow(reader.find(id)))
-      for (const line of table(candidates)) output.note(line)
+      tellCandidates(
+        (error.details.ids as string[]).map((id) => reader.find(id)),
+        output,
+      )
     }
     throw error
   }
+}
+
+/** Ids made within a minute of each other begin alike, so which was meant is told by what they are. */
+export function tellCandidates(candidates: readonly SessionEntry[], output: Output): void {
+  for (const line of table(candidates.map(candidateRow))) output.note(line)
 }
 
 const candidateRow = ({ id, kind, value, updatedAt, attributes }: SessionEntry): string[] => [

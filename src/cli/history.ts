@@ -1,25 +1,26 @@
-// `holdfast history`: the transitions of one session. Reads beside the owner; changes nothing.
+// `holdfast history`: the transitions of one session. Reads beside the owner, or asks a server; changes nothing.
 
-import { findSession, readDirectory } from './directory.js'
+import type { Transition } from '../transition.js'
 import type { Output } from './output.js'
 import { transitionRows } from './session-view.js'
+import { sourceAt, type Where } from './source.js'
 import { table } from './table.js'
 
-export interface HistoryOptions {
-  readonly dir: string
+export interface HistoryOptions extends Where {
   readonly from: number
   readonly to?: number
 }
 
-export async function history(prefix: string, { dir, from, to }: HistoryOptions, output: Output): Promise<number> {
-  const reader = readDirectory(dir, output)
+export async function history(prefix: string, { from, to, ...where }: HistoryOptions, output: Output): Promise<number> {
+  const source = await sourceAt(where, output)
   try {
-    const { id, seq } = findSession(reader, prefix, output)
-    const transitions = [...reader.history(id, from, to)]
+    const { id, seq } = await source.find(prefix)
+    const transitions: Transition[] = []
+    for await (const transition of source.history(id, from, to)) transitions.push(transition)
     output.list({ session: id, transitions }, transitions, () => table(transitionRows(transitions)).join('\n'))
     if (transitions.length === 0) output.note(`session ${id} has transitions 1 to ${seq}, and none of those`)
     return 0
   } finally {
-    reader.close()
+    source.close()
   }
 }

@@ -1,19 +1,18 @@
-// `holdfast ls`: the sessions of a directory, by default those in flight. Reads beside the owner; changes nothing.
+// `holdfast ls`: the sessions of a directory, by default those in flight. Reads beside the owner, or
+// asks a server; changes nothing.
 
 import type { HoldfastError } from '../errors.js'
 import type { SessionEntry, SessionFilter } from '../listing.js'
-import type { Reader } from '../reader.js'
 import type { SessionStatus } from '../state.js'
-import { readDirectory } from './directory.js'
 import { parkedAmong } from './kind-modules.js'
 import { isInFlight } from './kinds.js'
 import type { Output } from './output.js'
+import { requireReader, type Source, sourceAt, type Where } from './source.js'
 import { oneLine, printable, type Style } from './style.js'
 import { table } from './table.js'
 import { attributesText, stateText, timeText } from './values.js'
 
-export interface LsOptions {
-  readonly dir: string
+export interface LsOptions extends Where {
   readonly kind?: string
   readonly status?: SessionStatus
   /** As `stateText` has it, or the beginning of that up to a dot: any session in that state, in flight or not. */
@@ -42,20 +41,26 @@ export interface Listing {
 export type ListedSession = SessionEntry & { readonly parked?: { readonly code: string; readonly message: string } }
 
 export async function ls(options: LsOptions, output: Output): Promise<number> {
-  const reader = readDirectory(options.dir, output)
+  const source = await sourceAt(options, output)
   try {
-    const { parent } = options
-    const found = select(reader, parent === undefined ? options : { ...options, parent: reader.find(parent).id })
-    const parked = await parkedAmong(found.sessions, reader, options.kinds)
+    const { parent, kinds } = options
+    if (kinds) requireReader(source, '--kinds')
+    const found = await select(
+      source,
+      parent === undefined ? options : { ...options, parent: (await source.find(parent)).id },
+    )
+    const { reader } = source
+    const parked = reader ? await parkedAmong(found.sessions, reader, kinds) : new Map<string, HoldfastError>()
+    const unreadable = reader?.unreadable ?? []
     const listing = { ...found, sessions: found.sessions.map((session) => listed(session, parked)) }
     output.list(listing, listing.sessions, () => listingText(listing.sessions, output.style))
-    for (const { id, reason } of reader.unreadable) output.warn(`session ${id}: ${reason.message}`)
+    for (const { id, reason } of unreadable) output.warn(`session ${id}: ${reason.message}`)
     tellRest(listing, options, output)
-    tellTrouble(reader, output)
-    tellParked(parked.size - reader.unreadable.length, output)
+    await tellTrouble(source, output)
+    tellParked(parked.size - unreadable.length, output)
     return 0
   } finally {
-    reader.close()
+    source.close()
   }
 }
 
@@ -65,7 +70,7 @@ function listed(session: SessionEntry, parked: ReadonlyMap<string, HoldfastError
 }
 
 /** A page of what was asked for: those at rest are passed over, so it may take several pages of the registry. */
-function select(reader: Reader, options: LsOptions): Listing {
+async function select(source: Source, options: LsOptions): Promise<Listing> {
   const { kind, status, state, parent, quarantined, deadLetters, limit, cursor } = options
   const filter: SessionFilter = {
     ...(kind !== undefined && { kind }),
@@ -79,7 +84,8 @@ function select(reader: Reader, options: LsOptions): Listing {
     (isOfAll(options) || isInFlight(entry)) && (state === undefined || isIn(entry, state))
   const sessions: SessionEntry[] = []
   for (let next = cursor; ; ) {
-    const page = reader.list(filter, { limit: limit - sessions.length, ...(next !== undefined && { cursor: next }) })
+    const rest = { limit: limit - sessions.length, ...(next !== undefined && { cursor: next }) }
+    const page = await source.list(filter, rest)
     sessions.push(...page.sessions.filter(wanted))
     next = page.cursor
     if (next === undefined) return { sessions }
@@ -122,8 +128,8 @@ function standingText({ value, status, quarantine, deadLetters, parked }: Listed
 }
 
 /** Whatever was asked for: nobody should have to ask for trouble to hear of it. */
-function tellTrouble(reader: Reader, output: Output): void {
-  const { quarantined, withLetters } = reader.trouble()
+async function tellTrouble(source: Source, output: Output): Promise<void> {
+  const { quarantined, withLetters } = await source.trouble()
   const advice = (count: number, what: string, flag: string): void => {
     if (count > 0) output.warn(`${count} ${count === 1 ? 'session has' : 'sessions have'} ${what}: ls ${flag}`)
   }

@@ -65,6 +65,7 @@ function programOf({ out, err }: World, choose: Choose): Command {
   addLs(program, choose)
   addShow(program, choose)
   addHistory(program, choose)
+  addWatch(program, choose)
   addDiff(program, choose)
   addFork(program, choose)
   addPrune(program, choose)
@@ -91,7 +92,7 @@ function addPlan(program: Command, choose: Choose): void {
 }
 
 function addLs(program: Command, choose: Choose): void {
-  command(program, 'ls')
+  anywhere(program, 'ls')
     .description('list the sessions in flight, in the order of their creation')
     .option('--kind <kind>', 'only sessions of this kind')
     .addOption(
@@ -111,7 +112,7 @@ function addLs(program: Command, choose: Choose): void {
 }
 
 function addShow(program: Command, choose: Choose): void {
-  command(program, 'show')
+  anywhere(program, 'show')
     .argument('<id>', 'the id of a session, or the beginning of it')
     .description('show one session: its state, steps, timers and last transitions')
     .option('--history', 'all of its transitions')
@@ -123,7 +124,7 @@ function addShow(program: Command, choose: Choose): void {
 }
 
 function addHistory(program: Command, choose: Choose): void {
-  command(program, 'history')
+  anywhere(program, 'history')
     .argument('<id>', 'the id of a session, or the beginning of it')
     .description('list the transitions of one session, oldest first')
     .addOption(new Option('--from <seq>', 'the first transition').default(1).argParser(transitionNumber))
@@ -137,8 +138,20 @@ function addHistory(program: Command, choose: Choose): void {
     )
 }
 
+function addWatch(program: Command, choose: Choose): void {
+  anywhere(program, 'watch')
+    .argument('<id>', 'the id of a session, or the beginning of it')
+    .description('show the transitions of one session as they come, until it ends')
+    .addOption(
+      new Option('--from <seq>', 'the first transition; default: what comes from now on').argParser(transitionNumber),
+    )
+    .action((id: string, { output, ...options }) =>
+      choose({ output, dir: options.dir, run: async (out) => (await import('./watch.js')).watch(id, options, out) }),
+    )
+}
+
 function addDiff(program: Command, choose: Choose): void {
-  command(program, 'diff')
+  anywhere(program, 'diff')
     .argument('<id>', 'the id of a session, or the beginning of it')
     .argument('<from>', 'the number of a transition', transitionNumber)
     .argument('<to>', 'the number of another; it may be an earlier one', transitionNumber)
@@ -230,7 +243,7 @@ function addRestore(program: Command, choose: Choose): void {
 const STATUSES: readonly SessionStatus[] = ['active', 'done', 'error', 'stopped']
 const DEFAULT_DIR = '.holdfast'
 const COMMANDS: readonly string[] = [
-  ...['plan', 'ls', 'show', 'history', 'diff', 'fork'],
+  ...['plan', 'ls', 'show', 'history', 'watch', 'diff', 'fork'],
   ...['prune', 'backup', 'restore', 'doctor', 'verify'],
 ]
 const KINDS_OPTION = 'modules that export session kinds: tell what a runtime opened with them would park'
@@ -247,6 +260,16 @@ function command(program: Command, name: string): Command {
     .addOption(dir.argParser((text) => text || DEFAULT_DIR))
     .addOption(format.choices(FORMATS))
 }
+
+/** A command that asks a directory or a server. */
+const anywhere = (program: Command, name: string): Command =>
+  command(program, name)
+    .addOption(new Option('--url <url>', 'a server to ask, as http://127.0.0.1:4653').env('HOLDFAST_URL'))
+    .addOption(
+      new Option('--token <token>', "what it knows you by; by default the directory's, in access/token").env(
+        'HOLDFAST_TOKEN',
+      ),
+    )
 
 const wholeNumber =
   (least: number, most: number) =>
@@ -303,6 +326,7 @@ ${EXIT_CODES.map(([code, meaning]) => `  ${String(code).padStart(3)}  ${meaning}
 
 Environment:
   HOLDFAST_DIR, HOLDFAST_OUTPUT    defaults of --dir and --output
+  HOLDFAST_URL, HOLDFAST_TOKEN     defaults of --url and --token; a token is better here than where others see it
   NO_COLOR, FORCE_COLOR, CI        colours and progress bar, as everywhere; TERM=dumb means neither
   HOLDFAST_DEBUG                   where an error comes from
 

@@ -1,22 +1,21 @@
-// `holdfast show`: one session, its state, steps, timers and transitions. Reads beside the owner; changes nothing.
+// `holdfast show`: one session, its state, steps, timers and transitions. Reads beside the owner, or asks a
+// server; changes nothing.
 
 import { isHoldfastError } from '../errors.js'
 import type { SessionEntry } from '../listing.js'
-import type { Reader } from '../reader.js'
 import type { SessionState } from '../state.js'
 import { systemClock } from '../system/clock.js'
 import type { Transition } from '../transition.js'
-import { findSession, readDirectory } from './directory.js'
 import { parkedAmong } from './kind-modules.js'
 import { isInFlight, isUnfinishedPlan } from './kinds.js'
 import type { Output } from './output.js'
 import { livingOwner } from './place.js'
 import { type Plan, planOf, planRows, planText } from './plan-view.js'
 import { type Relative, sessionText } from './session-view.js'
+import { requireReader, type Source, sourceAt, type Where } from './source.js'
 import { timeText } from './values.js'
 
-export interface ShowOptions {
-  readonly dir: string
+export interface ShowOptions extends Where {
   /** Every transition, not the last few only. */
   readonly history?: boolean
   /** As it was after this transition. */
@@ -43,45 +42,60 @@ export interface ShownSession {
 }
 
 export async function show(prefix: string, options: ShowOptions, output: Output): Promise<number> {
-  const reader = readDirectory(options.dir, output)
+  const source = await sourceAt(options, output)
   try {
-    const entry = findSession(reader, prefix, output)
-    const reason = options.kinds && (await parkedAmong([entry], reader, options.kinds)).get(entry.id)
+    const entry = await source.find(prefix)
+    const { kinds } = options
+    const reason = kinds && (await parkedAmong([entry], requireReader(source, '--kinds'), kinds)).get(entry.id)
     const parked = reason && { code: reason.code, message: reason.message }
-    const shown = { ...look(reader, entry, options), ...(parked && { parked }) }
+    const shown = { ...(await look(source, entry, options)), ...(parked && { parked }) }
     output.data(shown, () => textOf(shown, output))
-    if (options.at === undefined && isInFlight(shown.session)) tellOwner(shown.session, options.dir, output)
+    const now = options.at === undefined && options.url === undefined
+    if (now && isInFlight(shown.session)) tellOwner(shown.session, options.dir, output)
     return 0
   } finally {
-    reader.close()
+    source.close()
   }
 }
 
-function look(reader: Reader, { id, kind }: SessionEntry, { at, history: all = false }: ShowOptions): ShownSession {
-  const session = at === undefined ? reader.state(id) : reader.at(id, at)
+async function look(
+  source: Source,
+  { id, kind }: SessionEntry,
+  { at, history: all = false }: ShowOptions,
+): Promise<ShownSession> {
+  const session = await source.state(id, at)
   const first = Math.max(1, session.seq - LAST + 1)
   // A plan stands in the history; for other kinds only what is shown is read.
-  const history = kept(reader, id, all || kind === 'planning' ? 1 : first, session.seq)
+  const history = await kept(source, id, all || kind === 'planning' ? 1 : first, session.seq)
   const plan = planOf(session, history)
   const transitions = all ? history : history.filter(({ seq }) => seq >= first)
-  return { session, transitions, family: firstOf(LARGEST_FAMILY, relatives(reader, id)), ...(plan && { plan }) }
+  const family = await relatives(source, id)
+  return { session, transitions, family, ...(plan && { plan }) }
 }
 
-function* relatives(reader: Reader, parent: string, depth = 0): Generator<Relative> {
-  for (const session of reader.list({ parent }, { limit: LARGEST_FAMILY }).sessions) {
-    yield { depth, session }
-    yield* relatives(reader, session.id, depth + 1)
+async function relatives(source: Source, parent: string, depth = 0, found: Relative[] = []): Promise<Relative[]> {
+  for (const session of (await source.list({ parent }, { limit: LARGEST_FAMILY })).sessions) {
+    if (found.length === LARGEST_FAMILY) break
+    found.push({ depth, session })
+    await relatives(source, session.id, depth + 1, found)
   }
+  return found
 }
 
 /** The transitions from a `seq` on, as far as they are kept. */
-function kept(reader: Reader, id: string, from: number, last: number): Transition[] {
+async function kept(source: Source, id: string, from: number, last: number): Promise<Transition[]> {
   try {
-    return [...reader.history(id, from, last)]
+    return await all(source.history(id, from, last))
   } catch (error) {
     if (!isHoldfastError(error, 'HISTORY_UNAVAILABLE')) throw error
-    return [...reader.history(id, (error.details.first as number | undefined) ?? last + 1, last)]
+    return all(source.history(id, (error.details.first as number | undefined) ?? last + 1, last))
   }
+}
+
+async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const every: T[] = []
+  for await (const item of items) every.push(item)
+  return every
 }
 
 function textOf({ session, transitions, family, plan, parked }: ShownSession, { style }: Output): string {
@@ -95,10 +109,4 @@ function tellOwner(session: SessionState, dir: string, output: Output): void {
   if (owner) return output.note(`process ${owner.pid}, which runs, opened ${dir} last (${timeText(owner.since)})`)
   const resume = isUnfinishedPlan(session) ? `; ${output.next(`plan --resume ${session.id}`)} goes on with it` : ''
   output.note(`no process has ${dir} open${resume}`)
-}
-
-function firstOf<T>(most: number, items: Iterable<T>): T[] {
-  const first: T[] = []
-  for (const item of items) if (first.push(item) === most) break
-  return first
 }

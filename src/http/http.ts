@@ -15,6 +15,7 @@ import { sessionNotFound } from '../refusals.js'
 import type { Runtime } from '../runtime.js'
 import { jsonOf } from './body.js'
 import { type Limits, limitsOf, Meter } from './limits.js'
+import { LiveStreams } from './live-streams.js'
 import { LOOPBACK, Names } from './names.js'
 import { credentialOf, isOfTeam, type KnownPrincipal, mayDo, NOBODY, type Principal, Principals } from './principal.js'
 import { problemOf, tellable } from './problem.js'
@@ -22,6 +23,7 @@ import type { Call, Fields, Route } from './route.js'
 import { ROUTES } from './routes.js'
 import { headersFor } from './security.js'
 import type { Services } from './services.js'
+import { Tickets } from './tickets.js'
 
 export interface HttpOptions {
   /** Who may call, with the digests of their tokens; without any, only public routes answer. */
@@ -31,6 +33,8 @@ export interface HttpOptions {
   /** Origins of other pages that may call, as `https://app.example`; default: none. */
   readonly origins?: readonly string[]
   readonly limits?: Partial<Limits>
+  /** What tickets for browsers are signed with, at least 32 characters; without it none are given. */
+  readonly ticketSecret?: string
   /** Refuses whatever would change something. */
   readonly readOnly?: boolean
   /** Further routes, such as those of a kind. */
@@ -49,6 +53,7 @@ export const HTTP_OPTIONS: { readonly [K in keyof Required<HttpOptions>]: true }
   hosts: true,
   origins: true,
   limits: true,
+  ticketSecret: true,
   readOnly: true,
   mount: true,
   audit: true,
@@ -98,7 +103,10 @@ class Server {
     const admitted = limitsOf(limits)
     const meter = new Meter(admitted, runtime.clock)
     const known = { principals: new Principals(principals), limits: admitted, meter }
-    this.services = { routes: tableOf(mount), ...known, logger, readOnly, place, backups }
+    const tickets = options.ticketSecret === undefined ? undefined : new Tickets(options.ticketSecret)
+    const report = (err: unknown): void => logger.error({ err }, 'a stream failed for no reason that has a code')
+    const streams = new LiveStreams(runtime, { clock: runtime.clock, report })
+    this.services = { routes: tableOf(mount), ...known, streams, tickets, logger, readOnly, place, backups }
     this.#register()
   }
 
@@ -176,8 +184,8 @@ class Server {
   /** Who calls. Throws TOKEN_REQUIRED. */
   #identify(route: Route, request: Request): Principal {
     const credential = credentialOf(request)
-    const principal = credential && this.services.principals.byToken(credential.token)
-    if (principal && credential.cookie && route.mutates && !request.headers.has('origin')) {
+    const principal = credential ? this.services.principals.byToken(credential.token) : this.#byTicket(route, request)
+    if (principal && credential?.cookie && route.mutates && !request.headers.has('origin')) {
       throw new HoldfastError(
         'ORIGIN_REFUSED',
         'with a cookie, what changes something comes from a page that says its origin',
@@ -189,6 +197,15 @@ class Server {
       'TOKEN_REQUIRED',
       'send the header authorization: Bearer <token>, with a token that this server knows',
     )
+  }
+
+  /** Who a stream's ticket was given to: a browser's EventSource can send no token. */
+  #byTicket(route: Route, request: Request): Principal | undefined {
+    const { tickets } = this.services
+    if (!route.streams || !tickets) return undefined
+    const { pathname, searchParams } = new URL(request.url)
+    const id = tickets.take(searchParams.get('ticket') ?? '', pathname, this.#runtime.clock.now())
+    return id === undefined ? undefined : this.services.principals.byId(id)
   }
 
   /** Throws NOT_ALLOWED. */

@@ -67,6 +67,10 @@ export class Principals {
     if (digests.size < this.#known.length) throw refused('two principals have the same token')
   }
 
+  byId(id: string): Principal | undefined {
+    return this.#known.find(({ principal }) => principal.id === id)?.principal
+  }
+
   /** Looks at every one, whoever it is. */
   byToken(token: string): Principal | undefined {
     const digest = createHash('sha256').update(token).digest()
@@ -77,6 +81,9 @@ export class Principals {
 }
 
 /** True for a session of one of its teams, or of no team. */
+export const isOfOrganization = (entry: SessionEntry, { organization }: Principal): boolean =>
+  organization === undefined || entry.owner?.organization === organization
+
 export const isOfTeam = (entry: SessionEntry, { teams }: Principal): boolean =>
   teams === undefined || entry.owner?.team === undefined || teams.includes(entry.owner.team)
 

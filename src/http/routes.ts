@@ -6,11 +6,15 @@ import { kindRoutes } from './routes-kinds.js'
 import { loginRoutes } from './routes-login.js'
 import { pastRoutes } from './routes-past.js'
 import { sessionRoutes } from './routes-sessions.js'
+import { streamRoutes } from './routes-streams.js'
+import { viewRoutes } from './routes-views.js'
 import { watchRoutes } from './routes-watch.js'
 
 export const ROUTES: readonly Route[] = [
   ...sessionRoutes,
   ...pastRoutes,
+  ...viewRoutes,
+  ...streamRoutes,
   ...kindRoutes,
   ...watchRoutes,
   ...careRoutes,

@@ -71,9 +71,12 @@ export async function serve(runtime: Runtime, options: ServeOptions): Promise<Se
   const names = http.hosts ?? LOOPBACK.map((name) => `${name}:${bound}`)
   let listener: Listener
   try {
-    listener = getRequestListener(createHttp(runtime, { ...http, principals, hosts: names }).fetch, {
-      overrideGlobalObjects: false,
-    })
+    listener = getRequestListener(
+      createHttp(runtime, { ticketSecret: token, ...http, principals, hosts: names }).fetch,
+      {
+        overrideGlobalObjects: false,
+      },
+    )
   } catch (error) {
     node.close()
     throw error

@@ -3,8 +3,10 @@
 import type { Logger } from '../logger.js'
 import type { ReadOptions } from '../open.js'
 import type { Limits, Meter } from './limits.js'
+import type { LiveStreams } from './live-streams.js'
 import type { Principals } from './principal.js'
 import type { Route } from './route.js'
+import type { Tickets } from './tickets.js'
 
 export interface Services {
   /** Every route of this server. */
@@ -12,6 +14,10 @@ export interface Services {
   readonly principals: Principals
   readonly limits: Limits
   readonly meter: Meter
+  /** What clients follow. */
+  readonly streams: LiveStreams
+  /** What lets a browser follow; undefined when nothing is there to sign them with. */
+  readonly tickets: Tickets | undefined
   readonly logger: Logger
   readonly readOnly: boolean
   /** Where the runtime's sessions are, for the doctor; undefined when nobody said. */

@@ -1,0 +1,251 @@
+// A session of a server, as its users hold it: the same verbs as of the embedded runtime, each of which is a request, so that
+// what is given at once there is a promise here. It keeps no state.
+
+import { refuseAborted } from '../abort.js'
+import type { AnyMachine, KindEvent, KindOutput } from '../define.js'
+import type { SessionDiff } from '../diff.js'
+import { decodeError, type ErrorEnvelope } from '../envelope.js'
+import { HoldfastError } from '../errors.js'
+import type {
+  CallOptions,
+  CancelOptions,
+  ForkOptions,
+  HistoryOptions,
+  SendOptions,
+  SessionSnapshot,
+  SessionTransition,
+  TransitionsOptions,
+  WaitOptions,
+  Wanted,
+} from '../handle.js'
+import type { SessionEntry } from '../listing.js'
+import type { RecordedEvent } from '../record.js'
+import type { SessionState, StateValue } from '../state.js'
+import type { StepUpdate } from '../step-runner.js'
+import type { Stream, StreamHost } from '../stream.js'
+import type { DeadLetter } from '../trouble.js'
+import { type Feed, follow } from './follow.js'
+import { newKey } from './platform.js'
+import type { Request, Requests } from './requests.js'
+
+/** Of a history, this many transitions are asked for at a time. */
+const PAGE = 1000
+
+export class RemoteSession<TMachine extends AnyMachine = AnyMachine> {
+  readonly id: string
+  readonly kind: string
+  readonly #requests: Requests
+  readonly #host: StreamHost
+
+  constructor(requests: Requests, host: StreamHost, id: string, kind: string) {
+    this.#requests = requests
+    this.#host = host
+    this.id = id
+    this.kind = kind
+  }
+
+  /**
+   * Sends an event; resolves with the transition once it is durable. Without an `id` it is given one, so that it is sent
+   * again while the server cannot be reached, and happens once. Rejects as the embedded `send` does.
+   */
+  send(event: KindEvent<TMachine>, { id = newKey(), signal }: SendOptions = {}): Promise<SessionTransition<TMachine>> {
+    return this.#ask({ method: 'POST', path: '/events', body: event, idempotencyKey: id, signal })
+  }
+
+  /** Sends several events as one, all or none; as `send` else. */
+  sendBatch(
+    events: readonly KindEvent<TMachine>[],
+    { id = newKey(), signal }: SendOptions = {},
+  ): Promise<SessionTransition<TMachine>> {
+    return this.#ask({ method: 'POST', path: '/events', body: events, idempotencyKey: id, signal })
+  }
+
+  /** The last durable state. */
+  snapshot(options: CallOptions = {}): Promise<SessionSnapshot<TMachine>> {
+    return this.#ask({ method: 'GET', path: '', ...options })
+  }
+
+  /** Whether an event would be taken now. */
+  async can(event: KindEvent<TMachine>, options: CallOptions = {}): Promise<boolean> {
+    const request: Request = { method: 'POST', path: '/can', body: event, ...options }
+    return (await this.#ask<{ readonly can: boolean }>(request)).can
+  }
+
+  /** As the embedded `until`: what a function says is asked of each state that is seen, the last one always among them. */
+  async until(wanted: Wanted<TMachine>, { signal, timeoutMs }: WaitOptions = {}): Promise<SessionSnapshot<TMachine>> {
+    const { clock } = this.#requests.server
+    if (timeoutMs === undefined) return this.#until(testOf(wanted), signal)
+    const late = new AbortController()
+    const disarm = clock.setTimeout(() => late.abort(), timeoutMs)
+    try {
+      return await this.#until(testOf(wanted), signal ? AbortSignal.any([signal, late.signal]) : late.signal)
+    } catch (error) {
+      if (!late.signal.aborted || signal?.aborted) throw error
+      throw new HoldfastError('TIMEOUT', `session ${this.id} did not come to that within ${timeoutMs} ms`)
+    } finally {
+      disarm()
+    }
+  }
+
+  /** Resolves with the machine's output when it is done; rejects with SESSION_FAILED (its `cause` is what failed). */
+  async result(options: WaitOptions = {}): Promise<KindOutput<TMachine>> {
+    return resultOf(await this.until(({ status }) => status !== 'active', options)) as KindOutput<TMachine>
+  }
+
+  /** Its durable transitions: replayed from `from`, then live, without gap or duplicate, whatever the connection does. */
+  transitions$(options: TransitionsOptions = {}): Stream<SessionTransition<TMachine>> {
+    return this.#follow('transition', options)
+  }
+
+  /** Progress, chunks and logs of its running steps: live only; what is said while the connection is lost is missed. */
+  progress$(options: TransitionsOptions = {}): Stream<StepUpdate> {
+    return this.#follow('step', { ...options, from: undefined })
+  }
+
+  /** Events that the machine emits: live only; what is emitted while the connection is lost is missed. */
+  emitted$(options: TransitionsOptions = {}): Stream<RecordedEvent> {
+    return this.#follow('emitted', { ...options, from: undefined })
+  }
+
+  /** Its durable transitions in order, asked for page by page. */
+  async *history({ from = 1, to }: HistoryOptions = {}): AsyncGenerator<SessionTransition<TMachine>> {
+    for (let next: number | undefined = from; next !== undefined; ) {
+      const query = { from: next, ...(to !== undefined && { to }), limit: PAGE }
+      const page: HistoryPage = await this.#ask({ method: 'GET', path: '/history', query })
+      yield* page.transitions as SessionTransition<TMachine>[]
+      next = page.next
+    }
+  }
+
+  /** What it was right after its transition `seq`. */
+  at(seq: number, options: CallOptions = {}): Promise<SessionSnapshot<TMachine>> {
+    return this.#ask({ method: 'GET', path: `/at/${seq}`, ...options })
+  }
+
+  /** The whole durable state: children, timers and trouble, too. At `seq`, or now. */
+  state(seq?: number, options: CallOptions = {}): Promise<SessionState> {
+    return this.#ask({ method: 'GET', path: '/state', query: { at: seq }, ...options })
+  }
+
+  /** What changed between two of its transitions, in either direction. */
+  diff(from: number, to: number, options: CallOptions = {}): Promise<SessionDiff> {
+    return this.#ask({ method: 'GET', path: '/diff', query: { from, to }, ...options })
+  }
+
+  /** A new session that goes on from this one. Without a key it is given one, so that it is made once. */
+  async fork({ signal, idempotencyKey = newKey(), ...body }: ForkOptions = {}): Promise<RemoteSession<TMachine>> {
+    const { id } = await this.#ask<SessionSnapshot>({ method: 'POST', path: '/fork', body, idempotencyKey, signal })
+    return new RemoteSession(this.#requests, this.#host, id, this.kind)
+  }
+
+  /** What the registry knows of it. */
+  entry(options: CallOptions = {}): Promise<SessionEntry> {
+    return this.#ask({ method: 'GET', path: '/entry', ...options })
+  }
+
+  /** Ends it as `stopped`; resolves when that is durable and nothing of it runs any more. */
+  async cancel({ reason, signal }: CancelOptions = {}): Promise<void> {
+    await this.#ask({ method: 'POST', path: '/cancel', body: { ...(reason !== undefined && { reason }) }, signal })
+  }
+
+  /** Lets it run again after it was quarantined. */
+  async release(options: CallOptions = {}): Promise<void> {
+    await this.#ask({ method: 'POST', path: '/release', ...options })
+  }
+
+  /** Events that were set aside because it crashed on them. */
+  deadLetters(options: CallOptions = {}): Promise<readonly DeadLetter[]> {
+    return this.#ask({ method: 'GET', path: '/dead-letters', ...options })
+  }
+
+  /** Has it decide a dead letter after all. */
+  resend(letter: number, options: CallOptions = {}): Promise<SessionTransition<TMachine>> {
+    return this.#ask({ method: 'POST', path: `/dead-letters/${letter}/resend`, ...options })
+  }
+
+  /** Removes a dead letter for good. */
+  async discard(letter: number, options: CallOptions = {}): Promise<void> {
+    await this.#ask({ method: 'DELETE', path: `/dead-letters/${letter}`, ...options })
+  }
+
+  /** Stops it and removes it for good. */
+  async delete(options: CallOptions = {}): Promise<void> {
+    await this.#ask({ method: 'DELETE', path: '', ...options })
+  }
+
+  #ask<T>(request: Request): Promise<T> {
+    return this.#requests.json<T>({ ...request, path: `/v1/sessions/${this.id}${request.path}` })
+  }
+
+  #follow<T>(event: Feed['event'], options: TransitionsOptions): Stream<T> {
+    const feed: Feed = { path: `/v1/sessions/${this.id}/stream`, event, ofSession: true }
+    return follow<T>(this.#requests, feed, options, this.#host)
+  }
+
+  /** Looks at the state, and at what each transition from there on led to. */
+  async #until(
+    test: (snapshot: SessionSnapshot<TMachine>) => boolean,
+    signal?: AbortSignal,
+  ): Promise<SessionSnapshot<TMachine>> {
+    let last = await this.snapshot({ signal })
+    if (test(last)) return last
+    if (last.status !== 'active') throw endedFirst(this.id, last)
+    for await (const { seq, deleted } of this.transitions$({ from: last.seq + 1, signal })) {
+      if (deleted) break
+      last = await this.at(seq, { signal })
+      if (test(last)) return last
+    }
+    refuseAborted(signal)
+    throw endedFirst(this.id, last)
+  }
+}
+
+interface HistoryPage {
+  readonly transitions: readonly SessionTransition[]
+  /** Where the next page begins; absent on the last. */
+  readonly next?: number
+}
+
+function testOf<TMachine extends AnyMachine>(
+  wanted: Wanted<TMachine>,
+): (snapshot: SessionSnapshot<TMachine>) => boolean {
+  if (typeof wanted === 'function') return wanted
+  if (typeof wanted === 'object' && 'tag' in wanted && typeof wanted.tag === 'string') {
+    const { tag } = wanted
+    return ({ tags }) => tags.includes(tag)
+  }
+  return ({ value }) => isIn(wanted as StateValue, value as StateValue)
+}
+
+/** As XState's `matches`: `a` and `a.b` and `{ a: 'b' }` name states, with whatever is inside them. */
+function isIn(wanted: StateValue, value: StateValue): boolean {
+  const names = nested(wanted)
+  if (typeof value === 'string') return names === value
+  if (typeof names === 'string') return names in value
+  return Object.entries(names).every(([name, inner]) => {
+    const there = value[name]
+    return there !== undefined && isIn(inner as StateValue, there as StateValue)
+  })
+}
+
+function nested(value: StateValue): StateValue {
+  if (typeof value !== 'string' || !value.includes('.')) return value
+  const dot = value.indexOf('.')
+  return { [value.slice(0, dot)]: nested(value.slice(dot + 1)) }
+}
+
+function resultOf(snapshot: SessionSnapshot): unknown {
+  if (snapshot.status === 'done') return snapshot.output
+  const error = snapshot.error as ErrorEnvelope | undefined
+  const why = error ? `: ${error.message}` : ''
+  throw new HoldfastError('SESSION_FAILED', `session ${snapshot.id} ended in ${snapshot.status}${why}`, {
+    ...(error && { cause: decodeError(error) }),
+    details: { status: snapshot.status },
+  })
+}
+
+const endedFirst = (id: string, { status, value }: SessionSnapshot): HoldfastError =>
+  new HoldfastError(
+    'SESSION_ENDED',
+    `session ${id} ended (${status}, in ${JSON.stringify(value)}) before that came; its snapshot says how`,
+  )
