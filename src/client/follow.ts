@@ -38,7 +38,7 @@ export function follow<T>(requests: Requests, feed: Feed, options: TransitionsOp
       subscriber,
       signal ? AbortSignal.any([signal, left.signal]) : left.signal,
     )
-    void follower.run(from === undefined ? undefined : Math.max(from - 1, 0))
+    void follower.run(from === undefined ? undefined : Math.max(from - 1, -1))
   })
 }
 

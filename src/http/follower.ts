@@ -43,6 +43,8 @@ export class Follower {
   #page: string[]
   #characters: number
   #replay: Subscription | undefined
+  /** A replay is under way, also while it is being begun. */
+  #replaying = false
   /** Lets the replay go on. */
   #goOn: (() => void) | undefined
   /** Asked for and not there yet. */
@@ -81,8 +83,12 @@ export class Follower {
 
   /** There may be something in the tail, or it has ended. */
   wake(): void {
-    if (!this.#asked) return
+    const asked = this.#asked
+    if (!asked) return
+    // Taken back meanwhile: a replay that begins in here must not answer before what comes first.
+    this.#asked = undefined
     const bytes = this.#take()
+    this.#asked = asked
     if (bytes || this.#over) this.#answer(bytes)
   }
 
@@ -111,6 +117,11 @@ export class Follower {
     if (this.#page.length > 0) return this.#takePage()
     if (this.#over || this.#place === undefined) return undefined
     const { tail, ending } = this.#followed
+    // So much has come in one turn that it could not ask before: the journal has it.
+    if (this.#place < tail.start) {
+      this.#meet()
+      return this.#take()
+    }
     const piece = tail.from(this.#place)
     if (piece) {
       this.#place += piece.bytes.length
@@ -129,7 +140,7 @@ export class Follower {
     const goOn = this.#goOn
     this.#goOn = undefined
     goOn?.()
-    if (!this.#replay && this.#place === undefined && !this.#over) this.#meet()
+    if (!this.#replaying && this.#place === undefined && !this.#over) this.#meet()
     return bytes
   }
 
@@ -137,30 +148,21 @@ export class Follower {
   #meet(): void {
     this.#place = this.#followed.tail.placeAfter(this.#last)
     if (this.#place !== undefined) return this.#begin()
-    let ended = false
+    this.#replaying = true
     const replay = this.#followed.replay(this.#last + 1, REPLAY_QUEUE).subscribe({
       next: (transition) => this.#replayed(transition),
-      error: (error: unknown) => {
-        ended = true
-        this.#replay = undefined
-        this.#failed(error)
-      },
-      complete: () => {
-        ended = true
-        this.#replay = undefined
-        this.#completed()
-      },
+      error: (error: unknown) => this.#failed(error),
+      complete: () => this.#completed(),
     })
     // It may have met the tail, or its end, before there was anything to leave.
-    if (ended) return
-    if (this.#place === undefined && !this.#over) this.#replay = replay
+    if (this.#replaying) this.#replay = replay
     else replay.unsubscribe()
   }
 
   #replayed(transition: Transition): Promise<void> | undefined {
-    if (this.#place !== undefined || this.#over) return undefined
-    if (this.#meetTail()) return undefined
     const number = this.#followed.numberOf(transition)
+    if (this.#place !== undefined || this.#over || number <= this.#last) return undefined
+    if (this.#meetTail()) return undefined
     if (!this.#followed.sees(transition)) {
       this.#last = number
       return undefined
@@ -187,6 +189,8 @@ export class Follower {
 
   /** Too slow for what was live meanwhile: the journal has that, once there is room again. */
   #failed(error: unknown): void {
+    this.#replaying = false
+    this.#replay = undefined
     if (!isHoldfastError(error, 'OBSERVER_OVERFLOW')) {
       const told = tellable(error, this.#followed.report)
       if (this.#last === this.#after) this.refusal = told
@@ -198,6 +202,8 @@ export class Follower {
 
   /** The stream is over: its end stands in the tail. */
   #completed(): void {
+    this.#replaying = false
+    this.#replay = undefined
     this.#place ??= this.#followed.tail.placeAfter(this.#last) ?? this.#followed.tail.end
     this.#begin()
     this.wake()
@@ -220,6 +226,7 @@ export class Follower {
   }
 
   #leaveReplay(): void {
+    this.#replaying = false
     const replay = this.#replay
     this.#replay = undefined
     const goOn = this.#goOn

@@ -187,6 +187,7 @@ class Channel implements Followed {
   readonly #clock: Clock
   readonly #subscriptions: Subscription[] = []
   #waking = false
+  #checking = false
   /** There is something that who follows has not been woken for. */
   #news = false
 
@@ -217,8 +218,18 @@ class Channel implements Followed {
     if (this.tail.wouldEvict(text)) for (const follower of this.followers) follower.wake()
     const { start } = this.tail
     this.tail.append(text, number)
-    if (this.tail.start > start) for (const follower of this.followers) follower.checkLag()
+    if (this.tail.start > start) this.#checkLag()
     this.#wake()
+  }
+
+  /** In the next turn: until then, whoever reads has asked for more. */
+  #checkLag(): void {
+    if (this.#checking) return
+    this.#checking = true
+    this.#clock.soon(() => {
+      this.#checking = false
+      for (const follower of this.followers) follower.checkLag()
+    })
   }
 
   /** Nothing comes any more; `last` is what is said then. */

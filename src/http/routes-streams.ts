@@ -10,11 +10,17 @@ import { type Call, type Route, route } from './route.js'
 import * as shapes from './shapes.js'
 import { TICKET_MS } from './tickets.js'
 
-const after = shapes
-  .whole(0, Number.MAX_SAFE_INTEGER)
+/** The first position is 0, so what is before all of them is -1. */
+const NUMBER = /^(-1|\d{1,16})$/
+
+const after = z
+  .string()
+  .regex(NUMBER)
+  .transform(Number)
+  .pipe(z.int())
   .optional()
   .describe(
-    'The number of the last transition that is known; without it, what comes from now on. Last-Event-ID beats it',
+    'The number of the last transition that is known, -1 or 0 for none; without it, what comes from now on. Last-Event-ID beats it',
   )
 
 const TOLD: readonly Told[] = ['transition', 'emitted', 'step']
@@ -121,7 +127,7 @@ type Streaming = Pick<Call, 'request' | 'signal' | 'env' | 'ended' | 'runtime' |
 function lastEventId({ headers }: Request): number | undefined {
   const id = headers.get('last-event-id')
   if (id === null || id === '') return undefined
-  if (/^\d{1,16}$/.test(id) && Number.isSafeInteger(Number(id))) return Number(id)
+  if (NUMBER.test(id) && Number.isSafeInteger(Number(id))) return Number(id)
   throw new HoldfastError('INVALID_ARGUMENT', 'Last-Event-ID is the id of an event of this stream: a whole number')
 }
 

@@ -59,11 +59,9 @@ export class Tail {
     while (this.#blocks.length > 1 && this.#end - this.start > this.#limit) this.#evict()
   }
 
-  /** True when a frame would need a block of its own, and an older one may go. */
+  /** True when older frames may go for this one. */
   wouldEvict(frame: string): boolean {
-    const newest = this.#blocks.at(-1)
-    const fits = newest === undefined || newest.bytes.length - newest.used >= frame.length * 3
-    return !fits && this.#end - this.start + frame.length * 3 > this.#limit
+    return this.#end - this.start + frame.length * 3 > this.#limit
   }
 
   /** Where the first numbered frame behind `number` begins, or will; undefined when some before it may not be here. */
