@@ -24,6 +24,13 @@ const GOOD: {
   'session.diff': { query: '?from=1&to=1' },
   'session.fork': { body: { at: 1 } },
   'session.release': {},
+  'session.entry': {},
+  'session.state': { query: '?at=1' },
+  'session.can': { body: { type: 'open' } },
+  'session.stream': { query: '?after=0' },
+  'session.ticket': {},
+  'stream.all': { query: '?after=0' },
+  'stream.ticket': {},
   'kind.list': {},
   'kind.show': { path: { name: 'review' } },
   'letter.list': {},
@@ -50,7 +57,12 @@ let askReadOnly: Ask
 beforeAll(async () => {
   home = mkdtempSync(join(tmpdir(), 'holdfast-access-'))
   runtime = await openRuntime({ dir: join(home, 'data'), pool: 'inline', kinds: [review] })
-  const options = { principals: PRINCIPALS, place: { dir: join(home, 'data') }, backups: home }
+  const options = {
+    principals: PRINCIPALS,
+    place: { dir: join(home, 'data') },
+    backups: home,
+    ticketSecret: 'x'.repeat(43),
+  }
   ask = asking(createHttp(runtime, options).fetch, 'http://127.0.0.1')
   askReadOnly = asking(createHttp(runtime, { ...options, readOnly: true }).fetch, 'http://127.0.0.1')
 })

@@ -96,7 +96,10 @@ export const asking =
         ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
       }),
     )
-    const text = await response.text()
     const type = response.headers.get('content-type') ?? ''
+    // A stream does not end by itself: that it has begun is the answer.
+    const isStream = type.startsWith('text/event-stream')
+    if (isStream) await response.body?.cancel()
+    const text = isStream ? '' : await response.text()
     return { status: response.status, headers: response.headers, body: type.includes('json') ? JSON.parse(text) : text }
   }
