@@ -94,11 +94,13 @@ test('an id is remembered for 256 events that came with one, and also by a sessi
   await expect(session.send({ type: 'end' })).rejects.toMatchObject({ code: 'SESSION_ENDED' })
 })
 
-test('a batch is one transition, decided in order, with what the session sends itself in between', async () => {
+test('a batch is one transition and one sync, decided in order, with what the session sends itself in between', async () => {
   await using runtime = await house([kind]).open()
   const session = await runtime.create(kind)
   const events: Event[] = [{ type: 'add', n: 1 }, { type: 'echo', n: 2 }, { type: 'add', n: 3 }, { type: 'close' }]
+  const { flushes } = runtime.health().journal
   const transition = await session.sendBatch(events, { id: 'b1' })
+  expect(runtime.health().journal.flushes).toBe(flushes + 1)
   expect(transition).toMatchObject({ seq: 2, event: { type: 'holdfast.batch', events }, from: 'opened', to: 'closed' })
   expect(session.snapshot().context).toEqual({ sum: 1004, log: ['+1', '+1000', 'heard 2', '+3'] })
   expect(await session.sendBatch(events, { id: 'b1' })).toEqual(transition)

@@ -36,6 +36,12 @@ interface Known {
   sent: number
 }
 
+/** How long a process took from its beginning until its runtime was open, after a kill; and of the processor. */
+export interface Ready {
+  readonly ms: number
+  readonly processorMs: number
+}
+
 /** A directory from its beginning until it is left. */
 export class Directory {
   readonly #options: DirectoryOptions
@@ -54,7 +60,7 @@ export class Directory {
   }
 
   /** One process, until it is dead. Gives where it died; undefined when it came to its end. */
-  async live({ place, calls }: Death, readyMs: number[]): Promise<string | undefined> {
+  async live({ place, calls }: Death, ready: Ready[]): Promise<string | undefined> {
     const { script, sessions, database } = this.#options
     const first = this.#readyMs === 0
     const at = place === 'opening' ? this.#openingCalls : calls
@@ -84,7 +90,7 @@ export class Directory {
     let died: string | undefined
     let acks = below(140)
     const hear = (line: string): void => {
-      const [word, a, b, c] = line.split(' ') as [string, string, string, string]
+      const [word, a, b, c, d] = line.split(' ') as [string, string, string, string, string]
       if (word === 'error') throw new Error(line)
       if (word === 'dies') died = `${place}: ${b} ${c.replace(/[0-9a-f]{2}\/ledger-\d+|\d{8}/, '…')}`
       if (word === 'found') this.#find(Number(a), Number(b), c === 'true')
@@ -94,7 +100,7 @@ export class Directory {
       if (word === 'closing' && database && place === 'shutdown') killWithin(20)
       if (word === 'ready') {
         ;[phase, this.#openingCalls, this.#readyMs] = ['work', Number(b), performance.now() - begun]
-        if (!first) readyMs.push(Number(a))
+        if (!first) ready.push({ ms: Number(a), processorMs: Number(d) })
         expect(Number(c), 'sessions').toBe(sessions)
       }
       if (word !== 'ack') return

@@ -1,7 +1,7 @@
 // A process that opens a directory, works in it, closes it, and dies of SIGKILL on the way: by its own hand before, within or
 // after a certain call to the disk, or by somebody else's. It says on stdout what it promises before it promises it:
 //   found <session> <count> <whole>   what there is of a session when the directory is open
-//   ready <ms> <calls> <sessions>     open, so long after the process began, after so many calls that change the disk
+//   ready <ms> <calls> <sessions> <processor ms>   open, so long after the process began, after so many calls that change the disk
 //   sent <session> <n>, ack <session> <n>
 //   closing, closed                   it has begun to close the runtime, and has closed it
 //   refused <pid>                     the directory is that process's
@@ -171,7 +171,8 @@ if (runtime.sessions.count() === 0) {
 const { parked, quarantined, damage } = runtime.health()
 const corrupt = damage.filter(({ kind }) => kind !== 'torn')
 for (const trouble of [...parked, ...quarantined, ...corrupt]) say(`error ${JSON.stringify(trouble)}`)
-say(`ready ${Math.round(performance.now())} ${calls} ${runtime.sessions.count()}`)
+const { user, system } = process.cpuUsage()
+say(`ready ${Math.round(performance.now())} ${calls} ${runtime.sessions.count()} ${Math.round((user + system) / 1000)}`)
 const counts = find(runtime)
 phase = 'work'
 await Promise.all([...counts.map((count, index) => work(runtime, index, count)), tidy(runtime)])

@@ -4,7 +4,7 @@
 import { rmSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { bundled } from '../kill/bundle.js'
-import { type Death, Directory } from '../kill/directory.js'
+import { type Death, Directory, type Ready } from '../kill/directory.js'
 
 const KILLS = Number(process.env.HOLDFAST_KILLS ?? 20)
 const KILLS_EACH = 20
@@ -26,14 +26,14 @@ afterAll(() => rmSync(script.folder, { recursive: true, force: true }))
 
 test(`nothing acknowledged is lost from a database over ${KILLS} kills, and nothing is invented`, async () => {
   const died = new Map<string, number>()
-  const readyMs: number[] = []
+  const ready: Ready[] = []
   let [kills, whole, lives] = [0, 0, 0]
   while (kills < KILLS) {
     const directory = new Directory({ script: script.file, sessions: 200, database: true })
     try {
       while (kills < KILLS && directory.kills < KILLS_EACH) {
         const place = PLACES[lives++ % PLACES.length] as Death['place']
-        const where = await directory.live({ place, calls: 0 }, readyMs)
+        const where = await directory.live({ place, calls: 0 }, ready)
         if (where === undefined) whole++
         else kills++
         if (where !== undefined) died.set(where, (died.get(where) ?? 0) + 1)
