@@ -84,6 +84,12 @@ const GATES = {
     runs: 'HOLDFAST_CRASHES',
     long: 50,
   },
+  R24: {
+    says: 'requests that nobody would send',
+    tests: ['test/http/fuzz.test.ts'],
+    runs: 'HOLDFAST_FUZZ',
+    long: 1_000_000,
+  },
   R21: { says: 'hostile observers', tests: ['test/observers.test.ts'], runs: 'HOLDFAST_OBSERVERS', long: 100_000 },
 }
 

@@ -102,19 +102,19 @@ export class Upkeep {
     await this.compact(this.#host.historyBytes).catch((error: unknown) => this.#host.report(error))
   }
 
-  /** So many at a time that they share their syncs, and leave room for others. */
+  /** So many at a time that they share their syncs, and leave room for others; a signal is looked at after each lot. */
   async #remove(sessions: readonly SessionEntry[], signal: AbortSignal | undefined): Promise<void> {
     for (let first = 0; first < sessions.length; first += PRUNED_TOGETHER) {
       const page = sessions.slice(first, first + PRUNED_TOGETHER)
-      const options = signal ? { signal } : {}
       await Promise.all(
         page.map(({ id }) =>
-          this.#host.delete(id, options).catch((error: unknown) => {
+          this.#host.delete(id, {}).catch((error: unknown) => {
             // Somebody else has removed it meanwhile.
             if (!isHoldfastError(error, 'SESSION_NOT_FOUND', 'SESSION_DELETED')) throw error
           }),
         ),
       )
+      refuseAborted(signal)
     }
   }
 

@@ -62,6 +62,7 @@ function programOf({ out, err }: World, choose: Choose): Command {
     .showHelpAfterError(false)
     .addHelpText('after', EPILOGUE)
   addPlan(program, choose)
+  addServe(program, choose)
   addLs(program, choose)
   addShow(program, choose)
   addHistory(program, choose)
@@ -88,6 +89,27 @@ function addPlan(program: Command, choose: Choose): void {
     .addHelpText('after', PLAN_EPILOGUE)
     .action((source: string | undefined, { output, ...options }) =>
       choose({ output, dir: options.dir, run: async (out) => (await import('./plan.js')).plan(source, options, out) }),
+    )
+}
+
+function addServe(program: Command, choose: Choose): void {
+  command(program, 'serve')
+    .description('run sessions and serve them by HTTP, until it is stopped')
+    .requiredOption('--kinds <module...>', 'modules that export session kinds: paths, or names of packages')
+    .addOption(
+      new Option('--port <port>', 'where to listen; default 4653, or the next that is free; 0: any').argParser(
+        wholeNumber(0, 65_535),
+      ),
+    )
+    .option('--strict-port', 'fail when the port is taken')
+    .option('--host <address>', 'the address to listen on', '127.0.0.1')
+    .option('--principals <file>', 'who may call, beside the owner of the token in the data directory')
+    .option('--allow-host <name...>', 'names that it answers to, as name or name:port; default: those of this machine')
+    .option('--allow-origin <origin...>', 'origins of other pages that may call, as https://app.example')
+    .option('--read-only', 'refuse whatever would change something')
+    .option('--backups <folder>', 'where backups may be written to')
+    .action(({ output, ...options }) =>
+      choose({ output, dir: options.dir, run: async (out) => (await import('./serve.js')).serve(options, out) }),
     )
 }
 
@@ -243,7 +265,7 @@ function addRestore(program: Command, choose: Choose): void {
 const STATUSES: readonly SessionStatus[] = ['active', 'done', 'error', 'stopped']
 const DEFAULT_DIR = '.holdfast'
 const COMMANDS: readonly string[] = [
-  ...['plan', 'ls', 'show', 'history', 'watch', 'diff', 'fork'],
+  ...['plan', 'serve', 'ls', 'show', 'history', 'watch', 'diff', 'fork'],
   ...['prune', 'backup', 'restore', 'doctor', 'verify'],
 ]
 const KINDS_OPTION = 'modules that export session kinds: tell what a runtime opened with them would park'

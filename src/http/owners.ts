@@ -25,7 +25,7 @@ export interface PageRequest {
 }
 
 /** How many sessions are looked at for one page that leaves most of them out; the page may then be short. */
-const LOOKED_AT = 5000
+const LOOKED_AT = 1000
 
 /** A page of the sessions that the caller may see and that pass a test; short pages have a cursor as well. */
 export function visiblePage(

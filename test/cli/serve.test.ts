@@ -1,0 +1,83 @@
+// `holdfast serve` in a process of its own: what it says once it listens, what it answers, what is in the audit log
+// afterwards, and that it stops in order. The kind comes from a module, as a user's would.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { openReader } from 'holdfast'
+import { expect, test } from 'vitest'
+import { sha256 } from '../http/served.js'
+import { envelopeIn, holdfast, newFolder, type Running, start } from './command.js'
+import { count, openCounters } from './directory.js'
+
+const KINDS = fileURLToPath(new URL('../fixtures/counter.js', import.meta.url))
+
+/** The first line on stdout. */
+const readyOf = ({ child, ended }: Running): Promise<any> =>
+  new Promise((resolve, reject) => {
+    let told = ''
+    child.stdout?.on('data', (text: string) => {
+      told += text
+      if (told.includes('\n')) resolve(JSON.parse(told.split('\n')[0] as string))
+    })
+    void ended.then(({ stderr }) => reject(new Error(`it ended before it was ready: ${stderr}`)))
+  })
+
+test('it says where it listens and what it found, answers, writes an audit log, and stops in order', async () => {
+  const home = newFolder()
+  const dir = join(home, 'data')
+  const runtime = await openCounters(dir)
+  await count(runtime, 'c1', 3)
+  await runtime.close()
+  const principals = join(home, 'principals.json')
+  writeFileSync(
+    principals,
+    JSON.stringify([{ id: 'ci', roles: ['reader'], organization: 'acme', sha256: sha256('t-1') }]),
+  )
+
+  const args = ['serve', '--dir', dir, '--kinds', KINDS, '--port', '0', '--principals', principals, '-o', 'json']
+  const server = start(args)
+  const { ok, data } = await readyOf(server)
+  expect(ok).toBe(true)
+  expect(data).toMatchObject({
+    dir,
+    sessions: { recovered: 1, active: 1 },
+    token: join(dir, 'access', 'token'),
+    pid: server.child.pid,
+  })
+  expect(data.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/)
+
+  const token = readFileSync(data.token, 'utf8').trim()
+  const ask = async (path: string, as: string, body?: unknown): Promise<{ status: number; body: any }> => {
+    const headers = { authorization: `Bearer ${as}`, 'content-type': 'application/json' }
+    const method = body === undefined ? 'GET' : 'POST'
+    const response = await fetch(data.url + path, {
+      method,
+      headers,
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    })
+    return { status: response.status, body: await response.json() }
+  }
+  expect((await ask('/v1/sessions/c1', token)).body).toMatchObject({ id: 'c1', seq: 4 })
+  expect((await ask('/v1/sessions/c1/events', token, { type: 'add', by: 1, id: 'x' })).body).toMatchObject({ seq: 5 })
+  expect((await ask('/v1/sessions/c1', 't-1')).body).toMatchObject({ code: 'SESSION_NOT_FOUND' })
+  expect((await ask('/v1/doctor', token)).body).toMatchObject({ healthy: true, sessions: 1 })
+  expect(envelopeIn(await holdfast(['ls', '--dir', dir, '-o', 'json'])).data.sessions).toHaveLength(1)
+
+  server.child.kill('SIGTERM')
+  expect((await server.ended).code).toBe(0)
+  const reader = openReader({ dir })
+  expect(reader.find('c1')).toMatchObject({ seq: 5 })
+  reader.close()
+  expect(existsSync(join(dir, 'audit'))).toBe(true)
+  const { data: found } = envelopeIn(await holdfast(['doctor', '--dir', dir, '-o', 'json']))
+  expect(found).toMatchObject({ healthy: true })
+})
+
+test.each([
+  ['a module that is not there', ['--kinds', 'nowhere.js'], 'INVALID_ARGUMENT'],
+  ['a port that is none', ['--kinds', KINDS, '--port', '70000'], 'INVALID_ARGUMENT'],
+  ['no kinds', [], 'INVALID_ARGUMENT'],
+])('%s is wrong usage', async (_, args, code) => {
+  const { code: exit, stdout } = await holdfast(['serve', '--dir', newFolder(), ...args, '-o', 'json'])
+  expect({ exit, code: JSON.parse(stdout).error.code }).toEqual({ exit: 2, code })
+})
