@@ -1,5 +1,5 @@
 // The server on a socket, asked with the fetch of Node: the first token, the ways of a session, what is refused and how.
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openRuntime, type Runtime } from 'holdfast'
@@ -114,6 +114,19 @@ describe('the token of the first start', () => {
     expect(statSync(join(home, 'access')).mode & 0o777).toBe(0o700)
     await using again = await serve(runtime, { port: 0, tokenDir: home })
     expect(again.token).toBe(server.token)
+  })
+
+  test('is for its owner alone again after a start, whatever was done to the mode of its file', async () => {
+    const path = join(home, 'access', 'token')
+    chmodSync(path, 0o644)
+    await using again = await serve(runtime, { port: 0, tokenDir: home })
+    expect(again.token).toBe(server.token)
+    expect(statSync(path).mode & 0o777).toBe(0o600)
+  })
+
+  test.each(['', 'secret', 'a b'])('is refused when its file holds %j, which anybody could guess', async (text) => {
+    writeFileSync(join(home, 'access', 'token'), text)
+    await expect(serve(runtime, { port: 0, tokenDir: home })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
   })
 
   test('is needed', async () => {
