@@ -126,7 +126,7 @@ describe('the token of the first start', () => {
 
   test.each(['', 'secret', 'a b'])('is refused when its file holds %j, which anybody could guess', async (text) => {
     writeFileSync(join(home, 'access', 'token'), text)
-    await expect(serve(runtime, { port: 0, tokenDir: home })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+    await expect(serve(runtime, { port: 0, tokenDir: home })).rejects.toThrow(/holds no token/)
   })
 
   test('is needed', async () => {
