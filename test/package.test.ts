@@ -70,3 +70,11 @@ test('a fresh project that names no types and no library but the target compiles
   const bare = { target: 'es2022', module: 'nodenext', strict: true, noEmit: true, skipLibCheck: false }
   expect(compile(bare)).toBe('')
 })
+
+test('no dependency runs anything when it is installed', () => {
+  const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, { hasInstallScript?: boolean }>
+  }
+  expect(Object.keys(packages).length).toBeGreaterThan(100)
+  expect(Object.keys(packages).filter((name) => packages[name]?.hasInstallScript)).toEqual([])
+})
