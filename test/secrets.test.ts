@@ -2,7 +2,7 @@
 // log, by whichever way it came; and what is recorded is what the machine has seen, so a replay decides the same.
 import { defineSession, isHoldfastError, type Runtime, type Session, step } from 'holdfast'
 import { expect, test, vi } from 'vitest'
-import { assign, emit, fromPromise, setup } from 'xstate'
+import { assign, emit, fromPromise, log, setup } from 'xstate'
 import { type Disk, readAll } from '../src/disk.js'
 import { openFileReader } from '../src/files/reader.js'
 import type { Logger } from '../src/logger.js'
@@ -20,7 +20,7 @@ type Work = { readonly channel: string; readonly n: number }
 type Event =
   | { type: 'tell'; text: string }
   | ({ type: 'work' } & Work)
-  | { type: 'ask' | 'guard' | 'act' | 'remember' | 'emit' | 'wait'; n: number }
+  | { type: 'ask' | 'guard' | 'act' | 'remember' | 'emit' | 'log' | 'wait' | 'late'; n: number }
 
 async function work({ channel, n }: Work, ctx: StepContext): Promise<unknown> {
   const secret = canary(n)
@@ -55,6 +55,9 @@ const leaky = defineSession({
       ask: fromPromise<string, { n: number }>(async ({ input }) => canary(input.n)),
     },
     guards: {
+      leaksLate: () => {
+        throw new Error(`timer saw ${canary(48)}`)
+      },
       leaks: ({ event }) => {
         throw new Error(`guard saw ${canary((event as { n: number }).n)}`)
       },
@@ -78,7 +81,9 @@ const leaky = defineSession({
           emit: { actions: emit(({ event }) => ({ type: 'said', text: canary(event.n) })) },
           work: 'working',
           ask: 'asking',
+          log: { actions: log(({ event }) => canary((event as { n: number }).n)) },
           wait: 'waiting',
+          late: 'late',
         },
       },
       working: {
@@ -96,6 +101,7 @@ const leaky = defineSession({
           onDone: { target: 'idle', actions: 'keep' },
         },
       },
+      late: { after: { 1: { guard: 'leaksLate', target: 'idle' } } },
       waiting: {
         after: { 1: { target: 'idle', actions: assign({ told: () => [canary(49)] as unknown[] }) } },
       },
@@ -105,7 +111,7 @@ const leaky = defineSession({
 
 /** By which ways a canary may come in. */
 const STEPS = ['env', 'output', 'named', 'error', 'headers', 'live'] as const
-const EVENTS = ['ask', 'guard', 'act', 'remember', 'emit'] as const
+const EVENTS = ['ask', 'guard', 'act', 'remember', 'emit', 'log'] as const
 const WAYS = [...STEPS, ...EVENTS, 'tell', 'batch', 'input', 'base64', 'event id', 'key'] as const
 
 async function comeIn(runtime: Runtime, n: number, refused: unknown[]): Promise<Session> {
@@ -155,8 +161,9 @@ async function lived(given: typeof secrets | undefined): Promise<Seen> {
   }
   const crashing = await runtime.create(leaky, { text: '' })
   await crashing.send({ type: 'wait', n: 49 })
+  await (await runtime.create(leaky, { text: '' })).send({ type: 'late', n: 48 })
   await vi.waitFor(() => expect(runtime.health().sessions.total).toBeGreaterThan(CANARIES))
-  await vi.waitFor(() => expect(runtime.deadLetters().length + (given ? 0 : 1)).toBeGreaterThan(0))
+  await vi.waitFor(() => expect(runtime.deadLetters().length).toBe(given ? 2 : 1))
   out.push(runtime.health(), runtime.deadLetters())
   await runtime.close()
   return { disk, text: [...out.map((one) => JSON.stringify(one)), ...contentsOf(disk, '')].join('\n'), refused }
