@@ -8,9 +8,14 @@ import type { Damage } from './journal.js'
 import type { Position } from './record.js'
 import type { IndexEntry, IndexFile } from './state.js'
 
-/** Adds what was found, unless that place is there already: opening, scanning and reading may each find it. */
+/**
+ * Adds what was found, unless that place is there already: opening, scanning and reading may each find it. A header that
+ * cannot be read says nothing of the records: of an empty file both are told.
+ */
 export function noteOnce(damage: Damage[], found: Damage): void {
-  if (!damage.some(({ file, offset }) => file === found.file && offset === found.offset)) damage.push(found)
+  const isThere = ({ file, offset, kind }: Damage): boolean =>
+    file === found.file && offset === found.offset && (kind === 'header') === (found.kind === 'header')
+  if (!damage.some(isThere)) damage.push(found)
 }
 
 /** A sentence for people. */

@@ -1,4 +1,4 @@
-// R7: every bit of 64 KiB of data directories is flipped, every file is cut at every length, deleted, swapped with every other
+// R7: every bit of 64 KiB of data directories is flipped, every file is cut at every length, deleted, emptied, swapped with every other
 // and replaced by what it was earlier. Each time the directory is opened, all of it is read, and `rot.ts` judges; what is
 // flipped must be named by file, and by the offset where that is one of the journal. Some of the flips
 // and all the others are repaired by the doctor.
@@ -134,7 +134,7 @@ test(`R7: every file is cut at every length: every ${EVERY}th`, { timeout: 0 }, 
 })
 
 describe('R7: files that are not what they should be', () => {
-  test('every file is deleted; every two are swapped; every one is an earlier one, alone and with the rest of its kind', {
+  test('every file is deleted and emptied; every two are swapped; every one is an earlier one, alone and with the rest of its kind', {
     timeout: 0,
   }, async () => {
     let count = 0
@@ -148,6 +148,7 @@ describe('R7: files that are not what they should be', () => {
       }
       for (const [index, file] of files.entries()) {
         await attempt(`${file} deleted`, new Map([[file, undefined]]))
+        await attempt(`${file} emptied`, new Map([[file, new Uint8Array()]]))
         for (const other of files.slice(index + 1)) {
           const swapped = new Map([
             [file, bytesOf(disk, other)],
@@ -167,6 +168,6 @@ describe('R7: files that are not what they should be', () => {
         }
       }
     }
-    end(`${count} files deleted, swapped or stale`)
+    end(`${count} files deleted, emptied, swapped or stale`)
   })
 })
