@@ -90,6 +90,12 @@ const GATES = {
     runs: 'HOLDFAST_FUZZ',
     long: 1_000_000,
   },
+  follow: {
+    says: 'kill -9 of a server that is followed',
+    tests: ['test/http/follow.test.ts'],
+    runs: 'HOLDFAST_FOLLOW_KILLS',
+    long: 20,
+  },
   R21: { says: 'hostile observers', tests: ['test/observers.test.ts'], runs: 'HOLDFAST_OBSERVERS', long: 100_000 },
 }
 

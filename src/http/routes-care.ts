@@ -28,6 +28,17 @@ export const careRoutes: readonly Route[] = [
     },
   }),
   route({
+    name: 'session.letters',
+    method: 'GET',
+    path: '/v1/sessions/:id/dead-letters',
+    summary: 'Lists the events of a session that were set aside because it crashed on them.',
+    access: 'read',
+    concerns: 'session',
+    params: shapes.sessionParams,
+    answers: { 200: { description: 'Its dead letters', schema: z.array(shapes.letterOfSession) } },
+    handle: ({ session }) => session.deadLetters(),
+  }),
+  route({
     name: 'letter.resend',
     method: 'POST',
     path: '/v1/sessions/:id/dead-letters/:letter/resend',

@@ -25,6 +25,11 @@ const filters = shapes.page.extend({
   state: z.string().optional().describe('The state of its machine, as open or review.waiting'),
   tag: z.string().optional().describe('A tag of the state that it is in'),
   parent: shapes.id.optional().describe('The id of the session whose children are asked for'),
+  origin: shapes.id.optional().describe('The id of the session whose forks are asked for'),
+  organization: z.string().max(200).optional().describe('Whose they are; others than the caller’s own have none'),
+  quarantined: shapes.flag.optional().describe('Only those that are quarantined'),
+  deadLetters: shapes.flag.optional().describe('Only those that have dead letters'),
+  where: shapes.attributesInQuery.optional().describe('Attributes that are equal, as JSON: {"title":"Checkout"}'),
   since: z.iso.datetime({ offset: true }).optional().describe('Only those that have changed since'),
 })
 
@@ -67,6 +72,8 @@ export const sessionRoutes: readonly Route[] = [
     answers: { 200: { description: 'A page of sessions', schema: shapes.sessionPage } },
     handle: (call) => {
       const { limit, cursor, tag, state, since, ...filter } = call.query
+      const own = call.principal.organization
+      if (own !== undefined && filter.organization !== undefined && filter.organization !== own) return { sessions: [] }
       const after = since === undefined ? undefined : Date.parse(since)
       return visiblePage(call, filter, { limit, cursor }, (entry) => {
         if (after !== undefined && Date.parse(entry.updatedAt) < after) return false

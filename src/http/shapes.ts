@@ -2,6 +2,7 @@
 // in the OpenAPI document what goes out.
 
 import { z } from 'zod'
+import type { Attributes } from '../state.js'
 
 /** JSON of any shape: the runtime itself looks at it, and says where it is not what it takes. */
 export const anyJson: z.ZodType = z.unknown()
@@ -26,6 +27,9 @@ export const whole = (least: number, most: number): z.ZodType<number> =>
 
 export const seq: z.ZodType<number> = whole(1, Number.MAX_SAFE_INTEGER)
 
+/** Asked for by `true`, or not at all. */
+export const flag: z.ZodType<true> = z.literal('true').transform(() => true as const) as unknown as z.ZodType<true>
+
 /** Which page of a list. */
 export const page: z.ZodObject<{ limit: z.ZodOptional<z.ZodType<number>>; cursor: z.ZodOptional<z.ZodString> }> =
   z.object({
@@ -35,7 +39,22 @@ export const page: z.ZodObject<{ limit: z.ZodOptional<z.ZodType<number>>; cursor
 
 export const status: z.ZodType<'active' | 'done' | 'error' | 'stopped'> = z.enum(['active', 'done', 'error', 'stopped'])
 const stateValue: z.ZodType = z.union([z.string(), z.record(z.string(), z.unknown())])
-const attributes: z.ZodType = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]))
+const scalars = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]))
+const attributes: z.ZodType = scalars
+/** Attributes in a query, as an object of JSON. */
+export const attributesInQuery: z.ZodType<Attributes> = z
+  .string()
+  .max(4096)
+  .meta({ contentMediaType: 'application/json' })
+  .transform((text, context) => {
+    try {
+      return JSON.parse(text) as unknown
+    } catch {
+      context.addIssue({ code: 'custom', message: 'is not JSON' })
+      return z.NEVER
+    }
+  })
+  .pipe(scalars) as unknown as z.ZodType<Attributes>
 export const event: z.ZodType = z.looseObject({ type: z.string().min(1) })
 const time = z.string().describe('ISO 8601')
 
@@ -106,9 +125,7 @@ export const diff: z.ZodType = z.object({
   status: change(status),
 })
 
-export const letter: z.ZodType = z.looseObject({
-  session: id,
-  kind: z.string(),
+const ownLetter = z.looseObject({
   id: z.int(),
   from: z.string(),
   event,
@@ -116,3 +133,7 @@ export const letter: z.ZodType = z.looseObject({
   attempts: z.int(),
   at: time,
 })
+/** A dead letter, asked for by its session. */
+export const letterOfSession: z.ZodType = ownLetter
+/** A dead letter among those of all sessions. */
+export const letter: z.ZodType = ownLetter.extend({ session: id, kind: z.string() })

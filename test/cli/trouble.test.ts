@@ -1,5 +1,7 @@
-// What went wrong is told on the command line: quarantined sessions, dead letters; and families as trees.
+// What went wrong is told on the command line: quarantined sessions, dead letters; and families as trees. A
+// server tells the same of it all as the directory does.
 import { defineSession, openRuntime } from 'holdfast'
+import { serve } from 'holdfast/http'
 import { beforeAll, expect, test, vi } from 'vitest'
 import { raise, sendTo, setup } from 'xstate'
 import { envelopeIn, holdfast, newFolder } from './command.js'
@@ -105,4 +107,34 @@ test('show draws the family of a session as a tree; ls --parent lists its childr
   const children = envelopeIn(await holdfast(['ls', '--dir', dir, '--parent', 'oa', '-o', 'json'])).data.sessions
   expect(children.map(({ parent }: any) => parent.child)).toEqual(['left', 'right'])
   expect((await holdfast(['show', children[0].id, '--dir', dir])).stdout).toMatch(/^child {4}\s*left of oak$/m)
+})
+
+test('a server tells by --url what its directory tells: ls, show, history and diff', async () => {
+  const logger = { info: () => {}, warn: () => {}, error: () => {} }
+  await using runtime = await openRuntime({ dir, kinds: [fragile, letters, tree], logger })
+  const fork = await runtime.session('odd').fork({ id: 'fork' })
+  await fork.cancel()
+  const server = await serve(runtime, { tokenDir: dir })
+  try {
+    const lines = [
+      ...['ls', 'ls --all', 'ls --quarantined', 'ls --dead-letters', 'ls --parent oa', 'ls --kind tree'],
+      ...['ls --status stopped', 'ls --all --limit 2', 'ls --all --state growing', 'ls --kind nothing'],
+      ...['show bad', 'show odd', 'show oak', 'show od --at 2', 'show fork --history', 'show o', 'show odd --at 99'],
+      ...['history odd', 'history odd --from 2', 'history fork --to 2', 'history gone'],
+      ...['diff odd 1 2', 'diff odd 2 1', 'diff odd 1 99'],
+    ]
+    const codes = new Set<number | null>()
+    for (const line of lines) {
+      const args = [...line.split(' '), '--dir', dir, '-o', 'json']
+      const [here, there] = [await holdfast(args), await holdfast([...args, '--url', server.url])]
+      // Who holds the directory, only the directory says.
+      const stderr = here.stderr.replace(/^process \d+, which runs, opened .*\n/m, '')
+      expect({ line, ...there }).toEqual({ line, ...here, stderr })
+      codes.add(here.code)
+    }
+    // Both what is found and what is not was asked for.
+    expect(codes.size).toBeGreaterThan(1)
+  } finally {
+    await server.close()
+  }
 })

@@ -14,7 +14,10 @@ const GOOD: {
   readonly [name: string]: { path?: object; query?: string; body?: unknown; status?: number; fails?: string }
 } = {
   'session.create': { body: { kind: 'review', input: { title: 'A' } } },
-  'session.list': { query: '?kind=review&status=active&tag=waiting&state=open&since=2020-01-01T00:00:00Z&limit=5' },
+  'session.list': {
+    query:
+      '?kind=review&status=active&tag=waiting&state=open&since=2020-01-01T00:00:00Z&limit=5&origin=x&quarantined=true&deadLetters=true&where=%7B%22title%22:%22A%22%7D',
+  },
   'session.show': {},
   'session.send': { body: { type: 'open' } },
   'session.cancel': { body: { reason: 'no longer needed' } },
@@ -24,6 +27,7 @@ const GOOD: {
   'session.diff': { query: '?from=1&to=1' },
   'session.fork': { body: { at: 1 } },
   'session.release': {},
+  'session.letters': {},
   'session.entry': {},
   'session.state': { query: '?at=1' },
   'session.can': { body: { type: 'open' } },
@@ -149,6 +153,9 @@ describe('what is listed', () => {
     expect(await seenBy('red')).toEqual({ [red!]: 10, [acme!]: 10 })
     expect(await seenBy('blue')).toEqual({ [blue!]: 10, [acme!]: 10 })
     expect(await seenBy('other')).toEqual({ [umbrella!]: 10 })
+    const asking = async (as: string): Promise<number> =>
+      (await ask('GET', '/v1/sessions?organization=umbrella', { as })).body.sessions.length
+    expect([await asking('root'), await asking('other'), await asking('red')]).toEqual([10, 10, 0])
     await runtime.close()
   })
 

@@ -1,14 +1,39 @@
 // The client over a real socket: the verbs of the embedded runtime, and streams that nobody notices being cut off.
 import { fc, test as property } from '@fast-check/vitest'
-import { openRuntime, type Runtime, type Transition } from 'holdfast'
+import {
+  type DeadLetter,
+  defineSession,
+  openRuntime,
+  type Runtime,
+  type SessionFilter,
+  type Transition,
+} from 'holdfast'
 import { type Client, connect, kindOf, type RemoteSession } from 'holdfast/client'
 import { type Server, serve } from 'holdfast/http'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { sendTo, setup } from 'xstate'
 import { counter } from '../fixtures/counter.js'
 import { type Relay, relayTo } from './cutting.js'
 import { PRINCIPALS, review, tokenOf } from './served.js'
 
-const kinds = [review, counter]
+/** Sets aside what it sends to itself, since it crashes on it. */
+const fragile = defineSession({
+  kind: 'fragile',
+  version: 1,
+  machine: setup({ types: { events: {} as { type: 'later' | 'poison' } } }).createMachine({
+    on: {
+      later: { actions: sendTo(({ self }) => self, { type: 'poison' }) },
+      poison: {
+        guard: () => {
+          throw new Error('a decision crashed')
+        },
+      },
+    },
+  }),
+  supervision: { attempts: 1, backoffMs: 1, maxBackoffMs: 1 },
+})
+
+const kinds = [review, counter, fragile]
 const token = tokenOf('root')
 /** Requests as fast as they come are the point here. */
 const limits = { requestsPerSecond: 1_000_000, burst: 1_000_000 }
@@ -51,6 +76,17 @@ describe('the verbs', () => {
     expect(await session.can({ type: 'open' })).toBe(false)
     expect(await session.can({ type: 'approve' })).toBe(true)
     expect(await session.entry()).toEqual(JSON.parse(JSON.stringify(local.entry())))
+    expect(await session.at(2)).toEqual(JSON.parse(JSON.stringify(local.at(2))))
+    expect(await session.diff(1, 3)).toEqual(JSON.parse(JSON.stringify(local.diff(1, 3))))
+    const history: Transition[] = []
+    for await (const transition of session.history({ from: 2 })) history.push(transition)
+    expect(history).toEqual(JSON.parse(JSON.stringify([...local.history({ from: 2 })])))
+    const fork = await session.fork({ at: 2 })
+    expect((await fork.snapshot()).context.notes).toEqual([])
+    await fork.cancel({ reason: 'enough' })
+    expect((await fork.snapshot()).status).toBe('stopped')
+    await fork.delete()
+    await expect(fork.snapshot()).rejects.toMatchObject({ code: 'SESSION_NOT_FOUND' })
     expect((await client.session(session.id.slice(0, 30), review)).id).toBe(session.id)
     await expect(client.session(session.id, counter)).rejects.toMatchObject({ code: 'KIND_MISMATCH' })
     const { sessions } = await client.sessions.list({ kind: 'review', status: 'active' })
@@ -70,6 +106,67 @@ describe('the verbs', () => {
     const stranger = connect({ url: relay.url, token: 'wrong' })
     await expect(stranger.sessions.list()).rejects.toMatchObject({ code: 'TOKEN_REQUIRED' })
     stranger.close()
+  })
+
+  test('until and result wait for a state, a tag or an answer, and say when it never comes', async () => {
+    const session = await client.create(review, { title: 'Checkout' })
+    const waiting = Promise.all([
+      session.until('open'),
+      session.until({ tag: 'waiting' }),
+      session.until(({ context }) => context.notes.length === 2),
+      session.until('approved'),
+      session.result(),
+      session.until(({ context }) => context.notes.length === 3).catch((error: unknown) => error),
+    ])
+    for (const event of [{ type: 'open' }, { type: 'note', text: 'a' }, { type: 'note', text: 'b' }] as const)
+      await session.send(event)
+    await session.send({ type: 'approve' })
+    const [open, tagged, noted, approved, output, never] = await waiting
+    expect([open.value, tagged.value, noted.value, approved.value]).toEqual(['open', 'open', 'open', 'approved'])
+    expect(output).toBeUndefined()
+    expect(never).toMatchObject({ code: 'SESSION_ENDED' })
+    const other = await client.create(review, { title: 'Other' })
+    await expect(other.until('open', { timeoutMs: 30 })).rejects.toMatchObject({ code: 'TIMEOUT' })
+    await expect(other.until('open', { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'ABORTED' })
+  })
+
+  test('a list is of those that were asked for, by whatever the embedded one is asked', async () => {
+    const sessions = []
+    for (const title of ['"one" & {two}', 'other']) sessions.push(await client.create(review, { title }))
+    const [one] = sessions as [RemoteSession]
+    const fork = await one.fork({})
+    await fork.cancel()
+    const idsOf = async (filter: SessionFilter): Promise<readonly string[]> => {
+      const { sessions } = await client.sessions.list(filter)
+      expect(sessions).toEqual(JSON.parse(JSON.stringify(runtime.sessions.list(filter).sessions)))
+      return sessions.map(({ id }) => id)
+    }
+    expect(await idsOf({ where: { title: '"one" & {two}' } })).toEqual([one.id, fork.id])
+    expect(await idsOf({ where: { title: '"one" & {two}', state: 'draft' }, status: 'active' })).toEqual([one.id])
+    expect(await idsOf({ origin: one.id })).toEqual([fork.id])
+    expect(await idsOf({ quarantined: true })).toEqual([])
+    await expect(client.get('/v1/sessions?where={')).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+    await expect(client.get('/v1/sessions?quarantined=yes')).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+  })
+
+  test('dead letters are found, read, sent again and discarded', async () => {
+    const session = await client.create(fragile)
+    const local = runtime.session(session.id, fragile)
+    expect(await session.deadLetters()).toEqual([])
+    await session.send({ type: 'later' })
+    await vi.waitFor(() => expect(local.deadLetters()).toHaveLength(1), 20_000)
+    const letters = await session.deadLetters()
+    expect(letters).toEqual(JSON.parse(JSON.stringify(local.deadLetters())))
+    expect(letters).toMatchObject([
+      { event: { type: 'poison' }, error: { message: expect.stringContaining('a decision crashed') } },
+    ])
+    const { sessions } = await client.sessions.list({ deadLetters: true })
+    expect(sessions).toMatchObject([{ id: session.id, deadLetters: 1 }])
+    const { id } = letters[0] as DeadLetter
+    await expect(session.resend(id)).rejects.toMatchObject({ name: 'HoldfastError' })
+    await session.discard((await session.deadLetters())[0]?.id ?? id)
+    expect(await session.deadLetters()).toEqual([])
+    await expect(session.discard(id)).rejects.toMatchObject({ code: 'DEAD_LETTER_NOT_FOUND' })
   })
 
   test('happen once, although the answer was lost and they were asked for again', async () => {
@@ -156,6 +253,12 @@ describe('streams', () => {
     embedded.unsubscribe()
   })
 
+  test('what cannot be followed is an error of the stream', async () => {
+    const session = await client.create(counter)
+    await session.delete()
+    await expect(first(session)).rejects.toMatchObject({ code: 'SESSION_NOT_FOUND' })
+  })
+
   test('an observer that throws is told to the client, and harms no other', async () => {
     const failed: unknown[] = []
     const own = connect({ url: relay.url, token, onObserverError: (error) => failed.push(error) })
@@ -198,3 +301,6 @@ const upTo = (last: number, begin = 1): number[] =>
 async function until(test: () => boolean): Promise<void> {
   while (!test()) await new Promise((resolve) => setTimeout(resolve, 2))
 }
+
+const first = (session: RemoteSession): Promise<Transition> =>
+  new Promise((resolve, reject) => void session.transitions$({ from: 1 }).subscribe({ next: resolve, error: reject }))
