@@ -27,6 +27,7 @@ import { type Disk, type DiskFile, readAll, writeAll, writeAllSync } from './dis
 import { HoldfastError, messageOf } from './errors.js'
 import { copyJson } from './json.js'
 import { requireWhole } from './numbers.js'
+import { closed } from './refusals.js'
 
 export interface AuditOptions {
   /** A file is closed when it has this many bytes; default 4 MiB. */
@@ -137,7 +138,7 @@ class AuditLog implements Audit {
 
   async close(): Promise<void> {
     while (this.#writing) await this.#writing
-    this.#failure ??= new HoldfastError('RUNTIME_CLOSED', 'the audit log is closed; open it again')
+    this.#failure ??= closed('audit log')
     this.#file.close()
   }
 

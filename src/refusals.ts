@@ -77,7 +77,7 @@ export const changeTooLarge = (limit: number): HoldfastError =>
     { limit },
   )
 
-export const closed = (what: 'runtime' | 'journal'): HoldfastError =>
+export const closed = (what: 'runtime' | 'journal' | 'audit log'): HoldfastError =>
   new HoldfastError('RUNTIME_CLOSED', `the ${what} is closed; open the runtime again`)
 
 /** `first` is what is left from: a `seq` of a session, or a position of the journal; undefined when nothing is. */

@@ -114,7 +114,8 @@ test('a key that no filter, page or creation has is refused, naming the nearest'
   await using runtime = await open()
   const list = (filter: object, page?: object) => () => runtime.sessions.list(filter as never, page as never)
   const refused = (message: string) => expect.objectContaining({ code: 'INVALID_ARGUMENT', message })
-  const known = '"kind" may be meant (they are kind, status, parent, origin, organization, quarantined, deadLetters, tag, where)'
+  const known =
+    '"kind" may be meant (they are kind, status, parent, origin, organization, quarantined, deadLetters, tag, where)'
   expect(list({ knd: 'x' })).toThrow(refused(`filters have no "knd"; ${known}`))
   expect(() => runtime.sessions.count({ knd: 'x' } as never)).toThrow(refused(`filters have no "knd"; ${known}`))
   expect(list({}, { limt: 1 })).toThrow(/no "limt"; "limit" may be meant/)

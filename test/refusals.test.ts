@@ -26,7 +26,8 @@ test.each([
 })
 
 test('what an id looks like is written down in one place', () => {
-  expect(placesOf(/\{0,63\}(?!\$\/\.test\(kind)/g)).toEqual(['id.ts'])
+  // The names of principals may have more in them.
+  expect(placesOf(/(?<!\.@-\])\{0,63\}(?!\$\/\.test\(kind)/g)).toEqual(['id.ts'])
 })
 
 const machine = setup({}).createMachine({ context: {}, on: { go: {} } })
