@@ -6,7 +6,6 @@ import type { Creation } from './creation.js'
 import type { AnySessionKind } from './define.js'
 import { diffOf, type SessionDiff } from './diff.js'
 import { admitEvent, admitEvents, admitKey } from './door.js'
-import { decodeError, type ErrorEnvelope } from './envelope.js'
 import { HoldfastError, isHoldfastError } from './errors.js'
 import type { Feeds } from './feeds.js'
 import type {
@@ -28,6 +27,7 @@ import type { SessionEntry } from './listing.js'
 import { matches, tagsOf } from './machine-snapshot.js'
 import type { Milestones } from './milestones.js'
 import { admitOptions } from './options.js'
+import { endedFirst, resultOf } from './outcome.js'
 import { type Point, pointOf } from './point.js'
 import type { RecordedEvent } from './record.js'
 import { decisionFailed, sessionNotFound } from './refusals.js'
@@ -363,19 +363,3 @@ function shown(entry: IndexEntry, point: Point, tags: readonly string[]): Sessio
   const common = { id, kind, version, seq, status, value, context, output, error, tags, steps, attributes }
   return Object.freeze({ ...common, createdAt, updatedAt: at }) as SessionSnapshot
 }
-
-function resultOf(snapshot: SessionSnapshot): unknown {
-  if (snapshot.status === 'done') return snapshot.output
-  const error = snapshot.error as ErrorEnvelope | undefined
-  const why = error ? `: ${error.message}` : ''
-  throw new HoldfastError('SESSION_FAILED', `session ${snapshot.id} ended in ${snapshot.status}${why}`, {
-    ...(error && { cause: decodeError(error) }),
-    details: { status: snapshot.status },
-  })
-}
-
-const endedFirst = (id: string, { status, value }: SessionSnapshot): HoldfastError =>
-  new HoldfastError(
-    'SESSION_ENDED',
-    `session ${id} ended (${status}, in ${JSON.stringify(value)}) before that came; its snapshot says how`,
-  )

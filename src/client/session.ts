@@ -4,7 +4,6 @@
 import { refuseAborted } from '../abort.js'
 import type { AnyMachine, KindEvent, KindOutput } from '../define.js'
 import type { SessionDiff } from '../diff.js'
-import { decodeError, type ErrorEnvelope } from '../envelope.js'
 import { HoldfastError } from '../errors.js'
 import type {
   CallOptions,
@@ -19,6 +18,7 @@ import type {
   Wanted,
 } from '../handle.js'
 import type { SessionEntry } from '../listing.js'
+import { endedFirst, resultOf } from '../outcome.js'
 import type { RecordedEvent } from '../record.js'
 import type { SessionState, StateValue } from '../state.js'
 import type { StepUpdate } from '../step-runner.js'
@@ -233,19 +233,3 @@ function nested(value: StateValue): StateValue {
   const dot = value.indexOf('.')
   return { [value.slice(0, dot)]: nested(value.slice(dot + 1)) }
 }
-
-function resultOf(snapshot: SessionSnapshot): unknown {
-  if (snapshot.status === 'done') return snapshot.output
-  const error = snapshot.error as ErrorEnvelope | undefined
-  const why = error ? `: ${error.message}` : ''
-  throw new HoldfastError('SESSION_FAILED', `session ${snapshot.id} ended in ${snapshot.status}${why}`, {
-    ...(error && { cause: decodeError(error) }),
-    details: { status: snapshot.status },
-  })
-}
-
-const endedFirst = (id: string, { status, value }: SessionSnapshot): HoldfastError =>
-  new HoldfastError(
-    'SESSION_ENDED',
-    `session ${id} ended (${status}, in ${JSON.stringify(value)}) before that came; its snapshot says how`,
-  )

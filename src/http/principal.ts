@@ -80,10 +80,11 @@ export class Principals {
   }
 }
 
-/** True for a session of one of its teams, or of no team. */
+/** True for a session of its organization; of none, for every one. */
 export const isOfOrganization = (entry: SessionEntry, { organization }: Principal): boolean =>
   organization === undefined || entry.owner?.organization === organization
 
+/** True for a session of one of its teams, or of no team. */
 export const isOfTeam = (entry: SessionEntry, { teams }: Principal): boolean =>
   teams === undefined || entry.owner?.team === undefined || teams.includes(entry.owner.team)
 
