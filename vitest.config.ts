@@ -36,6 +36,7 @@ export default defineConfig({
       { find: /^holdfast$/, replacement: here('./src/index.ts') },
       { find: /^holdfast\/client$/, replacement: here('./src/client/index.ts') },
       { find: /^holdfast\/http$/, replacement: here('./src/http/index.ts') },
+      { find: /^holdfast\/opentelemetry$/, replacement: here('./src/opentelemetry/index.ts') },
       { find: /^holdfast\/sqlite$/, replacement: here('./src/sqlite/index.ts') },
       { find: /^holdfast\/testing$/, replacement: here('./src/testing/index.ts') },
       { find: /^holdfast\/machines\/agent$/, replacement: here('./machines/agent/index.ts') },

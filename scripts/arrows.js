@@ -29,6 +29,7 @@ const packages = {
   piscina: { values: ['src/piscina/'] },
   commander: { values: ['src/cli/'] },
   libsql: { values: ['src/sqlite/', 'machines/execution/'] },
+  '@opentelemetry/api': { values: ['src/opentelemetry/'] },
   hono: { values: ['src/http/'] },
   '@hono/node-server': { values: ['src/http/serve.ts'] },
   'fast-check': { values: ['src/testing/'] },

@@ -6,8 +6,9 @@ import { isLater } from './children.js'
 import type { Decider } from './decider.js'
 import type { SessionHost } from './host.js'
 import type { Ledger } from './ledger.js'
+import type { Delivery } from './mailbox.js'
 import type { Identity } from './point.js'
-import type { RecordedEvent, TransitionRecord } from './record.js'
+import type { TransitionRecord } from './record.js'
 
 export class Correspondence {
   readonly #identity: Pick<Identity, 'parent'>
@@ -28,10 +29,10 @@ export class Correspondence {
   }
 
   /** Has a message decided: recorded once, whatever the machine makes of it. */
-  receive(decider: Decider, from: string, key: string, event: RecordedEvent): void {
+  receive(decider: Decider, { from, key, event, trace }: Extract<Delivery, { kind: 'linked' }>): void {
     const mark = this.#ledger.decided.links.received[from]
     if (this.#isLinked(from) && (mark === undefined || isLater(key, mark)))
-      decider.follow(event, { received: { from, key } })
+      decider.follow(event, { received: { from, key }, ...(trace && { trace }) })
     // It was taken already, perhaps just now; or nobody here wants it.
     else this.tellArrived(from, key)
   }
@@ -44,10 +45,10 @@ export class Correspondence {
   }
 
   /** Carries what a record sends to the sessions that begin with it, or to all others. */
-  transmit({ session, seq, sent = [], started = [] }: TransitionRecord, begin: boolean): void {
+  transmit({ session, seq, sent = [], started = [], trace }: TransitionRecord, begin: boolean): void {
     for (const [n, { to, event }] of sent.entries()) {
       if (started.some((child) => child.session === to) !== begin) continue
-      this.#host.transmit(session, { key: `${seq}.${n}`, to, event })
+      this.#host.transmit(session, { key: `${seq}.${n}`, to, event, ...(trace && { trace }) })
     }
   }
 

@@ -23,9 +23,10 @@ import { LiveSession } from './session.js'
 import type { Snapshots } from './snapshots.js'
 import type { CreationKey, Owner, SessionState } from './state.js'
 import type { Supervisor } from './supervisor.js'
+import { type TraceHeaders, traceContextOf } from './trace-context.js'
 import { isoTime } from './write.js'
 
-export interface CreateOptions extends CallOptions {
+export interface CreateOptions extends CallOptions, TraceHeaders {
   /** The session's id; a new one by default. Throws SESSION_EXISTS when it is taken. */
   readonly id?: string
   /** With the same key and the same input, `create` gives the same session, also after a restart. */
@@ -38,6 +39,8 @@ export const CREATE_OPTIONS: { readonly [K in keyof Required<CreateOptions>]: tr
   id: true,
   idempotencyKey: true,
   owner: true,
+  traceparent: true,
+  tracestate: true,
   signal: true,
 }
 
@@ -69,8 +72,12 @@ export class Creation {
     const admitted = withinRoom(changeLimit, () => secrets.json(admitInput(kind, input)))
     const created = options.idempotencyKey === undefined ? undefined : creationKey(options.idempotencyKey, admitted)
     const owner = options.owner && admitOwner(options.owner)
-    const begin: Begin = (id, sender) =>
-      LiveSession.create(this.#host.session, kind, id, admitted, { created, owner }, sender)
+    const { tracing } = this.#host.session
+    const told = traceContextOf(options) ?? tracing?.active()
+    const begin: Begin = (id, sender) => {
+      const trace = told ?? tracing?.begin(kind.kind)
+      return LiveSession.create(this.#host.session, kind, id, admitted, { created, owner, trace }, sender)
+    }
     return this.#once({ kind, input: admitted, created, begin }, options)
   }
 

@@ -8,10 +8,11 @@ import type { AnySessionKind } from './define.js'
 import type { SessionHost } from './host.js'
 import type { Delivery } from './mailbox.js'
 import type { Point } from './point.js'
+import type { StepEnd } from './pool.js'
 import type { TransitionRecord } from './record.js'
 import { secretOutcome } from './secrets.js'
 import type { Child, Timer } from './state.js'
-import { StepRunner } from './step-runner.js'
+import { type StepRun, StepRunner } from './step-runner.js'
 import { type StepDeclaration, stepOf } from './steps.js'
 
 /** Who is delivered what timers and steps come to, and knows what is still wanted. */
@@ -115,9 +116,10 @@ export class SessionEffects {
     this.#timers?.delete(key)
   }
 
-  #startSession(id: string, { src, input, incarnation }: Child, session: string): void {
+  #startSession(id: string, { src, input, incarnation, trace }: Child, session: string): void {
     const kind = this.#kind.children.get(src)?.kind as AnySessionKind
-    this.#host.startChild({ id: session, kind, input, parent: { session: this.#owner.id, child: id, incarnation } })
+    const parent = { session: this.#owner.id, child: id, incarnation }
+    this.#host.startChild({ id: session, kind, input, parent, trace })
   }
 
   #startLocal(id: string): void {
@@ -137,20 +139,26 @@ export class SessionEffects {
       clock: this.#host.clock,
       chance: this.#host.chance,
       update: (update) => this.#host.update(update),
-      settled: (run, outcome, progress) => {
-        const { secrets } = this.#host
-        const said = secrets.json(secretOutcome(this.#kind, run.declaration.name, outcome))
-        this.#owner.deliver({ kind: 'result', run, outcome: said, progress: secrets.json(progress) })
-      },
+      settled: (run, outcome, progress) =>
+        this.#owner.deliver({ kind: 'result', run, outcome, progress: this.#host.secrets.json(progress) }),
       secrets: this.#host.secrets.values,
+      begun: (step) => this.#host.tracing?.step({ ...step, kind: this.#kind.kind }),
+      redacted: (run, outcome) => this.#redacted(run, outcome),
     })
     this.#steps.start(this.#runOf(id, child))
   }
 
-  #runOf(id: string, { src, incarnation, attempt, input, notBefore }: Child): Parameters<StepRunner['start']>[0] {
+  #redacted({ declaration }: StepRun, outcome: StepEnd): StepEnd {
+    return this.#host.secrets.json(secretOutcome(this.#kind, declaration.name, outcome))
+  }
+
+  #runOf(
+    id: string,
+    { src, incarnation, attempt, input, notBefore, trace }: Child,
+  ): Parameters<StepRunner['start']>[0] {
     const declaration = stepOf(this.#kind.machine.implementations.actors[src]) as StepDeclaration
     const module = this.#kind.steps as string
     const at = notBefore === undefined ? undefined : Date.parse(notBefore)
-    return { id, incarnation, attempt, declaration, module, input, notBefore: at }
+    return { id, incarnation, attempt, declaration, module, input, notBefore: at, trace }
   }
 }

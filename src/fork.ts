@@ -26,7 +26,21 @@ export function forkRecord(source: SessionState, plan: ForkPlan): TransitionReco
   refuse(source, plan)
   const sessions = newSessions(source, plan)
   const state = mapReferences(source, (reference) => inFork(reference, source, sessions))
-  const { id: session, seq, kind, version, value, context, history, order, attributes, messages, fired, owner } = state
+  const {
+    id: session,
+    seq,
+    kind,
+    version,
+    value,
+    context,
+    history,
+    order,
+    attributes,
+    messages,
+    fired,
+    owner,
+    trace,
+  } = state
   const event = { type: 'holdfast.fork', session, seq }
   const record: Writable<TransitionRecord> = {
     ...{ session: plan.id, seq: 1, prev: NOWHERE, at: plan.at, event, value, kind, version },
@@ -34,6 +48,7 @@ export function forkRecord(source: SessionState, plan: ForkPlan): TransitionReco
     patch: [[[], context]],
   }
   if (owner) record.owner = owner
+  if (trace) record.trace = trace
   if (plan.created) record.created = plan.created
   if (Object.keys(history).length > 0) record.history = history
   if (order) record.order = order

@@ -8,6 +8,7 @@ import type { RecordedEvent } from './record.js'
 import type { Attributes, SessionState, SessionStatus, StateValue } from './state.js'
 import type { StepUpdate } from './step-runner.js'
 import type { Stream } from './stream.js'
+import type { TraceHeaders } from './trace-context.js'
 import type { Transition } from './transition.js'
 import type { DeadLetter } from './trouble.js'
 
@@ -47,7 +48,7 @@ export type Wanted<TMachine extends AnyMachine = AnyMachine> =
   | { readonly tag: string }
   | ((snapshot: SessionSnapshot<TMachine>) => boolean)
 
-export interface SendOptions extends CallOptions {
+export interface SendOptions extends CallOptions, TraceHeaders {
   /**
    * An id of the event: sending it again, also after a restart, does nothing and gives the same transition, as long as it
    * is among the last 256 events of the session that came with one. The same id with another event is IDEMPOTENCY_CONFLICT.

@@ -14,6 +14,8 @@ import type { LiveSession } from './session.js'
 import type { Outgoing, Parent } from './state.js'
 import type { StepUpdate } from './step-runner.js'
 import type { Timers } from './timers.js'
+import type { TraceContext } from './trace-context.js'
+import type { Tracing } from './tracing.js'
 import type { Transition } from './transition.js'
 
 /** A child session to be started. */
@@ -22,6 +24,7 @@ export interface ChildStart {
   readonly kind: AnySessionKind
   readonly input: unknown
   readonly parent: Parent
+  readonly trace: TraceContext | undefined
 }
 
 /** What a live session needs of the runtime around it. */
@@ -32,6 +35,8 @@ export interface SessionHost {
   readonly pool: Pool
   readonly timers: Timers
   readonly secrets: Secrets
+  /** Who makes spans of what happens, if anybody does. */
+  readonly tracing: Tracing | undefined
   /** How many transitions of one session may wait for the disk, and events for a restart. */
   readonly mailboxLimit: number
   /** Characters of JSON that one event, or what it changes, may have. */

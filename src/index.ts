@@ -65,6 +65,8 @@ export type { Attributes, ForkOrigin, Owner, SessionState, SessionStatus, StateV
 export type { StepUpdate } from './step-runner.js'
 export { type StepLogic, type StepOptions, step } from './steps.js'
 export type { Stream } from './stream.js'
+export type { TraceContext } from './trace-context.js'
+export type { StepSpan, StepSpanEnd, TracedStep, Tracing } from './tracing.js'
 export type { Transition } from './transition.js'
 export type { DeadLetter, Quarantine } from './trouble.js'
 export type { Unfit, Verification } from './verify.js'

@@ -18,6 +18,7 @@ import { sessionQuarantined } from './refusals.js'
 import type { Child } from './state.js'
 import type { StepRun } from './step-runner.js'
 import { backoff } from './steps.js'
+import type { TraceContext } from './trace-context.js'
 import { transitionOf } from './transition.js'
 import type { DeadLetter } from './trouble.js'
 import { isoTime, receiverOf } from './write.js'
@@ -59,10 +60,10 @@ export class Intake {
   #handle(delivery: Delivery, decider: Decider): void {
     switch (delivery.kind) {
       case 'send':
-        return decider.decide(delivery.event, delivery.sender, marksOf(delivery.id))
+        return decider.decide(delivery.event, delivery.sender, marksOf(delivery.id, delivery.trace))
       case 'batch': {
-        const { events, sender, id } = delivery
-        return decider.decideAll(Object.freeze({ type: BATCH, events }), events, sender, marksOf(id))
+        const { events, sender, id, trace } = delivery
+        return decider.decideAll(Object.freeze({ type: BATCH, events }), events, sender, marksOf(id, trace))
       }
       case 'message':
         return decider.follow(delivery.event, TAKEN)
@@ -75,7 +76,7 @@ export class Intake {
       case 'local':
         return this.#hear(delivery, decider)
       case 'linked':
-        return this.#owner.correspondence.receive(decider, delivery.from, delivery.key, delivery.event)
+        return this.#owner.correspondence.receive(decider, delivery)
       case 'child-ended':
         return this.#childEnded(delivery, decider)
       case 'say':
@@ -144,15 +145,17 @@ export class Intake {
   /** A local actor speaks: if the machine still has it. Its end is recorded as that of a step is. */
   #hear({ actor, event }: Extract<Delivery, { kind: 'local' }>, decider: Decider): void {
     const { id } = actor
-    if (this.#ledger.decided.children[id]?.status !== 'active' || decider.local(id) !== actor) return
+    const child = this.#ledger.decided.children[id]
+    if (child?.status !== 'active' || decider.local(id) !== actor) return
     const done = event.type === `xstate.done.actor.${id}`
-    if (done) conclude(decider, id, { kind: 'done', output: event.output }, undefined, decider.referenceOf)
-    else if (event.type === `xstate.error.actor.${id}`) conclude(decider, id, failedWith(event.error))
+    if (done) conclude(decider, id, child, { kind: 'done', output: event.output }, undefined, decider.referenceOf)
+    else if (event.type === `xstate.error.actor.${id}`) conclude(decider, id, child, failedWith(event.error))
     else decider.follow(event, undefined)
   }
 
-  #childEnded({ child, incarnation, outcome }: Extract<Delivery, { kind: 'child-ended' }>, decider: Decider): void {
-    if (activeChild(this.#ledger.decided, child, incarnation)) conclude(decider, child, outcome)
+  #childEnded({ child: id, incarnation, outcome }: Extract<Delivery, { kind: 'child-ended' }>, decider: Decider): void {
+    const child = activeChild(this.#ledger.decided, id, incarnation)
+    if (child) conclude(decider, id, child, outcome)
   }
 
   /** A step's result is recorded even when no transition takes it, or the step would run again. */
@@ -170,7 +173,7 @@ export class Intake {
       // The machine is right and the step is not there: a matter of what was deployed, not of what the session is about.
       if (isMissing(outcome.error)) return this.#host.park(this.#owner.identity, decodeError(outcome.error))
     }
-    conclude(decider, run.id, outcome, progress)
+    conclude(decider, run.id, child, outcome, progress)
   }
 
   /** A step that was cut off. */
@@ -181,10 +184,10 @@ export class Intake {
 
   /** Records that a step is tried again; the attempt starts when that is durable. */
   #attempt(id: string, child: Child, error: ErrorEnvelope | undefined, progress: Progress | undefined): void {
-    const { attempt: number, failures, notBefore } = child
+    const { attempt: number, failures, notBefore, trace } = child
     const event: RecordedEvent = { type: 'holdfast.attempt', child: id, attempt: number, ...(error && { error }) }
     const attempt = { child: id, number, failures, ...(notBefore && { notBefore }) }
-    this.#ledger.note(event, { attempt, ...(progress && { progress }) })
+    this.#ledger.note(event, { attempt, ...(progress && { progress }), ...(trace && { trace }) })
   }
 
   #letter(id: number): DeadLetter {
@@ -215,16 +218,17 @@ function refuse(delivery: Delivery, error: HoldfastError): void {
   if ('sender' in delivery) throw error
 }
 
-/** `of`: whose actors its output may have. */
+/** What a child came to belongs to the trace in which it was started. `of`: whose actors its output may have. */
 function conclude(
   decider: Decider,
   id: string,
+  { trace }: Child,
   outcome: ChildOutcome,
   progress?: Progress,
   of: ReferenceOf = asTheyAre,
 ): void {
   const event = withReferences(of, () => resultOf(id, outcome))
-  decider.follow(event, { finished: id, ...(progress && { progress }) })
+  decider.follow(event, { finished: id, ...(progress && { progress }), ...(trace && { trace }) })
 }
 
 /** When a timer was set: its key begins with that. */
@@ -232,7 +236,10 @@ const seqOf = (key: string): number => Number.parseInt(key, 10)
 
 const TAKEN: Marks = { taken: true }
 
-const marksOf = (sendId: string | undefined): Marks | undefined => (sendId === undefined ? undefined : { sendId })
+function marksOf(sendId: string | undefined, trace: TraceContext | undefined): Marks | undefined {
+  if (trace) return sendId === undefined ? { trace } : { sendId, trace }
+  return sendId === undefined ? undefined : { sendId }
+}
 
 const settled = (letter: number): Marks => ({ trouble: { kind: 'settled', letter } })
 

@@ -68,6 +68,9 @@ export class Ledger {
     sender: Sender | undefined,
   ): void {
     this.#host.secrets.refuse(record, 'its record')
+    // It goes on in the trace that it is in, unless what has come is of another.
+    const { trace } = this.#decided
+    if (trace && !record.trace) record.trace = trace
     const commit = new Commit(this.#committer, record, effects, sender)
     const position = this.#host.journal.append(record, commit)
     const point = pointAfter(this.#decided, record, position, snapshot)

@@ -51,7 +51,7 @@ export class Links
     return left.length < orphans.length
   }
 
-  startChild({ id, kind, input, parent }: ChildStart): void {
+  startChild({ id, kind, input, parent, trace }: ChildStart): void {
     const { registry, supervisor, session: host } = this.#host
     const entry = registry.get(id)
     if (entry && entry.status !== 'active') return this.childEnded(parent, outcomeOf(id, this.#stateOf(entry)))
@@ -60,7 +60,7 @@ export class Links
       const unheard = { resolve: () => {}, reject: () => {} }
       const owner = registry.get(parent.session)?.owner
       const admitted = withReferences(asTheyAre, () => admitInput(kind, input))
-      supervisor.adopt(LiveSession.create(host, kind, id, admitted, { parent, owner }, unheard))
+      supervisor.adopt(LiveSession.create(host, kind, id, admitted, { parent, owner, trace }, unheard))
     } catch (cause) {
       if (!isHoldfastError(cause, 'JOURNAL_FAILED', 'RUNTIME_CLOSED')) this.childEnded(parent, failedWith(cause))
     }

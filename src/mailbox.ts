@@ -9,6 +9,7 @@ import { Fifo } from './fifo.js'
 import type { StepEnd } from './pool.js'
 import type { Progress, RecordedEvent } from './record.js'
 import type { StepRun } from './step-runner.js'
+import type { TraceContext } from './trace-context.js'
 import { suspectKey } from './trouble.js'
 
 /** What happens to a session. Only what has a `sender` can be refused. */
@@ -18,6 +19,7 @@ export type Delivery =
       readonly event: RecordedEvent
       readonly sender: Sender | undefined
       readonly id?: string | undefined
+      readonly trace?: TraceContext | undefined
     }
   /** Events from outside that are one transition: all of them, or none. */
   | {
@@ -25,6 +27,7 @@ export type Delivery =
       readonly events: readonly RecordedEvent[]
       readonly sender: Sender
       readonly id?: string | undefined
+      readonly trace?: TraceContext | undefined
     }
   | { readonly kind: 'message'; readonly event: RecordedEvent }
   | { readonly kind: 'timer'; readonly key: string }
@@ -36,7 +39,13 @@ export type Delivery =
     }
   | { readonly kind: 'again'; readonly child: string; readonly incarnation: number }
   | { readonly kind: 'local'; readonly actor: LocalActor; readonly event: RecordedEvent }
-  | { readonly kind: 'linked'; readonly from: string; readonly key: string; readonly event: RecordedEvent }
+  | {
+      readonly kind: 'linked'
+      readonly from: string
+      readonly key: string
+      readonly event: RecordedEvent
+      readonly trace: TraceContext | undefined
+    }
   | {
       readonly kind: 'child-ended'
       readonly child: string

@@ -42,39 +42,63 @@ export class Counts {
   }
 }
 
-/** The metrics in the text format of Prometheus, version 0.0.4. */
-export function prometheusText(metrics: Metrics): string {
-  const { sessions, journal, steps } = metrics
-  const bySession = Object.entries(sessions).flatMap(([kind, counts]) =>
-    Object.entries(counts).map(([status, count]) => [`{kind="${kind}",status="${status}"}`, count] as const),
-  )
-  return [
-    family('holdfast_sessions', 'gauge', 'Sessions by kind and status.', bySession),
-    family('holdfast_sessions_live', 'gauge', 'Sessions that are in memory.', metrics.live),
-    family('holdfast_sessions_parked', 'gauge', 'Sessions that cannot go on until somebody acts.', metrics.parked),
-    family('holdfast_sessions_quarantined', 'gauge', 'Sessions that crashed too often.', metrics.quarantined),
-    family('holdfast_sessions_waiting', 'gauge', 'Sessions that wait for a person.', metrics.waiting),
-    family('holdfast_dead_letters', 'gauge', 'Events that were set aside.', metrics.deadLetters),
-    family('holdfast_transitions_total', 'counter', 'Durable transitions.', metrics.transitions),
-    family('holdfast_steps_started_total', 'counter', 'Steps and local actors begun.', steps.started),
-    family('holdfast_steps_finished_total', 'counter', 'Actors whose end was recorded.', steps.finished),
-    family('holdfast_step_attempts_total', 'counter', 'Further attempts at steps.', steps.retried),
-    family('holdfast_steps_running', 'gauge', 'Steps that run now.', steps.running),
-    family('holdfast_steps_queued', 'gauge', 'Steps that wait for a worker.', steps.queued),
-    family('holdfast_workers', 'gauge', 'Workers that are up.', steps.workers),
-    family('holdfast_commits_total', 'counter', 'Batches made durable.', journal.flushes),
-    family('holdfast_commit_seconds_total', 'counter', 'How long they took.', journal.flushMs / 1000),
-    family('holdfast_commit_bytes_total', 'counter', 'Bytes made durable.', journal.bytes),
-    family('holdfast_commit_stalls_total', 'counter', 'Commits that held the event loop.', journal.stalls),
-    family('holdfast_journal_pending_bytes', 'gauge', 'Bytes on their way to the disk.', journal.pendingBytes),
-    family('holdfast_read_only', 'gauge', '1 when nothing more can be recorded.', metrics.readOnly ? 1 : 0),
-  ].join('')
+/** One metric: what it is called, what it counts, and its values; with labels, one for each. */
+export interface Family {
+  readonly name: string
+  readonly type: 'gauge' | 'counter'
+  readonly help: string
+  readonly samples: readonly Sample[]
 }
 
-type Samples = number | readonly (readonly [labels: string, value: number])[]
+export interface Sample {
+  readonly labels: { readonly [name: string]: string }
+  readonly value: number
+}
+
+/** The metrics one by one, for whoever tells them on. */
+export function familiesOf(metrics: Metrics): readonly Family[] {
+  const { sessions, journal, steps } = metrics
+  const bySession = Object.entries(sessions).flatMap(([kind, counts]) =>
+    Object.entries(counts).map(([status, value]) => ({ labels: { kind, status }, value })),
+  )
+  const gauge = (name: string, help: string, value: number): Family => one(name, 'gauge', help, value)
+  const counter = (name: string, help: string, value: number): Family => one(name, 'counter', help, value)
+  return [
+    { name: 'holdfast_sessions', type: 'gauge', help: 'Sessions by kind and status.', samples: bySession },
+    gauge('holdfast_sessions_live', 'Sessions that are in memory.', metrics.live),
+    gauge('holdfast_sessions_parked', 'Sessions that cannot go on until somebody acts.', metrics.parked),
+    gauge('holdfast_sessions_quarantined', 'Sessions that crashed too often.', metrics.quarantined),
+    gauge('holdfast_sessions_waiting', 'Sessions that wait for a person.', metrics.waiting),
+    gauge('holdfast_dead_letters', 'Events that were set aside.', metrics.deadLetters),
+    counter('holdfast_transitions_total', 'Durable transitions.', metrics.transitions),
+    counter('holdfast_steps_started_total', 'Steps and local actors begun.', steps.started),
+    counter('holdfast_steps_finished_total', 'Actors whose end was recorded.', steps.finished),
+    counter('holdfast_step_attempts_total', 'Further attempts at steps.', steps.retried),
+    gauge('holdfast_steps_running', 'Steps that run now.', steps.running),
+    gauge('holdfast_steps_queued', 'Steps that wait for a worker.', steps.queued),
+    gauge('holdfast_workers', 'Workers that are up.', steps.workers),
+    counter('holdfast_commits_total', 'Batches made durable.', journal.flushes),
+    counter('holdfast_commit_seconds_total', 'How long they took.', journal.flushMs / 1000),
+    counter('holdfast_commit_bytes_total', 'Bytes made durable.', journal.bytes),
+    counter('holdfast_commit_stalls_total', 'Commits that held the event loop.', journal.stalls),
+    gauge('holdfast_journal_pending_bytes', 'Bytes on their way to the disk.', journal.pendingBytes),
+    gauge('holdfast_read_only', '1 when nothing more can be recorded.', metrics.readOnly ? 1 : 0),
+  ]
+}
+
+const one = (name: string, type: Family['type'], help: string, value: number): Family => ({
+  ...{ name, type, help },
+  samples: [{ labels: {}, value }],
+})
+
+/** The metrics in the text format of Prometheus, version 0.0.4. */
+export const prometheusText = (metrics: Metrics): string => familiesOf(metrics).map(textOf).join('')
+
+const textOf = ({ name, type, help, samples }: Family): string =>
+  [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, ...samples.map((sample) => lineOf(name, sample)), ''].join('\n')
 
 /** Kinds need no escaping: their names are letters, digits, `-`, `_` and `.`. */
-function family(name: string, type: 'gauge' | 'counter', help: string, samples: Samples): string {
-  const lines = typeof samples === 'number' ? [['', samples] as const] : samples
-  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.map(([labels, value]) => `${name}${labels} ${value}\n`).join('')}`
+function lineOf(name: string, { labels, value }: Sample): string {
+  const pairs = Object.entries(labels).map(([label, text]) => `${label}="${text}"`)
+  return `${name}${pairs.length > 0 ? `{${pairs.join(',')}}` : ''} ${value}`
 }

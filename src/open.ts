@@ -41,6 +41,7 @@ import type { Storage, StorageWorld } from './storage.js'
 import { systemChance } from './system/chance.js'
 import { systemClock } from './system/clock.js'
 import { tokenIn } from './token.js'
+import type { Tracing } from './tracing.js'
 import type { Verification } from './verify.js'
 
 export interface OpenOptions extends PassivationLimits {
@@ -65,6 +66,8 @@ export interface OpenOptions extends PassivationLimits {
    * `ctx.secret(name)`; everywhere else `[redacted:name]` stands in its place.
    */
   readonly secrets?: SecretValues
+  /** Who makes spans of what happens: what `holdfast/opentelemetry` gives. */
+  readonly tracing?: Tracing
   /** How long sessions that have ended are kept, by kind; those of a kind that is not named here stay. */
   readonly retention?: RetentionRules
   /** How much history is kept at least, in bytes of the journal; default 1 GiB. Older parts are dropped. */
@@ -89,6 +92,7 @@ const OPEN_OPTIONS = {
   mailboxLimit: true,
   changeLimit: true,
   secrets: true,
+  tracing: true,
   liveLimit: true,
   idleMs: true,
   retention: true,
@@ -109,6 +113,7 @@ export async function openRuntime(options: OpenOptions): Promise<Runtime> {
     mailboxLimit,
     changeLimit,
     secrets,
+    tracing,
     liveLimit,
     idleMs,
     retention,
@@ -119,6 +124,7 @@ export async function openRuntime(options: OpenOptions): Promise<Runtime> {
     ...(mailboxLimit !== undefined && { mailboxLimit }),
     ...(changeLimit !== undefined && { changeLimit }),
     ...(secrets && { secrets }),
+    ...(tracing && { tracing }),
     ...(liveLimit !== undefined && { liveLimit }),
     ...(idleMs !== undefined && { idleMs }),
     ...(retention && { retention }),

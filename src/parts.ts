@@ -24,6 +24,7 @@ import type { LiveSession } from './session.js'
 import type { StreamHost } from './stream.js'
 import { Supervisor } from './supervisor.js'
 import { Timers } from './timers.js'
+import type { Tracing } from './tracing.js'
 import { upgrade } from './upgrade.js'
 import { Upkeep } from './upkeep.js'
 import { Verbs } from './verbs.js'
@@ -33,6 +34,7 @@ export interface PartsHost {
   readonly kinds: ReadonlyMap<string, AnySessionKind>
   readonly logger: Logger
   readonly secrets: Secrets
+  readonly tracing: Tracing | undefined
   readonly availability: Availability
   /** What is known to be damaged; what is found so while opening is added. */
   readonly damage: Damage[]
@@ -145,10 +147,10 @@ export class Parts {
   }
 
   #makeSessionHost(): SessionHost {
-    const { ports, logger, secrets, mailboxLimit, changeLimit } = this.#host
+    const { ports, logger, secrets, tracing, mailboxLimit, changeLimit } = this.#host
     const { journal, clock, chance, pool } = ports
     return {
-      ...{ journal, clock, chance, pool, timers: this.timers, secrets, mailboxLimit, changeLimit },
+      ...{ journal, clock, chance, pool, timers: this.timers, secrets, tracing, mailboxLimit, changeLimit },
       advanced: (record, position) => this.#advance(record, position),
       broadcast: (session, commit) => {
         this.feeds.publish(session.id, commit)

@@ -26,6 +26,7 @@ import type {
   SessionStatus,
   StateValue,
 } from './state.js'
+import type { TraceContext } from './trace-context.js'
 import { NO_TROUBLE, type Trouble, troubleAfter } from './trouble.js'
 
 export interface Point {
@@ -45,6 +46,7 @@ export interface Point {
   readonly links: Links
   readonly seen: readonly Seen[]
   readonly trouble: Trouble
+  readonly trace: TraceContext | undefined
   /** The machine's own snapshot; undefined for a session that could not be restored. */
   readonly snapshot: MachineSnapshot | undefined
   /** As stored, for a session whose machine snapshot does not tell it. */
@@ -69,6 +71,7 @@ export const NOTHING: Point = {
   links: NO_LINKS,
   seen: [],
   trouble: NO_TROUBLE,
+  trace: undefined,
   snapshot: undefined,
   history: undefined,
 }
@@ -101,9 +104,9 @@ export const identityOf = ({
 /** The point that a stored state stands for. */
 export function pointOf(state: SessionState, snapshot: MachineSnapshot | undefined): Point {
   const { seq, position, updatedAt, status, value, context, children, timers, messages, attributes, history } = state
-  const { output, error, links = NO_LINKS, seen = [], trouble = NO_TROUBLE, fired = NOT_FIRED } = state
+  const { output, error, links = NO_LINKS, seen = [], trouble = NO_TROUBLE, fired = NOT_FIRED, trace } = state
   const common = { seq, position, at: updatedAt, status, value, context, output, error }
-  return { ...common, children, timers, fired, messages, attributes, links, seen, trouble, snapshot, history }
+  return { ...common, children, timers, fired, messages, attributes, links, seen, trouble, trace, snapshot, history }
 }
 
 /** The point after a record, in the same terms as the fold of `rehydrate.ts`. */
@@ -131,6 +134,7 @@ export function pointAfter(
     links: linksAfter(before.links, record, before.children),
     seen: record.sendId === undefined ? before.seen : seenAfter(before.seen, record, position),
     trouble: troubleAfter(before.trouble, record),
+    trace: record.trace ?? before.trace,
     snapshot,
     history: before.history,
   }
@@ -139,7 +143,7 @@ export function pointAfter(
 /** The state to store for a point. */
 export function stateOf(identity: Identity, point: Point): SessionState {
   const { seq, position, at, status, value, context, output, error, children, timers, messages, attributes } = point
-  const { links, seen, fired } = point
+  const { links, seen, fired, trace } = point
   const { id, kind, version, createdAt, created, parent, origin, owner } = identity
   const history = point.snapshot ? historyOf(point.snapshot) : (point.history ?? {})
   const order = point.snapshot && orderOf(point.snapshot)
@@ -153,6 +157,7 @@ export function stateOf(identity: Identity, point: Point): SessionState {
     ...(links !== NO_LINKS && { links }),
     ...(seen.length > 0 && { seen }),
     ...(point.trouble !== NO_TROUBLE && { trouble: point.trouble }),
+    ...(trace && { trace }),
     ...(parent && { parent }),
     ...(origin && { origin }),
     ...(owner && { owner }),

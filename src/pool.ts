@@ -3,6 +3,7 @@
 // Adapters: worker threads (`piscina/`), the same thread (`inline/`).
 
 import type { ErrorEnvelope } from './envelope.js'
+import type { TraceContext } from './trace-context.js'
 
 export interface Task {
   /** URL of the module that holds the step, as a string. */
@@ -15,6 +16,8 @@ export interface Task {
   readonly idempotencyKey: string
   /** 1 for the first attempt. */
   readonly attempt: number
+  /** The trace that it belongs to. */
+  readonly trace?: TraceContext
   /** What the step may ask for by name; it goes to the step's thread and nowhere else. */
   readonly secrets?: { readonly [name: string]: string }
   /** How long the task may wait for a worker, in ms as a clock takes them; then it fails with STEP_QUEUE_TIMEOUT. */
@@ -70,6 +73,9 @@ export interface StepContext {
   readonly attempt: number
   /** When the attempt will be cancelled (ms since the epoch), if it has a time limit. */
   readonly deadline: number | undefined
+  /** The headers to send with what the step calls, so that it is part of the session's trace; see `TraceContext`. */
+  readonly traceparent?: string | undefined
+  readonly tracestate?: string | undefined
   /** A secret that the runtime was given (`secrets` of `openRuntime`). Throws SECRET_UNKNOWN. */
   secret(name: string): string
   /** Tells observers how far the step is (0 to 100). */

@@ -3,6 +3,7 @@
 
 import type { Patch } from './patch.js'
 import type { Attributes, CreationKey, ForkOrigin, Owner, Parent, SessionStatus, StateValue } from './state.js'
+import type { TraceContext } from './trace-context.js'
 import type { TroubleChange } from './trouble.js'
 
 /** A place in the journal; later records have larger ones. `-1` is before everything. */
@@ -119,6 +120,8 @@ export interface TransitionRecord {
   readonly received?: ReceivedMessage
   /** A crash, a dead letter, quarantine or release. */
   readonly trouble?: TroubleChange
+  /** The trace that the transition belongs to; absent: none. */
+  readonly trace?: TraceContext
   /** Indexed attributes, when they changed. */
   readonly attributes?: Attributes
   /** First record only. */

@@ -62,6 +62,7 @@ function apply(state: Folding, record: TransitionRecord): void {
   setFired(state, record)
   state.timers = timersAfter(state.timers, record)
   state.messages = messagesAfter(state.messages, record)
+  if (record.trace) state.trace = record.trace
   if (record.sendId !== undefined) state.seen = seenAfter(state.seen ?? [], record, state.position)
   if (record.status) {
     state.status = record.status
@@ -100,7 +101,7 @@ function setOrder(state: Folding, order: readonly string[]): void {
 
 /** The children after a record: shared with the live session, so that both tell the same. */
 export function childrenAfter(children: SessionState['children'], record: TransitionRecord): SessionState['children'] {
-  const { started, stopped, finished, attempt, status } = record
+  const { started, stopped, finished, attempt, status, trace } = record
   if (!started && !stopped && !finished && !attempt && !status) return children
   const after: Record<string, Child> = { ...children }
   if (finished && after[finished]) {
@@ -110,7 +111,8 @@ export function childrenAfter(children: SessionState['children'], record: Transi
   }
   for (const id of stopped ?? []) delete after[id]
   for (const { id, ...child } of started ?? []) {
-    after[id] = { status: 'active', attempt: 1, ...child, incarnation: record.seq, failures: 0 }
+    const begun: Child = { status: 'active', attempt: 1, ...child, incarnation: record.seq, failures: 0 }
+    after[id] = trace ? { ...begun, trace } : begun
   }
   if (attempt && after[attempt.child]) {
     const { child, number, failures, notBefore } = attempt
@@ -181,11 +183,12 @@ export const NO_LINKS: Links = Object.freeze({ outbox: [], received: {} })
  * sends is not for this session any more. What a session has sent stays on its way also when it has ended.
  */
 export function linksAfter(links: Links, record: TransitionRecord, children: SessionState['children']): Links {
-  const { sent, delivered, received, stopped = [], finished, status } = record
+  const { sent, delivered, received, stopped = [], finished, status, trace } = record
   const gone = (finished === undefined ? stopped : [...stopped, finished]).map((id) => children[id]?.session)
   if (!sent && !delivered && !received && (links === NO_LINKS || (gone.length === 0 && !status))) return links
   const outbox = delivered ? links.outbox.filter(({ key }) => !delivered.includes(key)) : [...links.outbox]
-  for (const [n, { to, event }] of (sent ?? []).entries()) outbox.push({ key: `${record.seq}.${n}`, to, event })
+  for (const [n, { to, event }] of (sent ?? []).entries())
+    outbox.push({ key: `${record.seq}.${n}`, to, event, ...(trace && { trace }) })
   const marks = received ? { ...links.received, [received.from]: received.key } : links.received
   const kept = status ? [] : Object.entries(marks).filter(([session]) => !gone.includes(session))
   return outbox.length + kept.length === 0 ? NO_LINKS : { outbox, received: Object.fromEntries(kept) }

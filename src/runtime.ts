@@ -40,6 +40,7 @@ import { type Sessions, sessionsOf } from './sessions.js'
 import type { IndexEntry } from './state.js'
 import { replayThenLive, type Source, type Stream } from './stream.js'
 import type { Parked } from './supervisor.js'
+import { guardedTracing, type Tracing } from './tracing.js'
 import { type Transition, transitionOf } from './transition.js'
 import type { DeadLetter } from './trouble.js'
 
@@ -59,6 +60,8 @@ export interface RuntimeOptions extends PassivationLimits {
    * `ctx.secret(name)`; everywhere else `[redacted:name]` stands in its place.
    */
   readonly secrets?: SecretValues
+  /** Who makes spans of what happens: what `holdfast/opentelemetry` gives. */
+  readonly tracing?: Tracing
   /** What opening the journal found damaged, for `health`. */
   readonly damage?: readonly Damage[]
 }
@@ -105,6 +108,8 @@ export class Runtime implements AsyncDisposable {
   readonly sessions: Sessions
   /** What time it is for its sessions, and who waits. */
   readonly clock: Clock
+  /** Who makes spans of what happens, if anybody does; it never throws. */
+  readonly tracing: Tracing | undefined
   readonly #ports: Ports
   readonly #kinds: Map<string, AnySessionKind>
   readonly #logger: Logger
@@ -126,13 +131,26 @@ export class Runtime implements AsyncDisposable {
     this.#kinds = kindsByName(options.kinds)
     const secrets = secretsOf(options.secrets)
     this.#logger = guarded(secrets.logger(options.logger ?? consoleLogger))
+    const untold = (err: unknown): void => this.#logger.error({ err }, 'a trace could not be told of')
+    this.tracing = options.tracing && guardedTracing(options.tracing, untold)
     this.#historyBytes = historyBytes
     this.#availability = new Availability(ports.journal)
     const damage = [...(options.damage ?? [])]
     this.#damage = damage
     const [kinds, logger, availability] = [this.#kinds, this.#logger, this.#availability]
     const limits = { mailboxLimit, changeLimit, historyBytes }
-    this.#parts = new Parts({ ports, kinds, logger, secrets, availability, damage, limits: options, ...limits })
+    const { tracing } = this
+    this.#parts = new Parts({
+      ports,
+      kinds,
+      logger,
+      secrets,
+      tracing,
+      availability,
+      damage,
+      limits: options,
+      ...limits,
+    })
     this.sessions = sessionsOf(() => {
       availability.assertOpen()
       return this.#parts.registry

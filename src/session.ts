@@ -23,10 +23,13 @@ import { fold, sealed } from './rehydrate.js'
 import type { SupervisionPolicy } from './restart.js'
 import { SideDoors } from './side-doors.js'
 import type { IndexEntry, Outgoing, Parent, SessionState } from './state.js'
+import type { TraceContext } from './trace-context.js'
 import type { Transition } from './transition.js'
 
 /** What a new session comes from. */
-export type Beginning = Partial<Pick<Identity, 'created' | 'parent' | 'owner'>>
+export type Beginning = Partial<Pick<Identity, 'created' | 'parent' | 'owner'>> & {
+  readonly trace?: TraceContext | undefined
+}
 
 export class LiveSession implements Committer, AftermathOwner, EffectsOwner, IntakeOwner, MailboxOwner {
   /** What its supervisor has recorded when it has crashed. */
@@ -64,13 +67,18 @@ export class LiveSession implements Committer, AftermathOwner, EffectsOwner, Int
     kind: AnySessionKind,
     id: string,
     input: unknown,
-    { created, parent, owner }: Beginning,
+    { created, parent, owner, trace }: Beginning,
     sender: Sender,
   ): LiveSession {
     const { kind: name, version } = kind
     const identity = { id, kind: name, version, createdAt: '', created, parent, origin: undefined, owner }
     const session = new LiveSession(host, kind, identity, NOTHING)
-    const from = { ...(created && { created }), ...(parent && { parent }), ...(owner && { owner }) }
+    const from = {
+      ...(created && { created }),
+      ...(parent && { parent }),
+      ...(owner && { owner }),
+      ...(trace && { trace }),
+    }
     const marks: Marks = { kind: name, version, ...from }
     session.#decider?.begin(input, sender, marks)
     // Its first record says when; the clock is read once.
@@ -171,8 +179,10 @@ export class LiveSession implements Committer, AftermathOwner, EffectsOwner, Int
   // What may be asked of it: each resolves with the transition that it came to, once that is durable.
 
   /** Decides an event from outside. Rejects with NOT_ACCEPTED, SESSION_ENDED, MAILBOX_FULL or what the machine threw. */
-  send(event: RecordedEvent, id?: string): Promise<Transition> {
-    return new Promise((resolve, reject) => this.deliver({ kind: 'send', event, id, sender: { resolve, reject } }))
+  send(event: RecordedEvent, id?: string, trace?: TraceContext): Promise<Transition> {
+    return new Promise((resolve, reject) =>
+      this.deliver({ kind: 'send', event, id, trace, sender: { resolve, reject } }),
+    )
   }
 
   /** Everything else that can be asked of it: see `Delivery`. Rejects with what `Intake` refuses it with. */
@@ -306,10 +316,16 @@ export class LiveSession implements Committer, AftermathOwner, EffectsOwner, Int
 
   /** The record is durable: everything that waited for it happens now, in this order. */
   committed(commit: Commit, bytes: number): void {
-    const { record, effects, sender } = commit
-    const point = commit.point as Point
+    const { record, point } = commit as Commit & { readonly point: Point }
     const before = this.#ledger.settle(commit, bytes)
     this.#host.advanced(record, point.position)
+    const { tracing } = this.#host
+    if (tracing) tracing.transition(commit.transition(), this.#identity.kind, () => this.#act(commit, point, before))
+    else this.#act(commit, point, before)
+  }
+
+  #act(commit: Commit, point: Point, before: Point): void {
+    const { record, effects, sender } = commit
     if (record.trouble?.kind === 'release') this.#host.released(this)
     const errors = effects.actions.length > 0 ? this.#run(effects.actions) : undefined
     // A child that is left hears what it was told before it is cancelled; one that begins, once it is there.
@@ -394,8 +410,8 @@ export class LiveSession implements Committer, AftermathOwner, EffectsOwner, Int
   }
 
   /** A message of another session; it may come more than once. */
-  receive(from: string, { key, event }: Outgoing): void {
-    this.deliver({ kind: 'linked', from, key, event })
+  receive(from: string, { key, event, trace }: Outgoing): void {
+    this.deliver({ kind: 'linked', from, key, event, trace })
   }
 
   /** One of its own messages to another session has arrived. */

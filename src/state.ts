@@ -2,6 +2,7 @@
 // All of it is JSON. Times are ISO 8601 strings; positions are places in the journal.
 
 import type { Position } from './record.js'
+import type { TraceContext } from './trace-context.js'
 import type { Quarantine, Trouble } from './trouble.js'
 
 /** An XState state value: a state's name, or an object of regions. */
@@ -30,6 +31,8 @@ export interface Child {
   readonly failures: number
   /** When the attempt may begin, if a retry waits. */
   readonly notBefore?: string
+  /** The trace of the transition that started it; absent: none. */
+  readonly trace?: TraceContext
 }
 
 /** Whose child a session is: the session, the child's id in its machine, and which of that id. */
@@ -63,6 +66,8 @@ export interface Outgoing {
   /** A session's id. */
   readonly to: string
   readonly event: { readonly type: string }
+  /** The trace of the transition that sent it; absent: none. */
+  readonly trace?: TraceContext
 }
 
 /** What a session has with others: messages on their way, and the last that it has taken from each. */
@@ -123,6 +128,8 @@ export interface SessionState {
   readonly seen?: readonly Seen[]
   /** Absent when there is none. */
   readonly trouble?: Trouble
+  /** The trace that it goes on in: of the last transition that has one. Absent when there is none. */
+  readonly trace?: TraceContext
   readonly parent?: Parent
   /** Of a fork. */
   readonly origin?: ForkOrigin

@@ -9,7 +9,7 @@ import type { Outcome, StepContext, StepEnd, StepFunction, Task } from './pool.j
 import type { Outbox } from './step-outbox.js'
 
 /** The part of a task that the step itself needs. */
-export type StepTask = Pick<Task, 'module' | 'name' | 'input' | 'idempotencyKey' | 'attempt' | 'secrets'>
+export type StepTask = Pick<Task, 'module' | 'name' | 'input' | 'idempotencyKey' | 'attempt' | 'secrets' | 'trace'>
 
 export type LoadModule = (module: string) => Promise<Record<string, unknown>>
 
@@ -98,6 +98,8 @@ function contextOf({ task, deadline, signal, outbox }: StepCall): StepContext {
     idempotencyKey: task.idempotencyKey,
     attempt: task.attempt,
     deadline,
+    traceparent: task.trace?.traceparent,
+    tracestate: task.trace?.tracestate,
     secret: (name: string) => secretOf(task, name),
     progress: (percent: number, message?: string) => outbox.progress(percent, message),
     emit: (chunk: unknown) => outbox.emit(chunk),

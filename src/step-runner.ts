@@ -11,6 +11,8 @@ import type { SecretValues } from './secrets.js'
 import { waitedTooLong } from './step-run.js'
 import { type Backoff, backoff, type StepDeclaration } from './steps.js'
 import type { Timers } from './timers.js'
+import type { TraceContext } from './trace-context.js'
+import type { StepSpan, TracedStep } from './tracing.js'
 
 /** What a running step says, live: never durable, never numbered. */
 export type StepUpdate =
@@ -34,6 +36,7 @@ export interface StepRun {
   readonly input: unknown
   /** ms since the epoch. */
   readonly notBefore: number | undefined
+  readonly trace?: TraceContext | undefined
 }
 
 export interface StepRunnerHost {
@@ -45,6 +48,10 @@ export interface StepRunnerHost {
   /** What steps may ask for by name. */
   readonly secrets: SecretValues | undefined
   update(update: StepUpdate): void
+  /** An attempt is handed to the pool for the first time. Never throws. */
+  begun(step: Omit<TracedStep, 'kind'>): StepSpan | undefined
+  /** What may be told of an outcome. */
+  redacted(run: StepRun, outcome: StepEnd): StepEnd
   settled(run: StepRun, outcome: StepEnd, progress: Progress | undefined): void
 }
 
@@ -59,6 +66,7 @@ interface Active {
   notRun: number
   waiting?: Cancel
   task?: RunningTask
+  span?: StepSpan | undefined
   progress?: Progress
 }
 
@@ -89,7 +97,10 @@ export class StepRunner {
     active.waiting?.()
     if (!active.task) return
     active.task.cancel(reason)
-    const ending = active.task.outcome.then(() => void this.#ending.delete(ending))
+    const ending = active.task.outcome.then(() => {
+      active.span?.end({ kind: 'cancelled' })
+      this.#ending.delete(ending)
+    })
     this.#ending.add(ending)
   }
 
@@ -111,6 +122,7 @@ export class StepRunner {
     const { run } = active
     delete active.waiting
     active.since ??= this.#host.clock.elapsed()
+    active.span ??= this.#host.begun(this.#told(run))
     active.task = this.#host.pool.run(this.#taskOf(active), this.#listen(active))
     void active.task.outcome.then((outcome) => {
       if (this.#active.get(run.id) !== active) return
@@ -130,21 +142,31 @@ export class StepRunner {
   }
 
   #settle(active: Active, outcome: StepEnd): void {
-    this.#active.delete(active.run.id)
-    this.#host.settled(active.run, outcome, active.progress)
+    const { run, span, progress } = active
+    this.#active.delete(run.id)
+    const told = this.#host.redacted(run, outcome)
+    span?.end(told)
+    this.#host.settled(run, told, progress)
+  }
+
+  #told({ id, attempt, declaration, trace, ...run }: StepRun): Omit<TracedStep, 'kind'> {
+    const { session } = this.#host
+    return { session, id, name: declaration.name, attempt, idempotencyKey: keyOf(session, { id, ...run }), trace }
   }
 
   #taskOf(active: Active): Task {
     const { run } = active
     const { policy, name } = run.declaration
+    const trace = active.span?.context ?? run.trace
     const queueTimeoutMs = this.#queueLeftMs(active)
     return {
       module: run.module,
       name,
       input: run.input,
-      idempotencyKey: `${this.#host.session}.${run.id}.${run.incarnation}`,
+      idempotencyKey: keyOf(this.#host.session, run),
       attempt: run.attempt,
       graceMs: policy.graceMs,
+      ...(trace && { trace }),
       ...(this.#host.secrets && { secrets: this.#host.secrets }),
       ...(policy.timeoutMs !== undefined && { runTimeoutMs: policy.timeoutMs }),
       ...(queueTimeoutMs < Number.POSITIVE_INFINITY && { queueTimeoutMs }),
@@ -174,3 +196,6 @@ export class StepRunner {
     }
   }
 }
+
+const keyOf = (session: string, { id, incarnation }: Pick<StepRun, 'id' | 'incarnation'>): string =>
+  `${session}.${id}.${incarnation}`

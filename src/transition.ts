@@ -3,6 +3,7 @@
 import type { Patch } from './patch.js'
 import type { Position, RecordedEvent, TransitionRecord } from './record.js'
 import type { SessionStatus, StateValue } from './state.js'
+import type { TraceContext } from './trace-context.js'
 
 export interface Transition<TEvent = RecordedEvent, TValue = StateValue> {
   readonly session: string
@@ -18,14 +19,17 @@ export interface Transition<TEvent = RecordedEvent, TValue = StateValue> {
   readonly status: SessionStatus
   /** The change of the context, if it changed; see `patch.ts`. */
   readonly patch: Patch | undefined
+  /** The trace that it belongs to; absent: none. */
+  readonly trace?: TraceContext
   /** True for the last: the session was deleted. */
   readonly deleted?: true
 }
 
 /** The transition that a durable record stands for. */
 export function transitionOf(record: TransitionRecord, position: Position): Transition {
-  const { session, seq, at, event, value, patch } = record
+  const { session, seq, at, event, value, patch, trace } = record
   const status = record.status ?? 'active'
   const transition = { session, seq, position, at, event, from: record.from ?? value, to: value, status, patch }
-  return record.deleted ? { ...transition, deleted: true } : transition
+  if (!trace && !record.deleted) return transition
+  return { ...transition, ...(trace && { trace }), ...(record.deleted && { deleted: true }) }
 }

@@ -38,6 +38,7 @@ import type { IndexEntry, SessionState, StateValue } from './state.js'
 import type { StepUpdate } from './step-runner.js'
 import { liveOnly, replayThenLive, type Source, type Stream, type StreamHost } from './stream.js'
 import type { Supervisor } from './supervisor.js'
+import { type TraceContext, type TraceHeaders, traceContextOf } from './trace-context.js'
 import { type Transition, transitionOf } from './transition.js'
 import type { DeadLetter } from './trouble.js'
 
@@ -66,19 +67,22 @@ export class Verbs implements SessionVerbs {
     this.#host = host
   }
 
-  send(id: string, event: unknown, { id: eventId, signal }: SendOptions): Promise<Transition> {
+  send(id: string, event: unknown, options: SendOptions): Promise<Transition> {
+    const { id: eventId, signal } = options
     try {
       this.#host.assertWritable()
       refuseAborted(signal)
       const session = this.#host.supervisor.activate(id)
       const admitted = this.#admit(session.identity.kind, event)
-      return abortable(session.send(admitted, eventId === undefined ? undefined : admitKey(eventId)), signal)
+      const key = eventId === undefined ? undefined : admitKey(eventId)
+      return abortable(session.send(admitted, key, this.#traceOf(options)), signal)
     } catch (error) {
       return Promise.reject(error)
     }
   }
 
-  async sendBatch(id: string, events: unknown, { id: eventId, signal }: SendOptions): Promise<Transition> {
+  async sendBatch(id: string, events: unknown, options: SendOptions): Promise<Transition> {
+    const { id: eventId, signal } = options
     this.#host.assertWritable()
     refuseAborted(signal)
     const session = this.#host.supervisor.activate(id)
@@ -86,10 +90,9 @@ export class Verbs implements SessionVerbs {
     const admitted = withinRoom(host.changeLimit, () =>
       host.secrets.json(admitEvents(kinds.get(session.identity.kind), events)),
     )
-    return abortable(
-      session.ask({ kind: 'batch', events: admitted, id: eventId === undefined ? undefined : admitKey(eventId) }),
-      signal,
-    )
+    const key = eventId === undefined ? undefined : admitKey(eventId)
+    const trace = this.#traceOf(options)
+    return abortable(session.ask({ kind: 'batch', events: admitted, id: key, trace }), signal)
   }
 
   async cancel(id: string, { reason = 'cancelled', signal }: CancelOptions): Promise<void> {
@@ -208,6 +211,11 @@ export class Verbs implements SessionVerbs {
       ended()
       return () => {}
     }
+  }
+
+  /** What the caller says, or the trace that it is in. */
+  #traceOf(headers: TraceHeaders): TraceContext | undefined {
+    return traceContextOf(headers) ?? this.#host.session.tracing?.active()
   }
 
   #admit(kind: string, event: unknown): RecordedEvent {

@@ -28,7 +28,13 @@ function lonely(): SessionHost {
   const clock = createVirtualClock()
   return {
     ...{ journal: createMemoryJournal(clock), clock, chance: createSeededChance(1), timers: new Timers(clock) },
-    ...{ pool: createInlinePool({ clock }), secrets: secretsOf(undefined), mailboxLimit: 10, changeLimit: 10_000 },
+    ...{
+      pool: createInlinePool({ clock }),
+      secrets: secretsOf(undefined),
+      tracing: undefined,
+      mailboxLimit: 10,
+      changeLimit: 10_000,
+    },
     ...{ advanced: nothing, broadcast: nothing, update: nothing, emitted: nothing, report: nothing, crashed: nothing },
     ...{ park: nothing, quarantined: nothing, released: nothing, halted: nothing, ended: nothing, log: nothing },
     ...{ startChild: nothing, cancelChild: async () => {}, childEnded: nothing, transmit: nothing, arrived: nothing },

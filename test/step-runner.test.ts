@@ -28,7 +28,7 @@ function bench(outcomes: Outcome[], options: StepOptions = {}) {
   }
   const runner = new StepRunner({
     ...{ session: 's', pool, timers: new Timers(clock), clock, chance: createSeededChance(1), update: () => {} },
-    secrets: undefined,
+    ...{ secrets: undefined, begun: () => undefined, redacted: (_: unknown, outcome: StepEnd) => outcome },
     settled: (_, outcome) => ended.push({ ...outcome, atMs: clock.now() - start }),
   })
   const declaration = stepOf(step('work', options))!

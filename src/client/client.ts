@@ -7,6 +7,7 @@ import type { CallOptions, SessionSnapshot, TransitionsOptions } from '../handle
 import type { SessionEntry, SessionFilter, SessionPage } from '../listing.js'
 import { admitOptions } from '../options.js'
 import type { Stream, StreamHost } from '../stream.js'
+import type { Tracing } from '../tracing.js'
 import type { Transition } from '../transition.js'
 import { follow } from './follow.js'
 import { newKey, platformClock, tellConsole } from './platform.js'
@@ -24,6 +25,8 @@ export interface ClientOptions {
   readonly onObserverError?: (error: unknown) => void
   /** Another `fetch` than the platform's, such as that of a server in the same process. */
   readonly fetch?: typeof fetch
+  /** Knows in which trace whoever calls is: what `holdfast/opentelemetry` gives. */
+  readonly tracing?: Pick<Tracing, 'active'>
 }
 
 /** A kind by its name: what `defineSession` gave is one; `kindOf<typeof review>('review')` is, without its code. */
@@ -72,6 +75,7 @@ export function connect(options: ClientOptions): Client {
     retryMs: true,
     onObserverError: true,
     fetch: true,
+    tracing: true,
   })
   return new Client(options)
 }
@@ -82,9 +86,9 @@ export class Client implements Disposable {
   readonly #closing: AbortController = new AbortController()
   readonly #host: StreamHost
 
-  constructor({ url, token, retryMs = RETRY_MS, onObserverError = tellConsole, fetch: own }: ClientOptions) {
+  constructor({ url, token, retryMs = RETRY_MS, onObserverError = tellConsole, fetch: own, tracing }: ClientOptions) {
     const server = {
-      ...{ url: addressOf(url), token, retryMs, clock: platformClock, closing: this.#closing.signal },
+      ...{ url: addressOf(url), token, retryMs, clock: platformClock, tracing, closing: this.#closing.signal },
       // By name, at each call: a page may replace it, and it is not to be called on another object.
       fetch: own ?? ((...asked: Parameters<typeof fetch>) => fetch(...asked)),
     }
@@ -106,10 +110,10 @@ export class Client implements Disposable {
     { kind }: KindName<TMachine>,
     ...[input, options = {}]: CreateArguments<TMachine>
   ): Promise<RemoteSession<TMachine>> {
-    const { idempotencyKey = newKey(), signal, id, team } = options
+    const { idempotencyKey = newKey(), signal, id, team, ...trace } = options
     const body = { kind, input, id, team }
-    const path = '/v1/sessions'
-    const snapshot = await this.#requests.json<SessionSnapshot>({ method: 'POST', path, body, idempotencyKey, signal })
+    const request = { method: 'POST', path: '/v1/sessions', body, idempotencyKey, trace, signal } as const
+    const snapshot = await this.#requests.json<SessionSnapshot>(request)
     return new RemoteSession(this.#requests, this.#host, snapshot.id, snapshot.kind)
   }
 

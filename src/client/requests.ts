@@ -5,6 +5,8 @@
 import { abortable, refuseAborted } from '../abort.js'
 import type { Clock } from '../clock.js'
 import { type ErrorCode, HoldfastError } from '../errors.js'
+import { type TraceHeaders, traceContextOf } from '../trace-context.js'
+import type { Tracing } from '../tracing.js'
 
 export interface Request {
   readonly method: 'GET' | 'POST' | 'DELETE'
@@ -13,6 +15,8 @@ export interface Request {
   readonly body?: unknown
   /** With a key, the same request does nothing again. */
   readonly idempotencyKey?: string
+  /** The trace that the caller says it belongs to. */
+  readonly trace?: TraceHeaders
   readonly signal?: AbortSignal
 }
 
@@ -24,6 +28,8 @@ export interface Server {
   readonly clock: Clock
   /** For how long a server that cannot be reached is tried again. */
   readonly retryMs: number
+  /** Knows in which trace whoever calls is. */
+  readonly tracing: Pick<Tracing, 'active'> | undefined
   /** Aborts when the client is closed. */
   readonly closing: AbortSignal
 }
@@ -64,8 +70,11 @@ export class Requests {
   }
 
   /** A response that is not a refusal. Rejects with the refusal, or with what `fetch` does when there is no answer. */
-  async fetch({ method, path, query = {}, body, idempotencyKey, signal }: Request, accept?: string): Promise<Response> {
-    const { url, token, fetch, closing } = this.server
+  async fetch(
+    { method, path, query = {}, body, idempotencyKey, trace, signal }: Request,
+    accept?: string,
+  ): Promise<Response> {
+    const { url, token, fetch, tracing, closing } = this.server
     const words = Object.entries(query).flatMap(([name, value]) =>
       value === undefined ? [] : [`${name}=${encodeURIComponent(value)}`],
     )
@@ -76,6 +85,7 @@ export class Requests {
         ...(token !== undefined && { authorization: `Bearer ${token}` }),
         ...(body !== undefined && { 'content-type': 'application/json' }),
         ...(idempotencyKey !== undefined && { 'idempotency-key': idempotencyKey }),
+        ...(traceContextOf(trace ?? {}) ?? tracing?.active()),
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),
       signal: signal ? AbortSignal.any([signal, closing]) : closing,

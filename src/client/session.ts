@@ -48,16 +48,13 @@ export class RemoteSession<TMachine extends AnyMachine = AnyMachine> {
    * Sends an event; resolves with the transition once it is durable. Without an `id` it is given one, so that it is sent
    * again while the server cannot be reached, and happens once. Rejects as the embedded `send` does.
    */
-  send(event: KindEvent<TMachine>, { id = newKey(), signal }: SendOptions = {}): Promise<SessionTransition<TMachine>> {
-    return this.#ask({ method: 'POST', path: '/events', body: event, idempotencyKey: id, signal })
+  send(event: KindEvent<TMachine>, options: SendOptions = {}): Promise<SessionTransition<TMachine>> {
+    return this.#send(event, options)
   }
 
   /** Sends several events as one, all or none; as `send` else. */
-  sendBatch(
-    events: readonly KindEvent<TMachine>[],
-    { id = newKey(), signal }: SendOptions = {},
-  ): Promise<SessionTransition<TMachine>> {
-    return this.#ask({ method: 'POST', path: '/events', body: events, idempotencyKey: id, signal })
+  sendBatch(events: readonly KindEvent<TMachine>[], options: SendOptions = {}): Promise<SessionTransition<TMachine>> {
+    return this.#send(events, options)
   }
 
   /** The last durable state. */
@@ -171,6 +168,10 @@ export class RemoteSession<TMachine extends AnyMachine = AnyMachine> {
   /** Stops it and removes it for good. */
   async delete(options: CallOptions = {}): Promise<void> {
     await this.#ask({ method: 'DELETE', path: '', ...options })
+  }
+
+  #send<T>(body: unknown, { id = newKey(), signal, ...trace }: SendOptions): Promise<T> {
+    return this.#ask({ method: 'POST', path: '/events', body, idempotencyKey: id, trace, signal })
   }
 
   #ask<T>(request: Request): Promise<T> {

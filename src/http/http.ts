@@ -13,6 +13,7 @@ import type { ReadOptions } from '../open.js'
 import { admitOptions } from '../options.js'
 import { sessionNotFound } from '../refusals.js'
 import type { Runtime } from '../runtime.js'
+import { type TraceHeaders, traceContextOf } from '../trace-context.js'
 import { jsonOf } from './body.js'
 import { type Limits, limitsOf, Meter } from './limits.js'
 import { LiveStreams } from './live-streams.js'
@@ -167,6 +168,7 @@ class Server {
       ...{ runtime: this.#runtime, principal, params: params as never, query: query as never, body: body as never },
       ...{ session: session as Session, request, signal: request.signal, headers, env, services: this.services, ended },
       idempotencyKey: request.headers.get('idempotency-key') ?? undefined,
+      trace: this.#runtime.tracing?.active() ?? traceContextOf(traceHeaders(request)),
     }
     try {
       await this.#record(route, principal, session?.id, { asked: new URL(request.url).pathname })
@@ -278,6 +280,11 @@ class Server {
     )
   }
 }
+
+const traceHeaders = ({ headers }: Request): TraceHeaders => ({
+  traceparent: headers.get('traceparent'),
+  tracestate: headers.get('tracestate'),
+})
 
 /** Of a session that was made. */
 const idIn = (answer: unknown): string | undefined => (answer as { readonly id?: string } | undefined)?.id

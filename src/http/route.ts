@@ -4,6 +4,7 @@
 import type { z } from 'zod'
 import type { Session } from '../handle.js'
 import type { Runtime } from '../runtime.js'
+import type { TraceContext } from '../trace-context.js'
 import type { Principal } from './principal.js'
 import type { Services } from './services.js'
 
@@ -68,6 +69,8 @@ export interface Call<TParams = never, TQuery = never, TBody = never> {
   readonly body: TBody
   /** The header `Idempotency-Key`. */
   readonly idempotencyKey: string | undefined
+  /** That of the headers `traceparent` and `tracestate`, or of the span that the server has made of the request. */
+  readonly trace: TraceContext | undefined
   readonly request: Request
   /** Aborts when the caller has left. */
   readonly signal: AbortSignal

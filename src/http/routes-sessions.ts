@@ -44,13 +44,14 @@ export const sessionRoutes: readonly Route[] = [
     concerns: 'sessions',
     body: creation,
     answers: { 201: { description: 'The session', schema: shapes.snapshot } },
-    handle: async ({ runtime, principal, body, idempotencyKey, signal, headers, services }) => {
+    handle: async ({ runtime, principal, body, idempotencyKey, trace, signal, headers, services }) => {
       services.meter.admitSession(runtime.sessions, principal.organization)
       const kind = runtime.kinds.get(body.kind)
       if (!kind) throw unknownKind(body.kind, runtime.kinds)
       const session = await runtime.create(kind, body.input as never, {
         owner: ownerFor(principal, body.team),
         signal,
+        ...trace,
         ...(body.id !== undefined && { id: body.id }),
         ...(idempotencyKey !== undefined && { idempotencyKey: keyOf(principal, idempotencyKey) }),
       })
@@ -104,8 +105,8 @@ export const sessionRoutes: readonly Route[] = [
     params: shapes.sessionParams,
     body: z.union([shapes.event, z.array(shapes.event).min(1).max(10_000)]),
     answers: { 200: { description: 'The transition', schema: shapes.transition } },
-    handle: ({ session, body, idempotencyKey, signal }) => {
-      const options = { signal, ...(idempotencyKey !== undefined && { id: idempotencyKey }) }
+    handle: ({ session, body, idempotencyKey, trace, signal }) => {
+      const options = { signal, ...trace, ...(idempotencyKey !== undefined && { id: idempotencyKey }) }
       return Array.isArray(body) ? session.sendBatch(body, options) : session.send(body as never, options)
     },
   }),

@@ -22,7 +22,10 @@ export function* headersFor(request: Request, names: Names): Generator<[string, 
   yield ['access-control-expose-headers', 'location, retry-after']
   if (request.method === 'OPTIONS') {
     yield ['access-control-allow-methods', 'GET, POST, PUT, PATCH, DELETE']
-    yield ['access-control-allow-headers', 'authorization, content-type, idempotency-key, last-event-id']
+    yield [
+      'access-control-allow-headers',
+      'authorization, content-type, idempotency-key, last-event-id, traceparent, tracestate',
+    ]
     yield ['access-control-max-age', '600']
   }
   yield ['cross-origin-resource-policy', 'cross-origin']

@@ -109,6 +109,10 @@ export const transition: z.ZodType = z.object({
   to: stateValue,
   status,
   patch: z.array(anyJson).optional().describe('What changed in the context'),
+  trace: z
+    .object({ traceparent: z.string(), tracestate: z.string().optional() })
+    .optional()
+    .describe('The trace that it belongs to, as W3C Trace Context has it'),
   deleted: z.literal(true).optional(),
 })
 

@@ -99,8 +99,8 @@ export class Thread {
       this.#turn = { shift, listener, end: resolve, begun: false, disarm: () => {} }
       this.#lookLater(this.#turn, FIRST_LOOK_MS, 0)
     })
-    const { module, name, input, idempotencyKey, attempt, secrets } = task
-    const part = { module, name, input, idempotencyKey, attempt, ...(secrets && { secrets }) }
+    const { module, name, input, idempotencyKey, attempt, secrets, trace } = task
+    const part = { module, name, input, idempotencyKey, attempt, ...(secrets && { secrets }), ...(trace && { trace }) }
     this.#call({ shift, task: part, deadline }).then(
       (report) => this.#receive(shift, report),
       (error) => this.#refused(shift, task, error),
