@@ -10,7 +10,7 @@ import { describeDamage } from './damage.js'
 import type { AnySessionKind } from './define.js'
 import type { Diagnosis } from './diagnosis.js'
 import { DIRECTORY_FILE, type DirectoryFile, directoryText, readDirectoryFile } from './directory.js'
-import { type Disk, readAll, replaceFile } from './disk.js'
+import { type Disk, readAll, readFrom, replaceFile } from './disk.js'
 import { HoldfastError } from './errors.js'
 import { createFileDisk } from './files/disk.js'
 import { examineFiles } from './files/doctor.js'
@@ -284,6 +284,31 @@ export async function backupDirectory(path: string, options: ReadOptions = {}): 
 export async function restoreBackup(path: string, to: string | Storage): Promise<Restored> {
   if (typeof to === 'object') return await to.restore(worldOf(), path)
   return (await import('./files/restore.js')).restoreFiles(path, to)
+}
+
+/** How much of a backup is read at a time. */
+const BACKUP_CHUNK = 64 * 1024
+
+/** A backup in a folder, read as it is asked for. Throws FILE_NOT_FOUND, DISK_FAILED. */
+export function openBackup(
+  folder: string,
+  name: string,
+): { readonly bytes: number; readonly body: ReadableStream<Uint8Array> } {
+  const file = createFileDisk(folder).openRead(name)
+  if (!file) throw new HoldfastError('FILE_NOT_FOUND', `there is no backup ${name}`)
+  const bytes = file.size()
+  let done = 0
+  const body = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      const chunk = readFrom(file, done, done + BACKUP_CHUNK)
+      done += chunk.length
+      if (chunk.length > 0) return controller.enqueue(chunk)
+      file.close()
+      controller.close()
+    },
+    cancel: () => file.close(),
+  })
+  return { bytes, body }
 }
 
 /** Loaded when it is first needed. */

@@ -1,22 +1,28 @@
-// `holdfast doctor`: what is wrong in a directory and what would be done about it; with --repair, what was done.
+// `holdfast doctor`: what is wrong in a directory, or a server's, and what would be done about it; with --repair, what was done.
 // Exits with 0 when nothing is wrong, or nothing any more, and with 1 otherwise.
 
 import type { AuditHead } from '../audit-chain.js'
 import { type Diagnosis, describeRepair, type Finding, isOpen } from '../diagnosis.js'
 import { doctor as examine } from '../open.js'
+import { usage } from './failure.js'
 import type { Output } from './output.js'
 import { placeAt } from './place.js'
+import { clientAt, type Where } from './source.js'
 import { printable, type Style } from './style.js'
 
-export interface DoctorCommand {
-  readonly dir: string
+export interface DoctorCommand extends Where {
   /** A head of the audit log that was kept. */
   readonly auditHead?: AuditHead
   readonly repair?: boolean
 }
 
-export async function doctor({ dir, repair = false, auditHead }: DoctorCommand, output: Output): Promise<number> {
-  const diagnosis = await examine({ ...placeAt(dir), repair, ...(auditHead && { auditHead }) })
+export async function doctor(command: DoctorCommand, output: Output): Promise<number> {
+  const { dir, url, repair = false, auditHead } = command
+  if (url !== undefined && repair)
+    throw usage('a repair needs a directory that nobody has open', 'stop the server, then leave --url away')
+  const diagnosis = await (url === undefined
+    ? examine({ ...placeAt(dir), repair, ...(auditHead && { auditHead }) })
+    : atServer(command))
   const { findings, healthy, sessions, audit } = diagnosis
   output.list(diagnosis, findings, () => findings.map((finding) => findingText(finding, output.style)).join('\n'))
   output.note(`${sessions} session${sessions === 1 ? '' : 's'}: ${verdict(diagnosis)}`)
@@ -24,6 +30,11 @@ export async function doctor({ dir, repair = false, auditHead }: DoctorCommand, 
   const repairable = findings.some(({ repair, done }) => repair && done === undefined)
   if (repairable) output.note(`  ${output.next('doctor --repair')} does what is said here; keep a copy before that`)
   return healthy ? 0 : 1
+}
+
+async function atServer({ auditHead, ...where }: DoctorCommand): Promise<Diagnosis> {
+  using client = await clientAt(where)
+  return await client.get<Diagnosis>(`/v1/doctor${auditHead ? `?auditHead=${auditHead.n}:${auditHead.hash}` : ''}`)
 }
 
 function verdict({ findings, healthy }: Diagnosis): string {

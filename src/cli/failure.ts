@@ -59,7 +59,8 @@ const HINTS: { readonly [code in ErrorCode]?: (next: NextCommand) => string } = 
   DIRECTORY_NOT_FOUND: (next) => `${next('plan <file>')} makes it; --dir names another one`,
   DIRECTORY_NOT_READABLE: () => '--dir names another directory',
   DIRECTORY_NOT_WRITABLE: () => '--dir names another directory',
-  DIRECTORY_LOCKED: (next) => `${next('ls')} and ${next('show <id>')} can read it meanwhile`,
+  DIRECTORY_LOCKED: (next) =>
+    `${next('ls')} and ${next('show <id>')} can read it meanwhile; --url asks a server that has it open`,
   FORMAT_NEWER: () => 'install the newest version of holdfast',
   JOURNAL_CORRUPT: () => 'keep a copy of the directory before anything else; the other sessions are not affected',
 }

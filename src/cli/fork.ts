@@ -18,10 +18,10 @@ import { findSession, readDirectory } from './directory.js'
 import { logTo } from './log.js'
 import type { Output } from './output.js'
 import { databaseAt, worldOf } from './place.js'
+import { clientAt, findAt, type Where } from './source.js'
 import { printable } from './style.js'
 
-export interface ForkOptions {
-  readonly dir: string
+export interface ForkOptions extends Where {
   readonly at?: number
   readonly id?: string
   readonly restartChildren?: boolean
@@ -34,16 +34,31 @@ export interface Forked {
 }
 
 export async function fork(prefix: string, options: ForkOptions, output: Output): Promise<number> {
+  const forked = await (options.url === undefined ? inDirectory : atServer)(prefix, options, output)
+  const { session, origin } = forked
+  output.data(forked, () => printable(session))
+  output.note(`forked from ${printable(origin.session)} at ${origin.seq}; ${output.next(`show ${session}`)} shows it`)
+  return 0
+}
+
+async function atServer(prefix: string, options: ForkOptions, output: Output): Promise<Forked> {
+  using client = await clientAt(options)
+  const { at, id, restartChildren = false } = options
+  const source = await client.session((await findAt(client, prefix, output)).id)
+  const forked = await source.fork({
+    ...(at !== undefined && { at }),
+    ...(id !== undefined && { id }),
+    ...(restartChildren && { children: 'restart' }),
+  })
+  return { session: forked.id, origin: (await forked.entry()).origin as ForkOrigin }
+}
+
+async function inDirectory(prefix: string, options: ForkOptions, output: Output): Promise<Forked> {
   const reader = readDirectory(options.dir, output)
   try {
     const { id } = findSession(reader, prefix, output)
     const record = await appended(options.dir, output, () => recordOf(reader, id, options))
-    const forked: Forked = { session: record.session, origin: record.origin as ForkOrigin }
-    output.data(forked, () => printable(forked.session))
-    output.note(
-      `forked from ${printable(id)} at ${forked.origin.seq}; ${output.next(`show ${forked.session}`)} shows it`,
-    )
-    return 0
+    return { session: record.session, origin: record.origin as ForkOrigin }
   } finally {
     reader.close()
   }

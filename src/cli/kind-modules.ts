@@ -27,6 +27,14 @@ export async function parkedAmong(
   return parked
 }
 
+/** What tells the tags of a session's state, from the kinds in modules. */
+export async function tagsIn(modules: readonly string[]): Promise<(session: SessionEntry) => readonly string[]> {
+  // Only here: it brings the engine along.
+  const [{ kindsByName }, { tagsOf }] = await Promise.all([import('../kinds.js'), import('../machine-snapshot.js')])
+  const kinds = kindsByName(await kindsOf(modules))
+  return ({ kind, value }) => tagsOf(kinds.get(kind)?.machine, value)
+}
+
 /** The session kinds among the exports of modules, each once. Rejects with INVALID_ARGUMENT for a module that has none. */
 export async function kindsOf(modules: readonly string[]): Promise<AnySessionKind[]> {
   return [...new Set((await Promise.all(modules.map(kindsIn))).flat())]

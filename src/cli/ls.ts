@@ -2,9 +2,10 @@
 // asks a server; changes nothing.
 
 import type { HoldfastError } from '../errors.js'
-import type { SessionEntry, SessionFilter } from '../listing.js'
+import { type SessionEntry, type SessionFilter, WAITS_FOR_PERSON } from '../listing.js'
 import type { SessionStatus } from '../state.js'
-import { parkedAmong } from './kind-modules.js'
+import { systemClock } from '../system/clock.js'
+import { parkedAmong, tagsIn } from './kind-modules.js'
 import { isInFlight } from './kinds.js'
 import type { Output } from './output.js'
 import { requireReader, type Source, sourceAt, type Where } from './source.js'
@@ -17,6 +18,10 @@ export interface LsOptions extends Where {
   readonly status?: SessionStatus
   /** As `stateText` has it, or the beginning of that up to a dot: any session in that state, in flight or not. */
   readonly state?: string
+  /** Any session in a state with this tag, in flight or not. */
+  readonly tag?: string
+  /** Any session that has changed within so many milliseconds. */
+  readonly since?: number
   /** The beginning of the id of the session whose children are asked for. */
   readonly parent?: string
   /** Only those that crashed too often, in flight or not. */
@@ -40,11 +45,15 @@ export interface Listing {
 /** `parked`: why it cannot run. */
 export type ListedSession = SessionEntry & { readonly parked?: { readonly code: string; readonly message: string } }
 
+/** Those that wait for a person, children included. */
+export const approvals = (options: LsOptions, output: Output): Promise<number> =>
+  ls({ ...options, tag: WAITS_FOR_PERSON, status: 'active' }, output)
+
 export async function ls(options: LsOptions, output: Output): Promise<number> {
-  const source = await sourceAt(options, output)
+  const source = await sourceAt(options, output, await tagsFor(options))
   try {
     const { parent, kinds } = options
-    if (kinds) requireReader(source, '--kinds')
+    if (kinds && options.tag === undefined) requireReader(source, '--kinds')
     const found = await select(
       source,
       parent === undefined ? options : { ...options, parent: (await source.find(parent)).id },
@@ -64,6 +73,10 @@ export async function ls(options: LsOptions, output: Output): Promise<number> {
   }
 }
 
+/** Tags are their states', so a directory's are known from the kinds alone. */
+const tagsFor = ({ tag, url, kinds }: LsOptions): ReturnType<typeof tagsIn> | undefined =>
+  tag === undefined || url !== undefined || !kinds ? undefined : tagsIn(kinds)
+
 function listed(session: SessionEntry, parked: ReadonlyMap<string, HoldfastError>): ListedSession {
   const reason = parked.get(session.id)
   return reason ? { ...session, parked: { code: reason.code, message: reason.message } } : session
@@ -71,17 +84,21 @@ function listed(session: SessionEntry, parked: ReadonlyMap<string, HoldfastError
 
 /** A page of what was asked for: those at rest are passed over, so it may take several pages of the registry. */
 async function select(source: Source, options: LsOptions): Promise<Listing> {
-  const { kind, status, state, parent, quarantined, deadLetters, limit, cursor } = options
+  const { kind, status, state, tag, since, parent, quarantined, deadLetters, limit, cursor } = options
+  const after = since === undefined ? undefined : systemClock.now() - since
   const filter: SessionFilter = {
     ...(kind !== undefined && { kind }),
     ...(parent !== undefined && { parent }),
+    ...(tag !== undefined && { tag }),
     ...(quarantined && { quarantined }),
     ...(deadLetters && { deadLetters }),
     ...(status !== undefined && { status }),
     ...(!isOfAll(options) && { status: 'active' }),
   }
   const wanted = (entry: SessionEntry): boolean =>
-    (isOfAll(options) || isInFlight(entry)) && (state === undefined || isIn(entry, state))
+    (isOfAll(options) || isInFlight(entry)) &&
+    (state === undefined || isIn(entry, state)) &&
+    (after === undefined || Date.parse(entry.updatedAt) >= after)
   const sessions: SessionEntry[] = []
   for (let next = cursor; ; ) {
     const rest = { limit: limit - sessions.length, ...(next !== undefined && { cursor: next }) }
@@ -93,9 +110,9 @@ async function select(source: Source, options: LsOptions): Promise<Listing> {
   }
 }
 
-/** Whoever names a status, a state or a trouble means every session that has it. */
-const isOfAll = ({ all = false, status, state, quarantined, deadLetters }: LsOptions): boolean =>
-  all || status !== undefined || state !== undefined || quarantined === true || deadLetters === true
+/** Whoever names a status, a state, a tag, a time or a trouble means every session that has it. */
+const isOfAll = ({ all = false, status, state, tag, since, quarantined, deadLetters }: LsOptions): boolean =>
+  all || [status, state, tag, since].some((word) => word !== undefined) || quarantined === true || deadLetters === true
 
 const isIn = ({ value }: SessionEntry, state: string): boolean =>
   stateText(value)
@@ -147,8 +164,8 @@ const counted = (count: number, noun: string): string => `${count} ${noun}${coun
 function tellRest({ sessions, cursor }: Listing, options: LsOptions, output: Output): void {
   if (cursor !== undefined) output.note(`more: add --cursor ${cursor}`)
   if (sessions.length > 0 || options.cursor !== undefined) return
-  const { kind, status, state, parent, quarantined, deadLetters } = options
-  const wish = [kind, status, state, parent, quarantined, deadLetters].some((word) => word !== undefined)
+  const { kind, status, state, tag, since, parent, quarantined, deadLetters } = options
+  const wish = [kind, status, state, tag, since, parent, quarantined, deadLetters].some((word) => word !== undefined)
   if (isOfAll(options)) return output.note(wish ? 'no session matches' : 'there are no sessions yet')
   const which = kind === undefined ? '' : ` of kind ${oneLine(kind)}`
   output.note(`no session${which} is in flight; add --all to see those that are over`)

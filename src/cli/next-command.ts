@@ -5,10 +5,14 @@ import type { Environment } from './style.js'
 /** `ls --all` as the whole command line. */
 export type NextCommand = (words: string) => string
 
-/** Names the directory only when it is not the one that the same shell would use anyway. */
-export function nextCommandIn(dir: string, env: Environment): NextCommand {
-  const usual = env.HOLDFAST_DIR || '.holdfast'
-  return (words) => `holdfast ${words}${dir === usual ? '' : ` --dir ${quoted(dir)}`}`
+/** Names the directory, and the server, only when it is not the one that the same shell would use anyway. */
+export function nextCommandIn(
+  { dir, url }: { readonly dir: string; readonly url?: string | undefined },
+  env: Environment,
+): NextCommand {
+  const inDir = dir === (env.HOLDFAST_DIR || '.holdfast') ? '' : ` --dir ${quoted(dir)}`
+  const atUrl = url === undefined || url === env.HOLDFAST_URL ? '' : ` --url ${quoted(url)}`
+  return (words) => `holdfast ${words}${inDir}${atUrl}`
 }
 
 /** A word as a shell takes it. */

@@ -18,10 +18,17 @@ export interface Channel {
   on(event: 'error', listener: (error: Error) => void): unknown
 }
 
+/** How a command is to tell, and where it was told to look. */
+export interface Wish {
+  readonly format: Format
+  readonly dir: string
+  readonly url?: string | undefined
+}
+
 export class Output {
   readonly format: Format
   readonly env: Environment
-  /** A command line that goes on in the same directory. */
+  /** A command line that goes on in the same directory, or with the same server. */
   readonly next: NextCommand
   readonly err: Channel
   /** For what goes to stdout. */
@@ -32,12 +39,12 @@ export class Output {
   drawing: { clear(): void } | undefined
   readonly #out: Channel
 
-  constructor(format: Format, dir: string, out: Channel, err: Channel, env: Environment) {
+  constructor({ format, ...where }: Wish, out: Channel, err: Channel, env: Environment) {
     this.format = format
     this.#out = out
     this.err = err
     this.env = env
-    this.next = nextCommandIn(dir, env)
+    this.next = nextCommandIn(where, env)
     this.style = styleOf(wantsColour(out.isTTY === true, env))
     this.noteStyle = styleOf(wantsColour(err.isTTY === true, env))
   }

@@ -1,13 +1,15 @@
 // Where the sessions are that a command is told of with `--dir`: a directory, or the one file of a SQLite database.
 
-import { closeSync, openSync, readSync, statSync } from 'node:fs'
-import { basename, dirname } from 'node:path'
+import { closeSync, openSync, readFileSync, readSync, statSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import type { Owner } from '../directory.js'
+import { isHoldfastError } from '../errors.js'
 import { createFileDisk } from '../files/disk.js'
 import { livingOwnerOf } from '../lock.js'
 import { sqlite } from '../sqlite/index.js'
 import type { Storage, StorageWorld } from '../storage.js'
 import { systemClock } from '../system/clock.js'
+import { withHint } from './failure.js'
 import { logTo } from './log.js'
 import type { Output } from './output.js'
 
@@ -34,6 +36,29 @@ export const livingOwner = (dir: string): Owner | undefined =>
   isFile(dir)
     ? livingOwnerOf(createFileDisk(dirname(dir)), `${basename(dir)}-lock`)
     : livingOwnerOf(createFileDisk(dir))
+
+/** Where the token, the audit log and the address of its server are: beside the file of a database there is no folder of its own. */
+export const homeOf = (dir: string): string => (isFile(dir) ? `${dir}-http` : dir)
+
+/** What `holdfast serve` keeps beside the token, as long as it runs. */
+export const SERVER_FILE = 'access/server.json'
+
+/** The address of the server that has a directory open; undefined when none says so, or it is gone. */
+function serverOf(dir: string): string | undefined {
+  try {
+    const { url, pid } = JSON.parse(readFileSync(join(homeOf(dir), SERVER_FILE), 'utf8')) as Record<string, unknown>
+    return typeof url === 'string' && livingOwner(dir)?.pid === pid ? url : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** The same error; of a directory that a server has open, with the way to ask that server. */
+export function withServer(error: unknown, dir: string): unknown {
+  if (!isHoldfastError(error, 'DIRECTORY_LOCKED')) return error
+  const url = serverOf(dir)
+  return url === undefined ? error : withHint(error, `a server has it open: add --url ${url} to ask that`)
+}
 
 function isFile(path: string): boolean {
   try {

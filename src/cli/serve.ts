@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { openAudit } from '../audit.js'
+import { type Disk, replaceFile } from '../disk.js'
 import { HoldfastError, messageOf } from '../errors.js'
 import { createFileDisk } from '../files/disk.js'
 import type { KnownPrincipal } from '../http/index.js'
@@ -12,7 +13,7 @@ import { listenForInterrupts } from './interrupt.js'
 import { kindsOf } from './kind-modules.js'
 import { logTo } from './log.js'
 import type { Output } from './output.js'
-import { databaseAt, placeAt } from './place.js'
+import { homeOf, placeAt, SERVER_FILE } from './place.js'
 import { printable } from './style.js'
 
 export interface ServeCommand {
@@ -45,12 +46,12 @@ export async function serve(command: ServeCommand, output: Output): Promise<numb
   // Only here: they bring the engine and the server along.
   const [{ openRuntime }, http] = await Promise.all([import('../open.js'), import('../http/index.js')])
   const logger = logTo(output)
-  // Beside the file of a database there is no folder of its own for them.
-  const home = databaseAt(dir) ? `${dir}-http` : dir
+  const home = homeOf(dir)
   using interrupts = listenForInterrupts(() => output.note('stopping; what is under way is finished first'))
   await using runtime = await openRuntime({ ...placeAt(dir), kinds, logger })
   const { total, active } = runtime.sessions.stats()
-  const audit = openAudit(createFileDisk(home), systemClock)
+  const disk = createFileDisk(home)
+  const audit = openAudit(disk, systemClock)
   try {
     await using server = await http.serve(runtime, {
       ...{ principals, readOnly, audit, logger, hostname: host, tokenDir: home, place: placeAt(dir) },
@@ -62,6 +63,7 @@ export async function serve(command: ServeCommand, output: Output): Promise<numb
     const token = join(home, 'access', 'token')
     const sessions = { recovered: total, active }
     const ready: Ready = { url: server.url, dir: resolve(dir), sessions, token: resolve(token), pid: process.pid }
+    using _ = await told(disk, ready)
     output.data(ready, () => readyText(ready))
     await new Promise<void>((stop) => {
       if (interrupts.signal.aborted) stop()
@@ -71,6 +73,12 @@ export async function serve(command: ServeCommand, output: Output): Promise<numb
     await audit.close()
   }
   return 0
+}
+
+/** Keeps the server's address beside its token, until disposed: whoever is refused the directory is told to ask there. */
+async function told(disk: Disk, { url, pid }: Ready): Promise<Disposable> {
+  await replaceFile(disk, SERVER_FILE, new TextEncoder().encode(`${JSON.stringify({ url, pid })}\n`))
+  return { [Symbol.dispose]: () => disk.remove(SERVER_FILE) }
 }
 
 const readyText = ({ url, dir, sessions, token }: Ready): string =>

@@ -3,6 +3,7 @@
 import type { SessionEntry } from '../listing.js'
 import type { Child, SessionState } from '../state.js'
 import type { Transition } from '../transition.js'
+import type { DeadLetter } from '../trouble.js'
 import { oneLine, printable, type Style } from './style.js'
 import { table } from './table.js'
 import { attributesText, stateText, timeText, valueText } from './values.js'
@@ -38,7 +39,7 @@ export function sessionText(
     table([...heads(session, parked, style), ...(own ?? [])]),
     section('context', own ? [] : contextRows(session.context), style),
     section('steps', stepRows(session), style),
-    section('dead letters', letterRows(session), style),
+    section('dead letters', letterRows(session.trouble?.letters ?? []), style),
     section('child sessions', familyRows(family), style),
     section('timers', timerRows(session, nowMs, style), style),
     section(
@@ -104,8 +105,8 @@ const familyRows = (family: readonly Relative[]): string[][] =>
     status === 'active' ? printable(stateText(value)) : `${printable(stateText(value))} (${status})`,
   ])
 
-const letterRows = ({ trouble }: SessionState): string[][] =>
-  (trouble?.letters ?? []).map(({ id, at, event, attempts, error }) => [
+export const letterRows = (letters: readonly DeadLetter[]): string[][] =>
+  letters.map(({ id, at, event, attempts, error }) => [
     ...[String(id), timeText(at), printable(event.type)],
     oneLine(`${attempts === 1 ? '1 attempt' : `${attempts} attempts, the last`}: ${errorText(error)}`),
   ])

@@ -14,6 +14,7 @@ import type { Transition } from '../transition.js'
 import { findSession, readDirectory, tellCandidates } from './directory.js'
 import { usage } from './failure.js'
 import type { Output } from './output.js'
+import { homeOf } from './place.js'
 
 /** What a command line says of where: `url` beats `dir`. */
 export interface Where {
@@ -39,19 +40,35 @@ export interface Source {
   close(): void
 }
 
+/** The tags of the state that a session is in. */
+export type TagsOf = (session: SessionEntry) => readonly string[]
+
 interface Trouble {
   readonly quarantined: number
   readonly withLetters: number
 }
 
-/** Rejects with what makes it impossible to read there. */
-export async function sourceAt(where: Where, output: Output): Promise<Source> {
-  if (where.url === undefined) return new DirectorySource(readDirectory(where.dir, output), output)
+/** Rejects with what makes it impossible to read there. `tagsOf`: what a directory knows of tags; a server knows its own. */
+export async function sourceAt(where: Where, output: Output, tagsOf?: TagsOf): Promise<Source> {
+  if (where.url === undefined) return new DirectorySource(readDirectory(where.dir, output), output, tagsOf)
   return new ServerSource(await clientAt(where), output)
 }
 
+/** The one session of a server whose id begins so, told as `findSession` tells it. */
+export async function findAt(client: Client, prefix: string, output: Output): Promise<SessionEntry> {
+  try {
+    return await client.sessions.find(prefix)
+  } catch (error) {
+    if (isHoldfastError(error, 'AMBIGUOUS_ID')) {
+      const ids = error.details.ids as string[]
+      tellCandidates(await Promise.all(ids.map((id) => client.sessions.find(id))), output)
+    }
+    throw error
+  }
+}
+
 /** A client of the server that a command line names. Its token: `--token`, HOLDFAST_TOKEN, or that of the directory. */
-async function clientAt({ dir, url, token }: Where): Promise<Client> {
+export async function clientAt({ dir, url, token }: Where): Promise<Client> {
   // Only here: a command on a directory needs no client.
   const { connect } = await import('../client/index.js')
   const known = token ?? tokenOf(dir)
@@ -64,7 +81,7 @@ const RETRY_MS = 3000
 /** Whoever may read the directory's token is the one it is for. */
 function tokenOf(dir: string): string | undefined {
   try {
-    return readFileSync(join(dir, 'access', 'token'), 'utf8').trim()
+    return readFileSync(join(homeOf(dir), 'access', 'token'), 'utf8').trim()
   } catch {
     return undefined
   }
@@ -82,14 +99,24 @@ const LOOK_MS = 100
 class DirectorySource implements Source {
   readonly reader: Reader
   readonly #output: Output
+  readonly #tagsOf: TagsOf | undefined
 
-  constructor(reader: Reader, output: Output) {
+  constructor(reader: Reader, output: Output, tagsOf: TagsOf | undefined) {
     this.reader = reader
     this.#output = output
+    this.#tagsOf = tagsOf
   }
 
-  async list(filter: SessionFilter, page: { readonly limit: number; readonly cursor?: string }): Promise<SessionPage> {
-    return this.reader.list(filter, page)
+  /** Of a tag, a page may be short and have a cursor. */
+  async list(
+    { tag, ...filter }: SessionFilter,
+    page: { readonly limit: number; readonly cursor?: string },
+  ): Promise<SessionPage> {
+    const found = this.reader.list(filter, page)
+    if (tag === undefined) return found
+    const tagsOf = this.#tagsOf
+    if (!tagsOf) throw usage('a directory does not tell which states have a tag', '--kinds names modules that do')
+    return { ...found, sessions: found.sessions.filter((entry) => tagsOf(entry).includes(tag)) }
   }
 
   async find(prefix: string): Promise<SessionEntry> {
@@ -144,16 +171,8 @@ class ServerSource implements Source {
     return this.#client.sessions.list(filter, page)
   }
 
-  async find(prefix: string): Promise<SessionEntry> {
-    try {
-      return await this.#client.sessions.find(prefix)
-    } catch (error) {
-      if (isHoldfastError(error, 'AMBIGUOUS_ID')) {
-        const ids = error.details.ids as string[]
-        tellCandidates(await Promise.all(ids.map((id) => this.#client.sessions.find(id))), this.#output)
-      }
-      throw error
-    }
+  find(prefix: string): Promise<SessionEntry> {
+    return findAt(this.#client, prefix, this.#output)
   }
 
   async state(id: string, seq?: number): Promise<SessionState> {

@@ -148,6 +148,12 @@ export class Client implements Disposable {
     return this.#requests.json<T>({ method: 'POST', path, body, ...options })
   }
 
+  /** The body of what a route answers, as it comes: a backup. Rejects with what it refuses. */
+  async read(path: string, { signal }: CallOptions = {}): Promise<ReadableStream<Uint8Array>> {
+    const { body } = await this.#requests.fetch({ method: 'GET', path, signal })
+    return body ?? new ReadableStream({ start: (controller) => controller.close() })
+  }
+
   /** Gives up what is under way; streams complete. Sessions go on. */
   close(): void {
     this.#closing.abort()

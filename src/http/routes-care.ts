@@ -2,13 +2,25 @@
 // is up.
 
 import { z } from 'zod'
+import type { AuditHead } from '../audit-chain.js'
 import { HoldfastError } from '../errors.js'
-import { doctor } from '../open.js'
+import { doctor, openBackup } from '../open.js'
 import { openApiOf } from './openapi.js'
 import { visiblePage } from './owners.js'
 import { mayDo } from './principal.js'
 import { type Route, route } from './route.js'
 import * as shapes from './shapes.js'
+
+/** What `POST /v1/backup` calls them. */
+const BACKUP_NAME = /^holdfast-[0-9TZ-]{24}\.backup$/
+
+const auditHead: z.ZodType<AuditHead> = z
+  .string()
+  .regex(/^\d{1,15}:[0-9a-f]{64}$/)
+  .transform((text) => {
+    const [n, hash] = text.split(':') as [string, string]
+    return { n: Number(n), hash }
+  }) as unknown as z.ZodType<AuditHead>
 
 const letterParams = z.object({ id: shapes.id, letter: shapes.seq.describe('The id of a dead letter') })
 
@@ -139,22 +151,47 @@ export const careRoutes: readonly Route[] = [
     },
   }),
   route({
+    name: 'backup.read',
+    method: 'GET',
+    path: '/v1/backups/:file',
+    summary: 'Gives a backup that the server has made, to be kept elsewhere.',
+    access: 'admin',
+    concerns: 'instance',
+    params: z.object({ file: z.string().regex(BACKUP_NAME).describe('As the answer to POST /v1/backup names it') }),
+    answers: { 200: { description: 'The file', schema: z.string(), type: 'application/x-tar' } },
+    handle: ({ services, params, headers }) => {
+      if (services.backups === undefined) throw notHere('was given no folder for backups')
+      const { bytes, body } = openBackup(services.backups, params.file)
+      headers.set('content-type', 'application/x-tar')
+      headers.set('content-length', String(bytes))
+      return new Response(body, { headers })
+    },
+  }),
+  route({
     name: 'doctor',
     method: 'GET',
     path: '/v1/doctor',
-    summary: 'Reads everything on the disk and says what is wrong; nothing else is answered while it reads.',
+    summary: 'Reads everything on the disk and says what is wrong.',
     access: 'admin',
     concerns: 'instance',
+    query: z.object({
+      auditHead: auditHead.optional().describe('An entry that the audit log must still have, as <number>:<hash>'),
+    }),
     answers: {
       200: {
         description: 'What was found',
-        schema: z.object({ healthy: z.boolean(), sessions: z.int(), findings: z.array(shapes.anyJson) }),
+        schema: z.object({
+          dir: z.string(),
+          healthy: z.boolean(),
+          sessions: z.int(),
+          findings: z.array(shapes.anyJson),
+          audit: z.object({ n: z.int(), hash: z.string() }).optional(),
+        }),
       },
     },
-    handle: async ({ services }) => {
+    handle: ({ services, query }) => {
       if (!services.place) throw notHere('was not told where its sessions are')
-      const { healthy, sessions, findings } = await doctor(services.place)
-      return { healthy, sessions, findings }
+      return doctor({ ...services.place, ...(query.auditHead && { auditHead: query.auditHead }) })
     },
   }),
   route({

@@ -18,7 +18,7 @@ function channel(isTTY: boolean, columns = 80): Channel & { readonly written: st
 function progress(isTTY: boolean, env: Record<string, string> = {}, columns?: number) {
   const err = channel(isTTY, columns)
   const clock = createVirtualClock()
-  const output = new Output('text', '.holdfast', channel(false), err, env)
+  const output = new Output({ format: 'text', dir: '.holdfast' }, channel(false), err, env)
   return { err, clock, output, progress: progressOn(output, clock) }
 }
 

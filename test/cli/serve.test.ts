@@ -63,10 +63,18 @@ test('it says where it listens and what it found, answers, writes an audit log, 
   expect((await ask('/v1/doctor', token)).body).toMatchObject({ healthy: true, sessions: 1 })
   expect(envelopeIn(await holdfast(['ls', '--dir', dir, '-o', 'json'])).data.sessions).toHaveLength(1)
 
+  // Whoever wants the directory for itself is told whom to ask instead.
+  const sending = ['send', 'c1', 'finish', '--dir', dir, '--kinds', KINDS, '-o', 'json']
+  const refused = await holdfast(sending)
+  expect([refused.code, envelopeIn(refused).error.code]).toEqual([6, 'DIRECTORY_LOCKED'])
+  expect(envelopeIn(refused).error.hint).toContain(`--url ${data.url}`)
+  expect(envelopeIn(await holdfast([...sending, '--url', data.url])).data).toMatchObject({ to: 'finished' })
+
   server.child.kill('SIGTERM')
   expect((await server.ended).code).toBe(0)
+  expect(existsSync(join(dir, 'access', 'server.json'))).toBe(false)
   const reader = openReader({ dir })
-  expect(reader.find('c1')).toMatchObject({ seq: 5 })
+  expect(reader.find('c1')).toMatchObject({ seq: 6 })
   reader.close()
   expect(existsSync(join(dir, 'audit'))).toBe(true)
   const { data: found } = envelopeIn(await holdfast(['doctor', '--dir', dir, '-o', 'json']))

@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { COMMANDS } from '../../src/cli/commands.js'
 import { EXIT_CODES, failureOf } from '../../src/cli/failure.js'
 import { type ErrorCode, exitCodeOf, HoldfastError } from '../../src/errors.js'
 import { envelopeIn, holdfast, MAIN, newFolder, start } from './command.js'
@@ -11,8 +12,7 @@ describe('help', () => {
     const { code, stdout, stderr } = await holdfast(['--help'])
     expect(code).toBe(0)
     expect(stderr).toBe('')
-    for (const command of ['plan', 'ls', 'show', 'history', 'diff', 'fork', 'prune', 'backup', 'restore', 'doctor'])
-      expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'))
+    for (const { name } of COMMANDS) expect(stdout).toMatch(new RegExp(`^  ${name} `, 'm'))
     for (const [exitCode, meaning] of EXIT_CODES)
       expect(stdout).toContain(`${String(exitCode).padStart(5)}  ${meaning}`)
     for (const name of ['HOLDFAST_DIR', 'HOLDFAST_OUTPUT', 'NO_COLOR', 'FORCE_COLOR', 'CI', 'TERM=dumb']) {
@@ -20,15 +20,13 @@ describe('help', () => {
     }
   })
 
-  test.each(['plan', 'ls', 'show', 'history', 'diff', 'fork', 'prune', 'backup', 'restore', 'doctor'])(
-    'holdfast %s --help tells its flags',
-    async (command) => {
-      const { code, stdout } = await holdfast([command, '--help'])
-      expect(code).toBe(0)
-      expect(stdout).toContain('--dir <dir>')
-      expect(stdout).toContain('-o, --output <format>')
-    },
-  )
+  test.each(COMMANDS)('holdfast $name --help tells its flags, and whether a server can be asked', async (command) => {
+    const { code, stdout } = await holdfast([command.name, '--help'])
+    expect(code).toBe(0)
+    expect(stdout).toContain('--dir <dir>')
+    expect(stdout).toContain('-o, --output <format>')
+    expect(stdout.includes('--url <url>')).toBe(command.server === true)
+  })
 
   test('it may be left early, too: holdfast --help | true', () => {
     const script = '(sleep 0.3; exec "$0" "$1" --help) | true'

@@ -1,6 +1,6 @@
 // Who may do what: every route of the table × everybody who might call it. The expectations follow from what a route
 // declares; a route that has no good request below fails, so a new one is declared here before it can land.
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openRuntime, type Runtime } from 'holdfast'
@@ -10,6 +10,8 @@ import { ROUTES } from '../../src/http/routes.js'
 import { type Ask, asking, PRINCIPALS, review, served, tokenOf } from './served.js'
 
 /** A request of each route that succeeds for who may make it; `:id` is a session of team red. */
+const BACKUP = 'holdfast-2026-01-01T00-00-00-000Z.backup'
+
 const GOOD: {
   readonly [name: string]: { path?: object; query?: string; body?: unknown; status?: number; fails?: string }
 } = {
@@ -45,6 +47,7 @@ const GOOD: {
   metrics: {},
   prune: { body: { olderThanMs: 1e12, dryRun: true } },
   backup: {},
+  'backup.read': { path: { file: BACKUP } },
   doctor: {},
   health: {},
   ready: {},
@@ -67,6 +70,7 @@ beforeAll(async () => {
     backups: home,
     ticketSecret: 'x'.repeat(43),
   }
+  writeFileSync(join(home, BACKUP), 'what it holds')
   ask = asking(createHttp(runtime, options).fetch, 'http://127.0.0.1')
   askReadOnly = asking(createHttp(runtime, { ...options, readOnly: true }).fetch, 'http://127.0.0.1')
 })
