@@ -14,6 +14,8 @@ export interface Sessions {
   statsAtom(): ReadonlyAtom<SessionStats>
   /** One session as an atom, which follows it without opening it; undefined when there is none, or none any more. */
   atom(id: string): ReadonlyAtom<SessionEntry | undefined>
+  /** The session that was created with this idempotency key of its kind, if there is one. */
+  byKey(kind: string, idempotencyKey: string): SessionEntry | undefined
   /** The one session whose id begins with `prefix`, among those that match. Throws SESSION_NOT_FOUND or AMBIGUOUS_ID. */
   find(prefix: string, filter?: SessionFilter): SessionEntry
 }
@@ -25,6 +27,10 @@ export const sessionsOf = (open: () => Registry): Sessions => ({
   stats: () => open().stats.get(),
   statsAtom: () => open().stats,
   atom: (id) => open().atom(admitId(id)),
+  byKey: (kind, idempotencyKey) => {
+    const entry = open().byKey(kind, idempotencyKey)
+    return entry && shown(entry)
+  },
   find: (prefix, filter) => {
     const entry = open().find(prefix, filter)
     if (entry) return shown(entry)

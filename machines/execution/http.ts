@@ -3,7 +3,7 @@
 // is refused as everywhere; only a caller that belongs to no organization and may do everything speaks for others.
 
 import { HoldfastError } from 'holdfast'
-import { type Principal, type Route, route } from 'holdfast/http'
+import { admitSession, type Principal, type Route, route } from 'holdfast/http'
 import { z } from 'zod'
 import type { ExecutionSessionIntegration } from './integration.js'
 
@@ -59,10 +59,12 @@ export const executionRoutes = (integrationOf: IntegrationOf): readonly Route[] 
     concerns: 'sessions',
     body,
     answers: { 200: { description: 'What it came to', schema: answer } },
-    handle: ({ body: asked, principal, signal }) => {
+    handle: (call) => {
+      const { body: asked, principal, signal } = call
       const integration = as(principal, integrationOf)
       switch (asked.action) {
         case 'create':
+          admitSession(call)
           return integration.createExecutionSession(asked.adminUserId, asked.teamId, { signal })
         case 'modify': {
           const { sessionId: id, userId, ticketId, actionType, value } = asked

@@ -3,7 +3,7 @@
 // A document is read from an http(s) URL only: whoever calls from outside names no file of this machine.
 
 import { HoldfastError, type Session } from 'holdfast'
-import { type Call, isOfTeam, ownerFor, type Route, route } from 'holdfast/http'
+import { admitSession, type Call, isOfTeam, ownerFor, type Route, route } from 'holdfast/http'
 import { z } from 'zod'
 import { planning } from './kind.js'
 import type { PlanningMachine } from './machine.js'
@@ -57,7 +57,9 @@ export const planningRoutes = (defaults: PlanningDefaults = {}): readonly Route[
     concerns: 'sessions',
     body: creation,
     answers: { 201: { description: 'The session', schema: state } },
-    handle: async ({ runtime, principal, body, signal }) => {
+    handle: async (call) => {
+      const { runtime, principal, body, signal } = call
+      admitSession(call)
       const { title, confluencePageUrl: source, organizationId } = body
       const owner = ownerFor(principal, undefined)
       const session = await runtime.create(planning, { ...defaults, title, source, organizationId }, { owner, signal })

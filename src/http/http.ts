@@ -18,7 +18,7 @@ import { jsonOf } from './body.js'
 import { type Limits, limitsOf, Meter } from './limits.js'
 import { LiveStreams } from './live-streams.js'
 import { LOOPBACK, Names } from './names.js'
-import { credentialOf, isOfTeam, type KnownPrincipal, mayDo, NOBODY, type Principal, Principals } from './principal.js'
+import { isOfTeam, type KnownPrincipal, mayDo, NOBODY, type Principal, Principals, tokenOf } from './principal.js'
 import { problemOf, tellable } from './problem.js'
 import type { Call, Fields, Route } from './route.js'
 import { ROUTES } from './routes.js'
@@ -185,14 +185,8 @@ class Server {
 
   /** Who calls. Throws TOKEN_REQUIRED. */
   #identify(route: Route, request: Request): Principal {
-    const credential = credentialOf(request)
-    const principal = credential ? this.services.principals.byToken(credential.token) : this.#byTicket(route, request)
-    if (principal && credential?.cookie && route.mutates && !request.headers.has('origin')) {
-      throw new HoldfastError(
-        'ORIGIN_REFUSED',
-        'with a cookie, what changes something comes from a page that says its origin',
-      )
-    }
+    const token = tokenOf(request)
+    const principal = token === undefined ? this.#byTicket(route, request) : this.services.principals.byToken(token)
     if (principal) return principal
     if (route.access === 'public') return NOBODY
     throw new HoldfastError(

@@ -2,7 +2,7 @@
 
 export { createHttp, type Http, type HttpOptions } from './http.js'
 export type { Limits } from './limits.js'
-export { ownerFor } from './owners.js'
+export { admitSession, ownerFor } from './owners.js'
 export { isOfTeam, type KnownPrincipal, type Principal, type Role } from './principal.js'
 export type { Problem } from './problem.js'
 export {

@@ -19,6 +19,17 @@ export function ownerFor({ id, organization, teams }: Principal, asked: string |
 export const keyOf = ({ organization }: Principal, key: string): string =>
   organization === undefined ? key : `${organization}:${key}`
 
+/** Throws TOO_MANY_SESSIONS when the caller's organization may have no more. */
+export function admitSession({ runtime, principal, services }: Pick<Call, 'runtime' | 'principal' | 'services'>): void {
+  services.meter.admitSession(runtime.sessions, principal.organization)
+}
+
+/** True when the caller's key stands for a session of this kind already: it is given again, and is no more. */
+export const isCreated = (
+  { runtime, principal, idempotencyKey: key }: Pick<Call, 'runtime' | 'principal' | 'idempotencyKey'>,
+  kind: string,
+): boolean => key !== undefined && runtime.sessions.byKey(kind, keyOf(principal, key)) !== undefined
+
 export interface PageRequest {
   readonly limit?: number | undefined
   readonly cursor?: string | undefined

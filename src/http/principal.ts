@@ -36,19 +36,10 @@ const LEVEL_OF: { readonly [R in Role]: Access } = {
 export const mayDo = ({ roles }: Principal, access: Access): boolean =>
   roles.some((role) => LEVELS.indexOf(LEVEL_OF[role]) >= LEVELS.indexOf(access))
 
-/** The cookie that a browser keeps a token in. */
-export const COOKIE = 'holdfast'
-
-/** The token that a request comes with, and how: a page of anybody's can have a browser send a cookie, and no header. */
-export function credentialOf(request: Request): { readonly token: string; readonly cookie: boolean } | undefined {
-  const header = request.headers.get('authorization')
-  if (header !== null) {
-    const [, token] = /^Bearer +([\x21-\x7e]{1,512})$/i.exec(header) ?? []
-    return token === undefined ? undefined : { token, cookie: false }
-  }
-  const [, token] =
-    /(?:^|; ?)holdfast=([A-Za-z0-9_.~+/-]{1,512}=*)(?:;|$)/.exec(request.headers.get('cookie') ?? '') ?? []
-  return token === undefined ? undefined : { token, cookie: true }
+/** The token that a request comes with. Never a cookie: a browser sends one with any page's request, to every port of its host. */
+export function tokenOf(request: Request): string | undefined {
+  const [, token] = /^Bearer +([\x21-\x7e]{1,512})$/i.exec(request.headers.get('authorization') ?? '') ?? []
+  return token
 }
 
 /** Who calls a public route without a token. */

@@ -3,7 +3,7 @@
 
 import { z } from 'zod'
 import type { Transition } from '../transition.js'
-import { keyOf } from './owners.js'
+import { admitSession, isCreated, keyOf } from './owners.js'
 import { type Route, route } from './route.js'
 import * as shapes from './shapes.js'
 
@@ -74,7 +74,9 @@ export const pastRoutes: readonly Route[] = [
       })
       .optional(),
     answers: { 201: { description: 'The new session', schema: shapes.snapshot } },
-    handle: async ({ session, principal, body, idempotencyKey, signal, headers }) => {
+    handle: async (call) => {
+      const { session, principal, body, idempotencyKey, signal, headers } = call
+      if (!isCreated(call, session.kind)) admitSession(call)
       const key = idempotencyKey === undefined ? {} : { idempotencyKey: keyOf(principal, idempotencyKey) }
       const fork = await session.fork({ ...body, ...key, signal })
       headers.set('location', `/v1/sessions/${fork.id}`)

@@ -7,7 +7,7 @@ import { tagsOf } from '../machine-snapshot.js'
 import { isIn } from '../prune.js'
 import { unknownKind } from '../refusals.js'
 import type { Runtime } from '../runtime.js'
-import { keyOf, ownerFor, visiblePage } from './owners.js'
+import { admitSession, isCreated, keyOf, ownerFor, visiblePage } from './owners.js'
 import { isOfTeam } from './principal.js'
 import { type Route, route } from './route.js'
 import * as shapes from './shapes.js'
@@ -44,8 +44,9 @@ export const sessionRoutes: readonly Route[] = [
     concerns: 'sessions',
     body: creation,
     answers: { 201: { description: 'The session', schema: shapes.snapshot } },
-    handle: async ({ runtime, principal, body, idempotencyKey, trace, signal, headers, services }) => {
-      services.meter.admitSession(runtime.sessions, principal.organization)
+    handle: async (call) => {
+      const { runtime, principal, body, idempotencyKey, trace, signal, headers } = call
+      if (!isCreated(call, body.kind)) admitSession(call)
       const kind = runtime.kinds.get(body.kind)
       if (!kind) throw unknownKind(body.kind, runtime.kinds)
       const session = await runtime.create(kind, body.input as never, {

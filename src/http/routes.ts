@@ -3,7 +3,6 @@
 import type { Route } from './route.js'
 import { careRoutes } from './routes-care.js'
 import { kindRoutes } from './routes-kinds.js'
-import { loginRoutes } from './routes-login.js'
 import { pastRoutes } from './routes-past.js'
 import { sessionRoutes } from './routes-sessions.js'
 import { streamRoutes } from './routes-streams.js'
@@ -18,5 +17,4 @@ export const ROUTES: readonly Route[] = [
   ...kindRoutes,
   ...watchRoutes,
   ...careRoutes,
-  ...loginRoutes,
 ]

@@ -156,7 +156,6 @@ const ONCE = new Set([
   'content-length',
   'content-type',
   'transfer-encoding',
-  'cookie',
   'idempotency-key',
   'last-event-id',
 ])

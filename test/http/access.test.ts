@@ -7,7 +7,7 @@ import { openRuntime, type Runtime } from 'holdfast'
 import { createHttp, type Route } from 'holdfast/http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ROUTES } from '../../src/http/routes.js'
-import { type Ask, asking, PRINCIPALS, review, served, tokenOf } from './served.js'
+import { type Ask, asking, PRINCIPALS, review, served } from './served.js'
 
 /** A request of each route that succeeds for who may make it; `:id` is a session of team red. */
 const BACKUP = 'holdfast-2026-01-01T00-00-00-000Z.backup'
@@ -52,8 +52,6 @@ const GOOD: {
   health: {},
   ready: {},
   openapi: {},
-  login: { body: { token: tokenOf('red') } },
-  logout: {},
 }
 
 let home: string
@@ -200,6 +198,31 @@ describe('whose a session is', () => {
     await runtime.close()
   })
 
+  test('an id that is taken is refused in the same words, whosever the session is', async () => {
+    const { runtime, ask } = await served()
+    const create = (as: string, id: string) =>
+      ask('POST', '/v1/sessions', { as, body: { kind: 'review', input: { title: as }, id } })
+    const { id: own } = (
+      await ask('POST', '/v1/sessions', { as: 'other', body: { kind: 'review', input: { title: 'A' } } })
+    ).body
+    const refusals: unknown[] = []
+    for (const [n, as] of (['red', 'blue', 'other', 'root'] as const).entries()) {
+      const id = `taken-${n}`
+      expect((await create(as, id)).status).toBe(201)
+      const again = await create('other', id)
+      expect(again.status).toBe(409)
+      const forked = await ask('POST', `/v1/sessions/${own}/fork`, { as: 'other', body: { id } })
+      expect(forked.body).toEqual(again.body)
+      refusals.push(JSON.parse(JSON.stringify(again.body).replaceAll(id, 'taken')))
+    }
+    for (const refusal of refusals) expect(refusal).toEqual(refusals[0])
+    expect(refusals[0]).toMatchObject({ code: 'SESSION_EXISTS' })
+    expect(Object.keys(refusals[0] as object).sort()).toEqual(
+      ['type', 'title', 'status', 'detail', 'code', 'retryable'].sort(),
+    )
+    await runtime.close()
+  })
+
   test('one idempotency key of two organizations is two, and none gives a session of another team', async () => {
     const { runtime, ask } = await served()
     const create = async (as: string): Promise<{ id?: string; code?: string }> => {
@@ -210,24 +233,6 @@ describe('whose a session is', () => {
     expect(again.id).toBe(mine.id)
     expect(theirs.id).not.toBe(mine.id)
     expect(await create('blue')).toMatchObject({ code: 'IDEMPOTENCY_CONFLICT' })
-    await runtime.close()
-  })
-})
-
-describe('a cookie', () => {
-  test('takes the place of the header for a page of this server, and of no other', async () => {
-    const { runtime, ask } = await served()
-    const { headers } = await ask('POST', '/v1/login', { as: '', body: { token: tokenOf('red') } })
-    const cookie = headers.get('set-cookie') as string
-    expect(cookie).toMatch(/; Path=\/; HttpOnly; SameSite=Strict$/)
-    const sent = { cookie: cookie.split(';')[0] as string }
-    const create = { as: '', body: { kind: 'review', input: { title: 'A' } } }
-    expect((await ask('GET', '/v1/sessions', { as: '', headers: sent })).status).toBe(200)
-    expect((await ask('POST', '/v1/sessions', { ...create, headers: sent })).body.code).toBe('ORIGIN_REFUSED')
-    const page = (origin: string): object => ({ ...create, headers: { ...sent, origin } })
-    expect((await ask('POST', '/v1/sessions', page('http://127.0.0.1'))).status).toBe(201)
-    expect((await ask('POST', '/v1/sessions', page('http://evil.example'))).body.code).toBe('ORIGIN_REFUSED')
-    expect((await ask('POST', '/v1/login', { as: '', body: { token: 'x' } })).body.code).toBe('TOKEN_REQUIRED')
     await runtime.close()
   })
 })

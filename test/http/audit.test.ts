@@ -7,7 +7,7 @@ import { verifyAudit } from '../../src/audit-chain.js'
 import { readAll } from '../../src/disk.js'
 import { createFileDisk } from '../../src/files/disk.js'
 import { newFolder } from '../cli/command.js'
-import { asking, PRINCIPALS, review, tokenOf } from './served.js'
+import { asking, PRINCIPALS, review } from './served.js'
 
 let dir: string
 let runtime: Runtime
@@ -24,7 +24,6 @@ const BODIES: { readonly [name: string]: unknown } = {
   'session.cancel': { reason: 'no longer needed' },
   'session.fork': { at: 1 },
   prune: { olderThanMs: 1e12, dryRun: true },
-  login: { token: tokenOf('root') },
 }
 
 const entries = (): Record<string, unknown>[] => {

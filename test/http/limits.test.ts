@@ -3,7 +3,8 @@
 import { HoldfastError, openRuntime, type Runtime } from 'holdfast'
 import { createHttp, type Limits, type Route, route } from 'holdfast/http'
 import { createVirtualClock } from 'holdfast/testing'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { Group } from '../../src/group.js'
 import { type Ask, asking, PRINCIPALS, review, tokenOf } from './served.js'
 
 let runtime: Runtime
@@ -126,6 +127,37 @@ test('so many sessions may an organization have, and another is not the poorer',
   const { body } = await ask('POST', '/v1/sessions', { as: 'blue', ...create('A') })
   expect(body).toMatchObject({ status: 429, code: 'TOO_MANY_SESSIONS', retryable: true, details: { limit: 3 } })
   expect((await ask('POST', '/v1/sessions', { as: 'other', ...create('A') })).status).toBe(201)
+})
+
+test('a key that was used gives its session again, also when there may be no more; a fork is one more', async () => {
+  const { ask } = await bounded({ sessions: 2 })
+  const keyed = (key: string) =>
+    ask('POST', '/v1/sessions', { as: 'red', ...create('A'), headers: { 'idempotency-key': key } })
+  const first = await keyed('one')
+  const fork = (key: string) =>
+    ask('POST', `/v1/sessions/${first.body.id}/fork`, { as: 'red', headers: { 'idempotency-key': key } })
+  const forked = await fork('two')
+  expect([first.status, forked.status]).toEqual([201, 201])
+  expect((await keyed('one')).body).toEqual(first.body)
+  expect((await fork('two')).body).toEqual(forked.body)
+  for (const refused of [await keyed('three'), await fork('three')])
+    expect(refused.body).toMatchObject({ status: 429, code: 'TOO_MANY_SESSIONS' })
+})
+
+test('to know that another may be created takes no look at those that are there', async () => {
+  for (const sessions of [3, 300]) {
+    const { ask } = await bounded({})
+    const owner = { principal: 'red', organization: 'acme', team: 'red' }
+    await Promise.all(Array.from({ length: sessions }, () => runtime.create(review, { title: 'A' }, { owner })))
+    const walks = vi.spyOn(Group.prototype, 'after')
+    expect((await ask('POST', '/v1/sessions', { as: 'red', ...create('A') })).status).toBe(201)
+    expect(walks).not.toHaveBeenCalled()
+    // Whoever does look at them is told of.
+    expect(runtime.sessions.count({ organization: 'acme', status: 'active' })).toBe(sessions + 1)
+    expect(walks).toHaveBeenCalledOnce()
+    vi.restoreAllMocks()
+    await runtime.close()
+  }
 })
 
 describe('streams and requests that are being answered', () => {

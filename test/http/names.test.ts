@@ -151,7 +151,6 @@ describe('on a socket', () => {
     ['Host', 421],
     ['Origin', 403],
     ['Authorization', 421],
-    ['Cookie', 421],
     ['Idempotency-Key', 421],
     ['Last-Event-ID', 421],
   ])('the header %s comes once at most', async (name, status) => {
