@@ -1,6 +1,7 @@
-// Which lines of src/ the tests run, whether in the process of the test, from the sources, or in a child process or a
-// worker thread, from dist/. Prints a table, writes coverage/lcov.info, fails below 95% of the lines or with a failed test.
-// `node scripts/coverage.js <filter>…` takes what `vitest run` takes. A process that is killed takes its counts with it.
+// Which lines of src/ the tests run (or of another folder: `--of machines/workflow`), whether in the process of the test, from
+// the sources, or in a child process or a worker thread, from dist/. Prints a table, writes coverage/lcov.info, fails below 95%
+// of the lines or with a failed test. `node scripts/coverage.js <filter>…` takes what `vitest run` takes. A process that is
+// killed takes its counts with it.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -10,10 +11,12 @@ import { parseAstAsync, parseCLI, startVitest } from 'vitest/node'
 
 const FLOOR_PERCENT = 95
 const root = join(import.meta.dirname, '..')
+const args = process.argv.slice(2)
+const [, of = 'src'] = args.includes('--of') ? args.splice(args.indexOf('--of'), 2) : []
 const folder = join(root, 'coverage')
 const children = join(folder, 'children')
 const inProcess = join(folder, 'coverage-final.json')
-const built = pathToFileURL(join(root, 'dist', 'src/')).href
+const built = pathToFileURL(join(root, 'dist', `${of}/`)).href
 
 rmSync(folder, { recursive: true, force: true })
 mkdirSync(children, { recursive: true })
@@ -28,12 +31,12 @@ process.exit(testsPass && passes ? 0 : 1)
 /** The processes of the tests are counted by vitest. What they start writes its own counts into `children`. */
 async function runTests() {
   process.env.HOLDFAST_CHILDREN_COVERAGE = children
-  const { filter, options } = parseCLI(['vitest', 'run', ...process.argv.slice(2)])
+  const { filter, options } = parseCLI(['vitest', 'run', ...args])
   const vitest = await startVitest('test', filter, {
     ...options,
     watch: false,
     setupFiles: [join(root, 'scripts', 'coverage-of-children.js')],
-    coverage: { ...options.coverage, enabled: true, clean: false },
+    coverage: { ...options.coverage, include: [`${of}/**/*.ts`], enabled: true, clean: false },
   })
   await vitest.close()
   return !process.exitCode
@@ -86,7 +89,7 @@ function report() {
     )
     .filter(({ found }) => found > 0)
     .sort((a, b) => a.name.localeCompare(b.name, 'en'))
-  const total = { name: 'src/', found: sum(rows, 'found'), hit: sum(rows, 'hit'), missed: [] }
+  const total = { name: `${of}/`, found: sum(rows, 'found'), hit: sum(rows, 'hit'), missed: [] }
   const width = Math.max(...rows.map(({ name }) => name.length))
   for (const { name, hit, found, missed } of [...rows, total]) {
     const percent = ((100 * hit) / found).toFixed(1)
@@ -96,7 +99,7 @@ function report() {
   }
   writeFileSync(join(folder, 'lcov.info'), rows.map(({ lcov }) => lcov).join(''))
   const enough = 100 * total.hit >= FLOOR_PERCENT * total.found
-  if (!enough) console.log(`fewer than ${FLOOR_PERCENT}% of the lines of src/ run`)
+  if (!enough) console.log(`fewer than ${FLOOR_PERCENT}% of the lines of ${of}/ run`)
   return enough
 }
 

@@ -6,7 +6,7 @@ import type { WorkflowEvent } from './events.js'
 import type { SessionCheckpoint } from './restored.js'
 import type { SessionEvent, StopReason } from './session-events.js'
 import type { Mark, Place } from './steps.js'
-import { iterationIn, type Log, logOf, replay, type SessionState, stateAfter, withEvent } from './story.js'
+import { commandsIn, iterationIn, type Log, logOf, replay, type SessionState, stateAfter, withEvent } from './story.js'
 
 export interface WorkflowContext {
   readonly config: SessionConfig
@@ -38,10 +38,10 @@ export const isDriven = ({ config }: WorkflowContext): boolean => config.workflo
 export function contextOf({ config, restored }: AdmittedInput): WorkflowContext {
   const events = restored?.events ?? []
   const log = logOf(events)
-  const { begun, commandsRun } = iterationIn(log)
+  const { begun } = iterationIn(log)
   return {
     ...{ config, log, state: replay(events).state, checkpoints: restored?.checkpoints ?? [] },
-    ...{ index: begun ? commandsRun.length : 0, retries: 0 },
+    ...{ index: begun ? commandsIn(log).length : 0, retries: 0 },
   }
 }
 

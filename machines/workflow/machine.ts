@@ -47,7 +47,7 @@ import type {
   survey,
   sweep,
 } from './steps.js'
-import { iterationIn, type SessionState } from './story.js'
+import { commandsIn, iterationIn, type SessionState } from './story.js'
 
 export type WorkingValue = 'preparing' | 'command' | 'handling' | 'surveying' | 'finishing'
 
@@ -180,8 +180,10 @@ const parts = setup({
     retry: assign(({ context }) => ({ retries: context.retries + 1 })),
     completeIteration: assign(({ context }, { output }: { output: Surveyed }) => {
       const { at, mark, changes } = output
-      const { commandsRun: commands_run } = iterationIn(context.log)
-      const after = told(context, at, { type: 'IterationCompleted', changes: { ...changes, commands_run } })
+      const after = told(context, at, {
+        type: 'IterationCompleted',
+        changes: { ...changes, commands_run: commandsIn(context.log) },
+      })
       const checkpoints = withCheckpoint({ ...context, ...after, mark }, at, true)
       return { ...after, mark, index: 0, retries: 0, checkpoints }
     }),

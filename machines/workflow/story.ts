@@ -116,8 +116,11 @@ function summaryOf(story: Story, { stopped_because, merge }: Extract<SessionEven
 export const filesOf = ({ changes }: Story): string[] =>
   [...new Set(changes.flatMap(({ files_modified }) => files_modified))].sort()
 
-/** The events of a session in pages, one an iteration, so that one more costs no more however many there are. */
+/** The events of a session in pages, so that one more costs no more however many there are. An iteration begins one. */
 export type Log = readonly (readonly TimestampedEvent[])[]
+
+/** How many events a page holds. In logs that were kept before there was such a number, one has a whole iteration. */
+const PAGE = 32
 
 export const eventsIn = (log: Log): TimestampedEvent[] => log.flat()
 
@@ -126,8 +129,10 @@ export const logOf = (events: readonly TimestampedEvent[]): Log => events.reduce
 /** The log with one event more. */
 export function withEvent(log: Log, stamped: TimestampedEvent): Log {
   const last = log.at(-1)
-  if (!last || stamped.event.type === 'IterationStarted') return [...log, [stamped]]
-  return [...log.slice(0, -1), [...last, stamped]]
+  const begins = !last || last.length >= PAGE || stamped.event.type === 'IterationStarted'
+  const longer = begins ? [...log, [stamped]] : [...log.slice(0, -1), [...last, stamped]]
+  iterations.set(longer, iterationAfter(iterationIn(log), stamped.event))
+  return longer
 }
 
 /** The state after one event more; `log` has it already. */
@@ -141,14 +146,40 @@ export function stateAfter(
   return after({ ...NO_STORY, state, iteration }, event, timestamp).state ?? state
 }
 
-/** What is under way, told from the last page. */
-export function iterationIn(log: Log): { number: number; begun: boolean; commandsRun: string[]; changed: boolean } {
-  const page = log.at(-1) ?? []
-  const [number] = page.flatMap(({ event }) => (event.type === 'IterationStarted' ? [event.number] : []))
-  const ended = page.flatMap(({ event }) => (event.type === 'IterationCompleted' ? [event.changes] : [])).at(-1)
-  const commandsRun = page.flatMap(({ event }) =>
-    event.type === 'CommandExecuted' && !event.handler ? [event.command] : [],
-  )
-  const changed = !ended || ended.files_modified.length > 0 || ended.git_commits.length > 0
-  return { number: number ?? 0, begun: number !== undefined && !ended, commandsRun, changed }
+/** What is under way. */
+interface Iteration {
+  /** 0 before the first. */
+  readonly number: number
+  readonly begun: boolean
+  /** False when it has ended and nothing was other than before. */
+  readonly changed: boolean
+}
+
+const NO_ITERATION: Iteration = { number: 0, begun: false, changed: true }
+
+function iterationAfter(iteration: Iteration, event: SessionEvent): Iteration {
+  if (event.type === 'IterationStarted') return { number: event.number, begun: true, changed: true }
+  if (event.type !== 'IterationCompleted') return iteration
+  const { files_modified, git_commits } = event.changes
+  return { ...iteration, begun: false, changed: files_modified.length + git_commits.length > 0 }
+}
+
+/** What is known of logs, which never change: that of a longer one follows from that of the one before. */
+const iterations: WeakMap<Log, Iteration> = new WeakMap()
+
+export function iterationIn(log: Log): Iteration {
+  const known = iterations.get(log)
+  if (known) return known
+  const iteration = eventsIn(log).reduce((before, { event }) => iterationAfter(before, event), NO_ITERATION)
+  iterations.set(log, iteration)
+  return iteration
+}
+
+/** The commands that the iteration has run so far, without what was run because one failed. */
+export function commandsIn(log: Log): string[] {
+  const began = log.findLastIndex((page) => page[0]?.event.type === 'IterationStarted')
+  return log
+    .slice(Math.max(began, 0))
+    .flat()
+    .flatMap(({ event }) => (event.type === 'CommandExecuted' && !event.handler ? [event.command] : []))
 }

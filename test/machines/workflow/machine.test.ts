@@ -95,9 +95,8 @@ const ends = ({ children }: AnySnapshot): AnyEvent[] =>
 /** What tells two moments apart: where it is, and what the guards look at. Not the events, which grow without end. */
 const moment = ({ value, context }: AnySnapshot): string => {
   const { state, index, retries, wish, ending, log } = context as WorkflowContext
-  const page = log.at(-1) ?? []
-  const kinds = page.flatMap(({ event }) => (/^Iteration/.test(event.type) ? [event] : []))
-  return JSON.stringify([value, state, index, retries, wish, ending, kinds])
+  const last = log.flat().findLast(({ event }) => /^Iteration/.test(event.type))?.event
+  return JSON.stringify([value, state, index, retries, wish, ending, last])
 }
 
 const walkOf = (config: SessionConfigInput): Walk => ({
