@@ -32,6 +32,7 @@ const packages = {
   '@opentelemetry/api': { values: ['src/opentelemetry/'] },
   hono: { values: ['src/http/'] },
   '@hono/node-server': { values: ['src/http/serve.ts'] },
+  ws: { values: ['src/http/sockets.ts'] },
   'fast-check': { values: ['src/testing/'] },
 }
 

@@ -17,3 +17,4 @@ export {
 } from './route.js'
 export { type ServeOptions, type Server, serve } from './serve.js'
 export type { Services } from './services.js'
+export { acceptWebSockets, type WebSockets } from './sockets.js'

@@ -1,4 +1,5 @@
 // The routes of streams: the transitions of one session, or of all, as Server-Sent Events, from wherever the client was.
+// (`sockets.ts` makes WebSockets of the same answers.)
 
 import { z } from 'zod'
 import { HoldfastError, isHoldfastError } from '../errors.js'

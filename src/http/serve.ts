@@ -1,18 +1,20 @@
-// The same handler behind a socket of Node's. It refuses before anything else what a fetch handler cannot see: a target in
-// absolute form and headers that come twice, which two readers of one request could take for two different ones.
+// The same handler behind a socket of Node's, as HTTP and as WebSockets. It refuses before anything else what a fetch
+// handler cannot see.
 
 import { createHash } from 'node:crypto'
-import { createServer, type IncomingMessage, type Server as NodeServer, type ServerResponse } from 'node:http'
+import { createServer, type Server as NodeServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { HoldfastError } from '../errors.js'
 import { openToken } from '../open.js'
 import { admitOptions } from '../options.js'
 import type { Runtime } from '../runtime.js'
-import { createHttp, HTTP_OPTIONS, type HttpOptions } from './http.js'
+import { whyForged } from './forged.js'
+import { createHttp, HTTP_OPTIONS, type Http, type HttpOptions } from './http.js'
 import { LOOPBACK } from './names.js'
 import type { KnownPrincipal } from './principal.js'
 import { problemOf } from './problem.js'
+import { acceptWebSockets, type WebSockets } from './sockets.js'
 
 export interface ServeOptions extends HttpOptions {
   /** Default 4653; 0 is any that is free. */
@@ -69,39 +71,42 @@ export async function serve(runtime: Runtime, options: ServeOptions): Promise<Se
   const node = createServer(SERVER_OPTIONS)
   const bound = await listen(node, hostname, port, nextPort)
   const names = http.hosts ?? LOOPBACK.map((name) => `${name}:${bound}`)
-  let listener: Listener
+  let handler: Http
   try {
-    listener = getRequestListener(
-      createHttp(runtime, { ticketSecret: token, ...http, principals, hosts: names }).fetch,
-      {
-        overrideGlobalObjects: false,
-      },
-    )
+    handler = createHttp(runtime, { ticketSecret: token, ...http, principals, hosts: names })
   } catch (error) {
     node.close()
     throw error
   }
+  const listener = getRequestListener(handler.fetch, { overrideGlobalObjects: false })
+  const sockets = acceptWebSockets(node, handler)
   node.on('request', (incoming, outgoing) => {
     const forged = whyForged(incoming)
     if (forged) refuse(outgoing, forged)
     else void listener(incoming, outgoing)
   })
-  return new Listening(node, `http://${hostname.includes(':') ? `[${hostname}]` : hostname}:${bound}`, bound, token)
+  const url = `http://${hostname.includes(':') ? `[${hostname}]` : hostname}:${bound}`
+  return new Listening({ node, sockets }, url, bound, token)
 }
-
-type Listener = ReturnType<typeof getRequestListener>
 
 /** A header or a body that comes too slowly is cut off; headers of more than 16 KiB are refused with 431. */
 const SERVER_OPTIONS = { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 5000, maxHeaderSize: 16_384 }
+
+interface Parts {
+  readonly node: NodeServer
+  readonly sockets: WebSockets
+}
 
 class Listening implements Server {
   readonly url: string
   readonly port: number
   readonly token: string | undefined
   readonly #node: NodeServer
+  readonly #sockets: WebSockets
 
-  constructor(node: NodeServer, url: string, port: number, token: string | undefined) {
+  constructor({ node, sockets }: Parts, url: string, port: number, token: string | undefined) {
     this.#node = node
+    this.#sockets = sockets
     this.url = url
     this.port = port
     this.token = token
@@ -110,6 +115,7 @@ class Listening implements Server {
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => void this.#node.close(() => resolve()))
     this.#node.closeAllConnections()
+    await this.#sockets.close()
     await closed
   }
 
@@ -147,32 +153,6 @@ const listenOn = (node: NodeServer, hostname: string, port: number): Promise<num
       resolve((node.address() as AddressInfo).port)
     })
   })
-
-/** Those of which a request has one at most. */
-const ONCE = new Set([
-  'host',
-  'origin',
-  'authorization',
-  'content-length',
-  'content-type',
-  'transfer-encoding',
-  'idempotency-key',
-  'last-event-id',
-])
-
-function whyForged({ url = '', rawHeaders }: IncomingMessage): HoldfastError | undefined {
-  if (!url.startsWith('/') || url.startsWith('//'))
-    return new HoldfastError('HOST_REFUSED', 'the target of a request is a path')
-  const seen = new Set<string>()
-  for (let at = 0; at < rawHeaders.length; at += 2) {
-    const name = (rawHeaders[at] as string).toLowerCase()
-    if (!ONCE.has(name)) continue
-    if (seen.has(name))
-      return new HoldfastError(name === 'origin' ? 'ORIGIN_REFUSED' : 'HOST_REFUSED', `the header ${name} comes twice`)
-    seen.add(name)
-  }
-  return seen.has('host') ? undefined : new HoldfastError('HOST_REFUSED', 'a request names its host')
-}
 
 function refuse(outgoing: ServerResponse, error: HoldfastError): void {
   const problem = problemOf(error)

@@ -1,5 +1,5 @@
 // One session, followed at once by everything that can follow one, while its server is killed: `curl -N`, a browser's
-// EventSource and the client in that browser, the client in Node, and the command line. All of them saw what was recorded.
+// EventSource, its WebSocket and the client in that browser, the client in Node, and the command line. All of them saw what was recorded.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -64,7 +64,7 @@ test(`everything that can follow a session agrees to the last transition, over $
   })
   const { ticket } = await client.post<{ ticket: string }>(`/v1/sessions/${session.id}/ticket`)
   page?.show(PAGE, { '/page.js': await pageScript({ url, token, ticket, id: session.id }) })
-  if (page) await inBrowser.hears('ready', 2)
+  if (page) await inBrowser.hears('ready', 3)
 
   for (let kill = 0; kill <= kills; kill++) {
     const sends = Array.from({ length: 40 }, (_, n) =>
@@ -80,7 +80,7 @@ test(`everything that can follow a session agrees to the last transition, over $
   }
   await session.send({ type: 'finish' } as never)
   await nodeDone
-  const [ended] = await Promise.all([command.ended, byCurl?.done, page && inBrowser.hears('end', 2)])
+  const [ended] = await Promise.all([command.ended, byCurl?.done, page && inBrowser.hears('end', 3)])
   server.child.kill('SIGKILL')
   await once(server.child, 'exit')
 
@@ -92,6 +92,7 @@ test(`everything that can follow a session agrees to the last transition, over $
   if (byCurl) expect(byCurl.transitions).toEqual(recorded)
   if (page) {
     expect(inBrowser.transitions('EventSource')).toEqual(recorded)
+    expect(inBrowser.transitions('WebSocket')).toEqual(recorded)
     expect(inBrowser.transitions('client')).toEqual(recorded)
   }
   const byCommand = ended.stdout
@@ -216,6 +217,18 @@ const source = new EventSource(facts.url + '/v1/sessions/' + facts.id + '/stream
 source.addEventListener('open', () => say('EventSource', 'ready'), { once: true })
 source.addEventListener('transition', (event) => seen.push(JSON.parse(event.data)))
 source.addEventListener('end', () => { source.close(); say('EventSource', 'end', seen) })
+const heard = []
+const listen = (after) => {
+  const socket = new WebSocket(facts.url.replace('http', 'ws') + '/v1/sessions/' + facts.id + '/stream?events=transition&after=' + after + '&ticket=' + facts.ticket)
+  let known = after
+  socket.onmessage = ({ data }) => {
+    const { id, event, data: one } = JSON.parse(data)
+    known = id ?? known
+    if (event === 'transition' && heard.push(one) === 1) say('WebSocket', 'ready')
+  }
+  socket.onclose = ({ code }) => code === 1000 ? say('WebSocket', 'end', heard) : setTimeout(() => listen(known), 100)
+}
+listen(0)
 const client = connect({ url: facts.url, token: facts.token })
 const session = await client.session(facts.id, kindOf('counter'))
 const own = []

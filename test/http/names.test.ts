@@ -4,32 +4,8 @@ import { connect } from 'node:net'
 import { createHttp, type Server, serve } from 'holdfast/http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ROUTES } from '../../src/http/routes.js'
+import { REFUSED } from './refused-names.js'
 import { PRINCIPALS, type Served, served, tokenOf } from './served.js'
-
-const REFUSED: readonly (readonly [string, string, Record<string, string>])[] = [
-  ['a name that was made to lead here', 'HOST_REFUSED', { host: 'rebound.example' }],
-  ['such a name with our port', 'HOST_REFUSED', { host: 'rebound.example:4653' }],
-  ['another port', 'HOST_REFUSED', { host: '127.0.0.1:4654' }],
-  ['no port, which is 80', 'HOST_REFUSED', { host: 'localhost' }],
-  ['a name that begins like ours', 'HOST_REFUSED', { host: '127.0.0.1.rebound.example:4653' }],
-  ['a name that ends like ours', 'HOST_REFUSED', { host: 'evil-localhost:4653' }],
-  ['ours, fully qualified', 'HOST_REFUSED', { host: 'localhost.:4653' }],
-  ['another address of this machine', 'HOST_REFUSED', { host: '127.0.0.2:4653' }],
-  ['an address in another notation', 'HOST_REFUSED', { host: '0x7f000001:4653' }],
-  ['IPv6, of all addresses', 'HOST_REFUSED', { host: '[::]:4653' }],
-  ['IPv6, mapped', 'HOST_REFUSED', { host: '[::ffff:127.0.0.1]:4653' }],
-  ['IPv6 without brackets', 'HOST_REFUSED', { host: '::1:4653' }],
-  ['two names', 'HOST_REFUSED', { host: '127.0.0.1:4653, rebound.example' }],
-  ['a user before the name', 'HOST_REFUSED', { host: 'localhost:4653@rebound.example' }],
-  ['no name', 'HOST_REFUSED', { host: '' }],
-  ['a page of another origin', 'ORIGIN_REFUSED', { origin: 'http://evil.example' }],
-  ['a page of no origin', 'ORIGIN_REFUSED', { origin: 'null' }],
-  ['a page of another port', 'ORIGIN_REFUSED', { origin: 'http://127.0.0.1:8080' }],
-  ['a page whose name begins like ours', 'ORIGIN_REFUSED', { origin: 'http://127.0.0.1:4653.evil.example' }],
-  ['an origin with a path', 'ORIGIN_REFUSED', { origin: 'http://127.0.0.1:4653/' }],
-  ['a page of an extension', 'ORIGIN_REFUSED', { origin: 'chrome-extension://127.0.0.1:4653' }],
-  ['two origins', 'ORIGIN_REFUSED', { origin: 'http://127.0.0.1:4653 http://evil.example' }],
-]
 
 const TAKEN: readonly (readonly [string, Record<string, string>])[] = [
   ['our address', { host: '127.0.0.1:4653' }],

@@ -1,14 +1,9 @@
 // The routes of streams, through the handler: where they begin, what they refuse, and who may follow what.
-import { createRuntime, openRuntime, type Runtime, type Session } from 'holdfast'
+import { openRuntime, type Runtime, type Session } from 'holdfast'
 import { createHttp, type Http } from 'holdfast/http'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { openFileJournal } from '../../src/files/open-journal.js'
-import { createFileSnapshots } from '../../src/files/snapshots.js'
-import { createInlinePool } from '../../src/inline/pool.js'
-import { createMemoryDisk } from '../../src/memory/disk.js'
-import { systemChance } from '../../src/system/chance.js'
-import { systemClock } from '../../src/system/clock.js'
 import { counter } from '../fixtures/counter.js'
+import { openPruned } from './pruned.js'
 import { PRINCIPALS, review, tokenOf } from './served.js'
 
 const ORIGIN = 'http://127.0.0.1'
@@ -90,21 +85,8 @@ describe('where a stream begins', () => {
 })
 
 test('410 with the state when what came behind is not kept, and from where on it is', async () => {
-  const disk = createMemoryDisk()
-  disk.makeFolder('')
-  const { journal } = openFileJournal(disk, systemClock, { segmentBytes: 1500, reserveBytes: 0, stallMs: 1e9 })
-  const snapshots = createFileSnapshots(disk, () => {})
-  const ports = {
-    journal,
-    snapshots,
-    pool: createInlinePool({ clock: systemClock }),
-    clock: systemClock,
-    chance: systemChance,
-  }
-  await using pruned = await createRuntime(ports, { kinds: [counter] })
-  const session = (await pruned.create(counter)) as Session
-  for (let id = 0; id < 60; id++) await session.send({ type: 'add', by: 1, id } as never)
-  await pruned.compact({ keepBytes: 0 })
+  await using pruned = await openPruned()
+  const session = pruned.session('pruned')
   http = createHttp(pruned, { principals: PRINCIPALS })
   const refused = await ask(`/v1/sessions/${session.id}/stream?after=1`)
   const problem = (await refused.json()) as any
