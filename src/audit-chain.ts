@@ -5,6 +5,7 @@
 
 import { createHash } from 'node:crypto'
 import { type Disk, readAll } from './disk.js'
+import { atOnce, type Turns } from './turns.js'
 
 /** Who did what, to which session. `detail` is JSON. */
 export interface AuditEntry {
@@ -128,11 +129,19 @@ export const isHeader = (value: AuditRecord | AuditHeader): value is AuditHeader
  * entry is still there. Beside a writer, the last line may be on its way. Throws what the disk throws.
  */
 export function verifyAudit(disk: Disk, folder: string, kept?: AuditHead): AuditReport {
+  return atOnce(verifyingAudit(disk, folder, kept))
+}
+
+/** As `verifyAudit`, in turns. */
+export function* verifyingAudit(disk: Disk, folder: string, kept?: AuditHead): Turns<AuditReport> {
   const walk = new Walk(disk, folder, kept)
   const numbers = fileNumbers(disk, folder)
-  for (const number of numbers) walk.file(number, number === numbers.at(-1))
+  for (const number of numbers) yield* walk.file(number, number === numbers.at(-1))
   return walk.report()
 }
+
+/** Lines after which others have their turn. */
+const LINES = 64
 
 /** Goes over the files in order. What does not follow is told once: behind it, what a line says of itself counts. */
 class Walk {
@@ -157,13 +166,15 @@ class Walk {
     this.#met = kept === undefined || kept.n === 0
   }
 
-  file(number: number, last: boolean): void {
+  *file(number: number, last: boolean): Turns<void> {
     const file = fileName(this.#folder, number)
     if (this.#number === 0 && number > 1) this.#start = number
     else if (number !== this.#number + 1) this.#fault('missing', file, 0, 'the file before it is gone')
     const bytes = readAll(this.#disk, file) ?? new Uint8Array()
     if (bytes.length === 0) this.#fault('edited', file, 0, 'it is empty')
+    let looked = 0
     for (const line of linesOf(bytes)) {
+      if (++looked % LINES === 0) yield
       const wrong = line.offset === 0 ? this.#wrongHeader(line, number) : this.#wrongEntry(line)
       if (wrong && last && line.offset > 0 && isTorn(bytes.subarray(line.offset))) {
         this.#fault('torn', file, line.offset, `its last ${bytes.length - line.offset} bytes are no whole entry`)

@@ -13,7 +13,7 @@ import { DIRECTORY_FILE, type DirectoryFile, directoryText, readDirectoryFile } 
 import { type Disk, readAll, readFrom, replaceFile } from './disk.js'
 import { HoldfastError } from './errors.js'
 import { createFileDisk } from './files/disk.js'
-import { examineFiles } from './files/doctor.js'
+import { examineFiles, examining } from './files/doctor.js'
 import { DurableFiles } from './files/durable-file.js'
 import type { FileJournal, FileJournalOptions } from './files/journal.js'
 import { openFileJournal } from './files/open-journal.js'
@@ -34,6 +34,7 @@ import type { Pool } from './pool.js'
 import type { Ports } from './ports.js'
 import type { Reader } from './reader.js'
 import type { Position } from './record.js'
+import { isDroppedMeanwhile } from './refusals.js'
 import type { RetentionRules } from './retention.js'
 import { createRuntime, type Runtime, type RuntimeOptions } from './runtime.js'
 import { type SecretValues, secretsOf } from './secrets.js'
@@ -42,6 +43,7 @@ import { systemChance } from './system/chance.js'
 import { systemClock } from './system/clock.js'
 import { tokenIn } from './token.js'
 import type { Tracing } from './tracing.js'
+import { inTurns } from './turns.js'
 import type { Verification } from './verify.js'
 
 export interface OpenOptions extends PassivationLimits {
@@ -204,10 +206,24 @@ export async function doctor(options: DoctorOptions = {}): Promise<Diagnosis> {
   if (storage) return await storage.examine(worldOf(), repair)
   const disk = createFileDisk(dir)
   try {
-    const diagnosis = examineFiles(disk, livingOwnerOf(disk), auditHead)
+    const diagnosis = await examined(disk, auditHead)
     return repair ? await repaired(disk, systemClock, auditHead) : diagnosis
   } catch (error) {
     throw unwritable(disk, error)
+  }
+}
+
+/** How often a directory is examined again whose owner has dropped a part of it meanwhile. */
+const TRIES = 5
+
+/** Others have their turn meanwhile, the directory's owner among them if it is in this process. */
+async function examined(disk: Disk, auditHead: AuditHead | undefined): Promise<Diagnosis> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await inTurns(examining(disk, livingOwnerOf(disk), auditHead), systemClock)
+    } catch (error) {
+      if (!isDroppedMeanwhile(error) || tries === TRIES) throw error
+    }
   }
 }
 

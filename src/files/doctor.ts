@@ -1,7 +1,7 @@
 // The doctor: reads everything in a directory and says what is wrong, and what `repair.ts` would do about it.
 // Examining changes nothing and takes no lock.
 
-import { AUDIT_FOLDER, type AuditHead, type AuditReport, verifyAudit } from '../audit-chain.js'
+import { AUDIT_FOLDER, type AuditHead, type AuditReport, verifyingAudit } from '../audit-chain.js'
 import { describeDamage } from '../damage.js'
 import { type Diagnosis, diagnosisOf, type Finding, otherVersions, type Repair } from '../diagnosis.js'
 import { DIRECTORY_FILE, type Owner, readDirectoryFile } from '../directory.js'
@@ -10,7 +10,9 @@ import { isHoldfastError } from '../errors.js'
 import { loadState } from '../history.js'
 import { isId } from '../id.js'
 import type { Damage } from '../journal.js'
+import { isDroppedMeanwhile } from '../refusals.js'
 import type { IndexEntry, SessionState } from '../state.js'
+import { atOnce, collected, type Turns } from '../turns.js'
 import { NAME } from './claims.js'
 import { FLOOR } from './floor.js'
 import { indexFindings } from './index-findings.js'
@@ -24,23 +26,29 @@ import { createFileSnapshots, pathOf } from './snapshots.js'
  * Throws DIRECTORY_NOT_FOUND, FORMAT_NEWER, DISK_FAILED. `owner` is a process that has the directory open; `kept` is a head
  * of the audit log that must still be there.
  */
-export function examineFiles(disk: Disk, owner: Owner | undefined, kept?: AuditHead): Diagnosis {
+export const examineFiles = (disk: Disk, owner: Owner | undefined, kept?: AuditHead): Diagnosis =>
+  atOnce(examining(disk, owner, kept))
+
+/** As `examineFiles`, in turns: its owner may write meanwhile, and be in this very process. */
+export function* examining(disk: Disk, owner: Owner | undefined, kept?: AuditHead): Turns<Diagnosis> {
   const unwritable = readOnly(disk)
   requireDirectory(unwritable)
-  const patient = admit(unwritable, owner)
+  const patient = yield* admit(unwritable, owner)
   try {
-    const audit = verifyAudit(unwritable, AUDIT_FOLDER, kept)
-    const findings = [
-      ...lockFindings(patient),
-      ...directoryFileFindings(patient),
-      ...journalFindings(patient),
-      ...indexFindings(patient),
-      ...snapshotFindings(patient),
-      ...sessionFindings(patient),
-      ...auditFindings(audit, owner),
-      ...fileFindings(patient),
-      ...quarantineFindings(patient),
-    ]
+    const audit = yield* verifyingAudit(unwritable, AUDIT_FOLDER, kept)
+    const findings: Finding[] = []
+    for (const looking of [
+      lockFindings(patient),
+      directoryFileFindings(patient),
+      journalFindings(patient),
+      indexFindings(patient),
+      snapshotFindings(patient),
+      sessionFindings(patient),
+      auditFindings(audit, owner),
+      fileFindings(patient),
+      quarantineFindings(patient),
+    ])
+      yield* collected<Finding>(looking, findings)
     const diagnosis = diagnosisOf(disk.location, patient.registry.stats.get().total, findings)
     return audit.entries === 0 ? diagnosis : { ...diagnosis, audit: audit.head }
   } finally {
@@ -85,16 +93,18 @@ const tornEnd = (disk: Disk): Damage[] =>
       .map(({ offset, bytes: length }) => damageAt(last, 'torn', offset, bytes.subarray(offset, offset + length)))
   })
 
-function* snapshotFindings(patient: Patient): Generator<Finding> {
+function* snapshotFindings(patient: Patient): Generator<Finding | undefined> {
   const { disk } = patient
   for (const folder of disk.list('sessions')) {
     for (const name of disk.list(`sessions/${folder}`)) {
+      yield undefined
       if (!name.endsWith('.tmp')) yield* snapshotFinding(patient, `sessions/${folder}/${name}`)
     }
   }
 }
 
-function* snapshotFinding({ disk, registry, harmed }: Patient, file: string): Generator<Finding> {
+function* snapshotFinding(patient: Patient, file: string): Generator<Finding> {
+  const { disk, registry, harmed } = patient
   const repair: Repair = { kind: 'set-aside', file }
   const id = file.slice(file.lastIndexOf('/') + 1, -'.json'.length)
   if (!file.endsWith('.json') || !isId(id) || pathOf(id) !== file) {
@@ -103,7 +113,7 @@ function* snapshotFinding({ disk, registry, harmed }: Patient, file: string): Ge
   const { state, finding } = readSnapshot(disk, id, file)
   if (finding) return yield finding
   const entry = registry.get(id)
-  if (!state) return
+  if (!state || isNewer(state, patient)) return
   const more = { file, session: id }
   if (!entry || entry.createdAt !== state.createdAt) {
     const message = `${file} is of a session that is gone`
@@ -130,9 +140,14 @@ function readSnapshot(disk: Disk, id: string, file: string): { state?: SessionSt
   }
 }
 
-function* sessionFindings(patient: Patient): Generator<Finding> {
+/** Its owner has written it since the journal was looked at. */
+const isNewer = ({ position }: SessionState, { owner, journal }: Patient): boolean =>
+  owner !== undefined && position >= journal.end
+
+function* sessionFindings(patient: Patient): Generator<Finding | undefined> {
   const { disk, registry, unreadable } = patient
   for (const entry of registry.entries()) {
+    yield undefined
     const reason = unreadable.get(entry.id) ?? whyUnreadable(patient, entry)
     if (reason) {
       const advice = 'restore the directory from a backup, or delete the session; it is never begun anew'
@@ -142,17 +157,18 @@ function* sessionFindings(patient: Patient): Generator<Finding> {
   yield* otherVersions(registry.select({ status: 'active' }), readDirectoryFile(disk)?.kinds ?? {})
 }
 
-function whyUnreadable({ disk, journal }: Patient, entry: IndexEntry): Error | undefined {
+function whyUnreadable(patient: Patient, entry: IndexEntry): Error | undefined {
+  const { disk, journal, owner } = patient
+  const snapshots = createFileSnapshots(disk, () => {})
   try {
-    loadState(
-      journal,
-      createFileSnapshots(disk, () => {}),
-      entry,
-    )
+    loadState(journal, snapshots, entry)
     return undefined
   } catch (error) {
     // Told of as the snapshot that it is.
-    return isHoldfastError(error, 'FORMAT_NEWER') ? undefined : (error as Error)
+    if (isHoldfastError(error, 'FORMAT_NEWER')) return undefined
+    if (owner && isDroppedMeanwhile(error)) return undefined
+    const state = snapshots.read(entry.id)
+    return state && isNewer(state, patient) ? undefined : (error as Error)
   }
 }
 
@@ -184,8 +200,9 @@ function* fileFindings({ disk, owner }: Patient): Generator<Finding> {
   }
 }
 
-function* quarantineFindings({ disk }: Patient): Generator<Finding> {
+function* quarantineFindings({ disk }: Patient): Generator<Finding | undefined> {
   for (const name of disk.list('quarantine')) {
+    yield undefined
     const file = `quarantine/${name}`
     const bytes = readAll(disk, file)?.length ?? 0
     const advice = 'look at it; when nothing in it is missed, it can be removed by hand'

@@ -9,6 +9,7 @@ import type { Damage } from '../journal.js'
 import type { Position } from '../record.js'
 import { Registry } from '../registry.js'
 import type { IndexFile } from '../state.js'
+import { lots, type Turns } from '../turns.js'
 import { findSegments } from './claims.js'
 import { type OpenedForReading, readFileJournal } from './foreign-journal.js'
 import { OpenFiles } from './open-files.js'
@@ -19,6 +20,8 @@ import { createFileSnapshots } from './snapshots.js'
 export interface Patient {
   readonly disk: Disk
   readonly journal: OpenedForReading
+  /** The index as it was before the journal was opened. */
+  readonly index: ReadIndex
   readonly damage: readonly Damage[]
   /** What the journal alone tells. */
   readonly registry: Registry
@@ -29,29 +32,44 @@ export interface Patient {
   readonly harmed: boolean
 }
 
-/** Reads the whole journal, whatever the index says. */
-export function admit(disk: Disk, owner: Owner | undefined): Patient {
+/** Reads the whole journal, whatever the index says. What the index tells, the journal holds, since it is opened after it. */
+export function* admit(disk: Disk, owner: Owner | undefined): Turns<Patient> {
+  const index = indexOf(disk)
+  yield
   const damage: Damage[] = []
   const journal = readFileJournal(disk, (found) => noteOnce(damage, found))
   const registry = new Registry()
   const unreadable = new Map<string, Error>()
-  registry.load(journal.floors((found) => noteOnce(damage, found)))
-  follow(registry, journal, journal.begin, (id, error) => unreadable.set(id, error))
-  const known = indexOf(disk).index?.through ?? journal.begin
-  for (const { entry, reason } of touchedBy(damage, registry.entries(), known)) unreadable.set(entry.id, reason)
-  const harmed = unreadable.size > 0 || damage.some(isLoss)
-  return { disk, journal, damage, registry, unreadable, owner, harmed }
+  try {
+    yield* lots(
+      journal.floors((found) => noteOnce(damage, found)),
+      (lot) => registry.load(lot),
+    )
+    yield* following(registry, journal, journal.begin, (id, error) => unreadable.set(id, error))
+    const known = index.index?.through ?? journal.begin
+    for (const { entry, reason } of touchedBy(damage, registry.entries(), known)) unreadable.set(entry.id, reason)
+    const harmed = unreadable.size > 0 || damage.some(isLoss)
+    return { disk, journal, index, damage, registry, unreadable, owner, harmed }
+  } catch (error) {
+    journal.close()
+    throw error
+  }
 }
 
+/** Records after which others have their turn. */
+const RECORDS = 16
+
 /** Gives the place behind the beginning of the last record: from there on nothing is left to follow. */
-export function follow(
+export function* following(
   registry: Registry,
   journal: OpenedForReading,
   from: Position,
   failed: (id: string, error: Error) => void = () => {},
-): Position {
+): Turns<Position> {
   let through = from
+  let looked = 0
   for (const { record, position } of journal.scan(from)) {
+    if (++looked % RECORDS === 0) yield
     through = position + 1
     try {
       registry.follow(record, position)
@@ -74,8 +92,14 @@ export function atTheEnd<T>(disk: Disk, look: (last: Segment | undefined, floorE
   }
 }
 
+interface ReadIndex {
+  readonly index?: IndexFile
+  /** Why it cannot be read. */
+  readonly reason?: string
+}
+
 /** An index that cannot be read is not moved by looking at it. */
-export function indexOf(disk: Disk): { readonly index?: IndexFile; readonly reason?: string } {
+function indexOf(disk: Disk): ReadIndex {
   let reason: string | undefined
   const index = createFileSnapshots(disk, (damage) => {
     reason = damage.reason

@@ -7,10 +7,11 @@ import { DIRECTORY_FILE, directoryText } from '../directory.js'
 import { type Disk, readAll, replaceFile } from '../disk.js'
 import type { Position } from '../record.js'
 import { Registry } from '../registry.js'
+import { atOnce } from '../turns.js'
 import { DurableFiles } from './durable-file.js'
 import { readFileJournal } from './foreign-journal.js'
 import { openFileJournal } from './open-journal.js'
-import { follow } from './patient.js'
+import { following } from './patient.js'
 import { createFileSnapshots } from './snapshots.js'
 
 export interface RepairPorts {
@@ -69,7 +70,7 @@ function journalTells(disk: Disk): { readonly registry: Registry; readonly throu
   try {
     const registry = new Registry()
     registry.load(journal.floors(() => {}))
-    return { registry, through: follow(registry, journal, journal.begin) }
+    return { registry, through: atOnce(following(registry, journal, journal.begin)) }
   } finally {
     journal.close()
   }

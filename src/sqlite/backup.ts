@@ -3,17 +3,19 @@
 
 import { basename, dirname, resolve } from 'node:path'
 import { type Backup, backupCorrupt, type Restored } from '../backup.js'
+import type { Clock } from '../clock.js'
 import { describeDamage, noteOnce } from '../damage.js'
 import { type Disk, type DiskFile, writeAll } from '../disk.js'
 import { HoldfastError, isHoldfastError } from '../errors.js'
 import type { Damage, ReadableJournal } from '../journal.js'
 import type { StorageWorld } from '../storage.js'
+import { atOnce, inTurns, type Turns } from '../turns.js'
 import { Database, databaseError } from './database.js'
 import { logOf } from './log.js'
 import { isThere, type Place, placeOf } from './place.js'
 import { openFrozen, readableOn } from './reader.js'
 import { headOf, isOurs, setHead } from './schema.js'
-import { told } from './told.js'
+import { telling } from './told.js'
 
 const CHUNK_BYTES = 1024 * 1024
 
@@ -35,7 +37,7 @@ export async function backUp(
   try {
     folder.create(temporary).close() // before SQLite makes it, which would let others read it
     db.run('VACUUM INTO ?', `${whole}.tmp`)
-    const end = seal(`${whole}.tmp`, at)
+    const end = await seal(`${whole}.tmp`, at, world.clock)
     // Of a database that had this name: SQLite would take them for the copy's.
     for (const stale of [logOf(basename(whole)), `${basename(whole)}-shm`]) folder.remove(stale)
     folder.rename(temporary, basename(whole))
@@ -73,11 +75,11 @@ export async function backUpBeside(from: string, world: StorageWorld, path: stri
 }
 
 /** Says in the copy when it was made and whether all of it can be read, which syncs it. Gives where its journal ends. */
-function seal(path: string, at: string): number {
+async function seal(path: string, at: string, clock: Clock): Promise<number> {
   const db = new Database(path, 'rw')
   try {
     db.execute('PRAGMA synchronous = FULL')
-    const { damage, journal } = read(db)
+    const { damage, journal } = await inTurns(reading(db), clock)
     db.transact(() => setHead(db, 'backup', { at, whole: damage.length === 0 }))
     return journal.end
   } finally {
@@ -86,10 +88,10 @@ function seal(path: string, at: string): number {
 }
 
 /** All that its journal tells. */
-function read(db: Database): { journal: ReadableJournal; damage: readonly Damage[]; sessions: number } {
+function* reading(db: Database): Turns<{ journal: ReadableJournal; damage: readonly Damage[]; sessions: number }> {
   const damage: Damage[] = []
   const journal = readableOn(db, (found) => noteOnce(damage, found))
-  const { registry } = told(journal, (found) => noteOnce(damage, found))
+  const { registry } = yield* telling(journal, (found) => noteOnce(damage, found))
   return { journal, damage, sessions: registry.stats.get().total }
 }
 
@@ -145,7 +147,7 @@ function lookInto({ path }: Place, backup: string): { sessions: number; at: stri
     try {
       const head = isOurs(db) ? headOf(db, 'backup') : undefined
       if (!head) throw backupCorrupt(backup, 'holdfast backup has not made it')
-      const { damage, sessions } = read(db)
+      const { damage, sessions } = atOnce(reading(db))
       const [wrong = head.whole && damage[0] && describeDamage(damage[0])] = integrityOf(db)
       if (wrong) throw backupCorrupt(backup, wrong)
       return { sessions, at: head.at, damage }

@@ -18,6 +18,7 @@ import type { Damage, ReadableJournal } from '../journal.js'
 import { livingOwnerOf, takeLock } from '../lock.js'
 import { Registry } from '../registry.js'
 import type { StorageWorld } from '../storage.js'
+import { atOnce, collected, inTurns, lots, type Turns } from '../turns.js'
 import { integrityOf } from './backup.js'
 import { Database } from './database.js'
 import { readLog } from './log.js'
@@ -25,7 +26,7 @@ import { type Place, placeOf, requireThere } from './place.js'
 import { frozen, readableOn } from './reader.js'
 import { headOf } from './schema.js'
 import { type SnapshotDamage, SqliteSnapshots } from './snapshots.js'
-import { follow, type Told, told } from './told.js'
+import { following, type Told, telling, told } from './told.js'
 
 const FROM_BACKUP = 'restore it from a backup; without one, the sessions that are named can only be deleted'
 
@@ -33,10 +34,10 @@ const FROM_BACKUP = 'restore it from a backup; without one, the sessions that ar
 export async function examineDatabase(path: string, world: StorageWorld, repair: boolean): Promise<Diagnosis> {
   const place = placeOf(path, world)
   requireThere(place)
-  if (!repair) return examine(place)
+  if (!repair) return inTurns(examine(place), world.clock)
   const lock = takeLock(place.folder, world.clock, place.lock, place.path)
   try {
-    return await repaired(place, examine(place, true), new Date(world.clock.now()).toISOString())
+    return await repaired(place, atOnce(examine(place, true)), new Date(world.clock.now()).toISOString())
   } finally {
     lock.free()
   }
@@ -52,17 +53,24 @@ const note = (code: FindingCode, message: string, more: Partial<Finding> = {}): 
   ...more,
 })
 
-function examine(place: Place, locked = false): Diagnosis {
-  const findings = [...lockFindings(place, locked), ...logFindings(place)]
+function* examine(place: Place, locked = false): Turns<Diagnosis> {
+  const findings: Finding[] = [...lockFindings(place, locked), ...logFindings(place)]
   let sessions = 0
   try {
     const db = frozen(place)
     try {
       findings.push(...integrityFindings(db))
-      const patient = admit(db)
+      yield
+      const patient = yield* admit(db)
       sessions = patient.registry.stats.get().total
-      findings.push(...journalFindings(patient), ...indexFindings(patient), ...snapshotFindings(patient))
-      findings.push(...sessionFindings(patient), ...quarantineFindings(db))
+      for (const looking of [
+        journalFindings(patient),
+        indexFindings(patient),
+        snapshotFindings(patient),
+        sessionFindings(patient),
+        quarantineFindings(db),
+      ])
+        yield* collected<Finding>(looking, findings)
     } finally {
       db.close()
     }
@@ -84,10 +92,10 @@ interface Patient extends Told {
   readonly harmed: boolean
 }
 
-function admit(db: Database): Patient {
+function* admit(db: Database): Turns<Patient> {
   const damage: Damage[] = []
   const journal = readableOn(db, (found) => noteOnce(damage, found))
-  const all = told(journal, (found) => noteOnce(damage, found))
+  const all = yield* telling(journal, (found) => noteOnce(damage, found))
   const known = indexOf(db).index?.through ?? journal.begin
   for (const { entry, reason } of touchedBy(damage, all.registry.entries(), known)) all.unreadable.set(entry.id, reason)
   return { ...all, db, journal, damage, harmed: all.unreadable.size > 0 || damage.length > 0 }
@@ -126,7 +134,7 @@ function* journalFindings({ damage }: Patient): Generator<Finding> {
     yield problem(`journal.${found.kind}`, describeDamage(found), { file: found.file, advice: FROM_BACKUP })
 }
 
-function* indexFindings({ db, journal, registry, harmed }: Patient): Generator<Finding> {
+function* indexFindings({ db, journal, registry, harmed }: Patient): Generator<Finding | undefined> {
   const file = `${db.name}/directory`
   const { index, reason } = indexOf(db)
   const repair: Repair = { kind: 'rebuild-index' }
@@ -140,16 +148,17 @@ function* indexFindings({ db, journal, registry, harmed }: Patient): Generator<F
     yield problem('index.ahead', message, { file, advice: FROM_BACKUP })
   } else if (index.through >= journal.begin) {
     const known = new Registry()
-    known.load(index.entries)
-    follow(known, journal, index.through)
+    yield* lots(index.entries, (lot) => known.load(lot))
+    yield* following(known, journal, index.through)
     const [one, other] = [known, registry].map((each) => new Map([...each.entries()].map((entry) => [entry.id, entry])))
     if (!isDeepStrictEqual(one, other))
       yield problem('index.wrong', `${file} does not tell what the journal holds`, more)
   }
 }
 
-function* snapshotFindings({ db, registry, harmed }: Patient): Generator<Finding> {
+function* snapshotFindings({ db, registry, harmed }: Patient): Generator<Finding | undefined> {
   for (const id of reading(db, () => {}).ids()) {
+    yield undefined
     const file = `${db.name}/snapshots/${id}`
     const repair: Repair = { kind: 'set-aside', file }
     let finding: Finding | undefined
@@ -173,9 +182,10 @@ function* snapshotFindings({ db, registry, harmed }: Patient): Generator<Finding
   }
 }
 
-function* sessionFindings({ db, journal, registry, unreadable }: Patient): Generator<Finding> {
+function* sessionFindings({ db, journal, registry, unreadable }: Patient): Generator<Finding | undefined> {
   const snapshots = reading(db, () => {})
   for (const entry of registry.entries()) {
+    yield undefined
     let reason = unreadable.get(entry.id)
     try {
       if (!reason) loadState(journal, snapshots, entry)

@@ -3,6 +3,7 @@
 import type { Damage, ReadableJournal } from '../journal.js'
 import type { Position } from '../record.js'
 import { Registry } from '../registry.js'
+import { atOnce, lots, type Turns } from '../turns.js'
 
 export interface Told {
   readonly registry: Registry
@@ -10,21 +11,30 @@ export interface Told {
 }
 
 /** `onDamage` hears of what of the floor cannot be read; of the records, whoever opened the journal does. */
-export function told(journal: ReadableJournal, onDamage: (damage: Damage) => void): Told {
+export const told = (journal: ReadableJournal, onDamage: (damage: Damage) => void): Told =>
+  atOnce(telling(journal, onDamage))
+
+/** As `told`, in turns. */
+export function* telling(journal: ReadableJournal, onDamage: (damage: Damage) => void): Turns<Told> {
   const registry = new Registry()
   const unreadable = new Map<string, Error>()
-  registry.load(journal.floors(onDamage))
-  follow(registry, journal, journal.begin, (id, error) => unreadable.set(id, error))
+  yield* lots(journal.floors(onDamage), (lot) => registry.load(lot))
+  yield* following(registry, journal, journal.begin, (id, error) => unreadable.set(id, error))
   return { registry, unreadable }
 }
 
-export function follow(
+/** Records after which others have their turn. */
+const RECORDS = 16
+
+export function* following(
   registry: Registry,
   journal: ReadableJournal,
   from: Position,
   failed: (id: string, error: Error) => void = () => {},
-): void {
+): Turns<void> {
+  let looked = 0
   for (const { record, position } of journal.scan(from)) {
+    if (++looked % RECORDS === 0) yield
     try {
       registry.follow(record, position)
     } catch (error) {

@@ -8,7 +8,7 @@ import { openAudit } from '../../src/audit.js'
 import { directoryText } from '../../src/directory.js'
 import { type Disk, readAll, writeAllSync } from '../../src/disk.js'
 import { createFileDisk } from '../../src/files/disk.js'
-import { examineFiles } from '../../src/files/doctor.js'
+import { examineFiles, examining } from '../../src/files/doctor.js'
 import { repairFiles } from '../../src/files/repair.js'
 import { contentEnd } from '../../src/files/segment.js'
 import { systemClock } from '../../src/system/clock.js'
@@ -317,3 +317,58 @@ const filesIn = (disk: Disk, folder: string): string[] =>
   })
 
 const digestOf = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString('base64')
+
+describe('in turns, while its owner, in the same process, goes on', () => {
+  const owner = { pid: process.pid, since: '2026-01-01T00:00:00.000Z' }
+
+  /** What the owner does at a turn: it moves on, begins and removes sessions, writes snapshots and the index anew. */
+  async function step(turn: number, runtime: { current: Runtime }): Promise<void> {
+    const { current } = runtime
+    await current.session('apple').send({ type: 'add', by: 1, id: turn, pad: 'x'.repeat(40_000) } as never)
+    if (turn % 3 === 0) await current.create(counter, undefined, { id: `new-${turn}` })
+    if (turn % 5 === 0)
+      await current
+        .session(`new-${turn - (turn % 3 || 0)}`)
+        .delete()
+        .catch(() => {})
+    if (turn === 4) await current.session('banana').delete()
+    if (turn === 6) await count(current, 'banana', 3)
+    if (turn % 8 !== 0) return
+    await current.close()
+    runtime.current = await open()
+  }
+
+  test('it finds nothing wrong that was never wrong', async () => {
+    const runtime = { current: await open() }
+    try {
+      const work = examining(createFileDisk(dir), owner)
+      let turns = 0
+      for (let next = work.next(); ; next = work.next()) {
+        if (!next.done) await step(turns++, runtime)
+        else {
+          expect(next.value.findings.map(({ code }) => code)).toEqual(['lock'])
+          expect(next.value.healthy).toBe(true)
+          break
+        }
+      }
+      expect(turns).toBeGreaterThan(8)
+    } finally {
+      await runtime.current.close()
+    }
+  })
+
+  test('others have their turn at least once for every 64 records, sessions and lines of the audit log', async () => {
+    const audit = openAudit(createFileDisk(dir), systemClock)
+    for (let n = 0; n < 200; n++) await audit.append({ actor: 'a', action: 'b' })
+    await audit.close()
+    const turnsOf = (): number => [...examining(createFileDisk(dir), undefined)].length
+    const before = turnsOf()
+    {
+      await using runtime = await open()
+      for (let n = 0; n < 20; n++) await count(runtime, `more-${n}`, 30)
+    }
+    // 620 records and 20 sessions more.
+    expect(before).toBeGreaterThan(3 + 200 / 64)
+    expect(turnsOf() - before).toBeGreaterThan(620 / 64 + 20)
+  })
+})
