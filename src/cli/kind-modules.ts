@@ -2,7 +2,7 @@
 // Whether a session is parked is nowhere on the disk: it is a matter of the code that opens the directory, and of damage.
 
 import { existsSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { relative, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { AnySessionKind } from '../define.js'
 import { HoldfastError } from '../errors.js'
@@ -43,15 +43,31 @@ export async function kindsOf(modules: readonly string[]): Promise<AnySessionKin
 /** The session kinds among the exports of a module, and in lists among them. */
 async function kindsIn(name: string): Promise<AnySessionKind[]> {
   const path = resolve(name)
+  const isThere = existsSync(path)
+  if (!isThere && isPath(name)) throw absent(name, path)
   let exports: { readonly [name: string]: unknown }
   try {
-    exports = await import(existsSync(path) ? pathToFileURL(path).href : name)
+    exports = await import(isThere ? pathToFileURL(path).href : name)
   } catch (cause) {
-    throw unusable(name, `cannot be loaded (${(cause as Error).message})`, cause)
+    const { code, message } = cause as { readonly code?: string; readonly message: string }
+    if (!isThere && code === 'ERR_MODULE_NOT_FOUND' && /^Cannot find package/.test(message)) throw absent(name, path)
+    const what = code === 'ERR_UNKNOWN_FILE_EXTENSION' ? 'is not JavaScript: compile it (npx tsc)' : undefined
+    throw unusable(name, what ?? `cannot be loaded (${message})`, cause)
   }
   const kinds = Object.values(exports).flat().filter(isKind)
   if (kinds.length === 0) throw unusable(name, 'exports no session kind')
   return kinds
+}
+
+/** What no package is called. */
+const isPath = (name: string): boolean => /^[./\\]|^[A-Za-z]:[\\/]/.test(name)
+
+function absent(name: string, path: string): HoldfastError {
+  const place = relative('', path)
+  const source = path.replace(/\.([cm]?)js$/, '.$1ts')
+  if (source !== path && existsSync(source))
+    return unusable(name, `is not there, but ${relative('', source)} is: compile it (npx tsc)`)
+  return unusable(name, isPath(name) ? `is not there: no file ${place}` : `is no file ${place}, and no package`)
 }
 
 /** By what it has: the module may have been made with another copy of Holdfast. */
