@@ -80,6 +80,7 @@ const table = {
   DISK_FULL: [507, 1],
   DISK_FAILED: [500, 1],
   FILE_NOT_FOUND: [404, 3],
+  PORT_IN_USE: [409, 6],
   PACKAGE_MISSING: [500, 1],
   // what only HTTP refuses
   TOKEN_REQUIRED: [401, 1],
@@ -111,6 +112,7 @@ const retryable: ReadonlySet<string> = new Set<keyof typeof table>([
   'OUTCOME_UNKNOWN',
   'OVERLOADED',
   'POOL_FULL',
+  'PORT_IN_USE',
   'RATE_LIMITED',
   'READ_ONLY',
   'RUNTIME_CLOSED',

@@ -27,7 +27,7 @@ import { livingOwnerOf, takeLock, unwritable } from './lock.js'
 import { consoleLogger, guarded, type Logger } from './logger.js'
 import { createMemoryJournal } from './memory/journal.js'
 import { createMemorySnapshots } from './memory/snapshots.js'
-import { admitKinds, admitOptions } from './options.js'
+import { admitOptions } from './options.js'
 import type { PassivationLimits } from './passivation.js'
 import { createPiscinaPool } from './piscina/pool.js'
 import type { Pool } from './pool.js'
@@ -107,7 +107,9 @@ const OPEN_OPTIONS = {
  */
 export async function openRuntime(options: OpenOptions): Promise<Runtime> {
   admitOptions('options of openRuntime', options, OPEN_OPTIONS)
-  admitKinds(options?.kinds)
+  // Before anything is made.
+  kindsByName(options?.kinds)
+  secretsOf(options.secrets)
   const {
     kinds,
     logger = consoleLogger,

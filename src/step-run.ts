@@ -113,7 +113,7 @@ function secretOf({ name: step, secrets = {} }: StepTask, name: string): string 
   const names = Object.keys(secrets).join(', ') || 'none'
   throw new HoldfastError(
     'SECRET_UNKNOWN',
-    `step "${step}" asks for the secret "${name}"; give it to the runtime (secrets of openRuntime; they are: ${names})`,
+    `step "${step}" asks for the secret "${name}"; give it to the runtime: secrets of openRuntime, or holdfast serve --secret ${name} (it has: ${names})`,
   )
 }
 

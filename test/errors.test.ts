@@ -75,6 +75,7 @@ const codes = Object.keys({
   DISK_FULL: 0,
   DISK_FAILED: 0,
   FILE_NOT_FOUND: 0,
+  PORT_IN_USE: 0,
   PACKAGE_MISSING: 0,
   TOKEN_REQUIRED: 0,
   HOST_REFUSED: 0,

@@ -37,6 +37,10 @@ export const runningCommands: readonly CommandRow[] = [
           ),
         )
         .option('--strict-port', 'fail when the port is taken')
+        .option(
+          '--secret <name...>',
+          'secrets that steps ask for by name, each from the environment variable of that name',
+        )
         .option('--host <address>', 'the address to listen on', '127.0.0.1')
         .option('--principals <file>', 'who may call, beside the owner of the token in the data directory')
         .option(

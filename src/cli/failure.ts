@@ -20,7 +20,7 @@ export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] =
   [1, 'failed'],
   [2, 'wrong usage: a bad argument, an id that is not one or not unique'],
   [3, 'not found: no such session, file or directory'],
-  [6, 'conflict: the directory belongs to another process, or a plan of the document is not finished'],
+  [6, 'conflict: the directory or the port is in use, or a plan of the document is not finished'],
   [7, 'cancelled'],
   [130, 'interrupted'],
 ]
@@ -61,6 +61,7 @@ const HINTS: { readonly [code in ErrorCode]?: (next: NextCommand) => string } = 
   DIRECTORY_NOT_WRITABLE: () => '--dir names another directory',
   DIRECTORY_LOCKED: (next) =>
     `${next('ls')} and ${next('show <id>')} can read it meanwhile; --url asks a server that has it open`,
+  PORT_IN_USE: () => '--port names another; without --strict-port the next that is free is taken',
   FORMAT_NEWER: () => 'install the newest version of holdfast',
   JOURNAL_CORRUPT: () => 'keep a copy of the directory before anything else; the other sessions are not affected',
 }

@@ -5,14 +5,14 @@ import { createHash } from 'node:crypto'
 import { createServer, type Server as NodeServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
-import { HoldfastError } from '../errors.js'
+import { HoldfastError, messageOf } from '../errors.js'
 import { openToken } from '../open.js'
 import { admitOptions } from '../options.js'
 import type { Runtime } from '../runtime.js'
 import { whyForged } from './forged.js'
 import { createHttp, HTTP_OPTIONS, type Http, type HttpOptions } from './http.js'
-import { LOOPBACK } from './names.js'
-import type { KnownPrincipal } from './principal.js'
+import { LOOPBACK, Names } from './names.js'
+import { type KnownPrincipal, Principals } from './principal.js'
 import { problemOf } from './problem.js'
 import { acceptWebSockets, type WebSockets } from './sockets.js'
 
@@ -44,7 +44,7 @@ const DEFAULT_PORT = 4653
 
 /**
  * Serves a runtime's sessions by HTTP until closed; resolves when it listens.
- * Rejects with INVALID_ARGUMENT, or the system's error (EADDRINUSE, EACCES) when it cannot listen.
+ * Rejects with PORT_IN_USE, or INVALID_ARGUMENT, also for a place where it may not listen.
  *
  * ```ts
  * await using server = await serve(runtime, { tokenDir: '.holdfast' })
@@ -87,6 +87,26 @@ export async function serve(runtime: Runtime, options: ServeOptions): Promise<Se
   })
   const url = `http://${hostname.includes(':') ? `[${hostname}]` : hostname}:${bound}`
   return new Listening({ node, sockets }, url, bound, token)
+}
+
+/**
+ * Refuses what `serve` would refuse, before a runtime is opened for it: somebody who has no server wants no directory, either.
+ * Rejects with PORT_IN_USE or INVALID_ARGUMENT.
+ */
+export async function requireServable(options: ServeOptions): Promise<void> {
+  const {
+    port = DEFAULT_PORT,
+    nextPort = false,
+    hostname = '127.0.0.1',
+    principals = [],
+    hosts = [],
+    origins = [],
+  } = options
+  new Principals(principals)
+  new Names(hosts, origins)
+  const node = createServer()
+  await listen(node, hostname, port, nextPort)
+  await new Promise<void>((resolve) => void node.close(() => resolve()))
 }
 
 /** A header or a body that comes too slowly is cut off; headers of more than 16 KiB are refused with 431. */
@@ -139,10 +159,19 @@ async function listen(node: NodeServer, hostname: string, port: number, nextPort
   for (let candidate = port; ; candidate++) {
     try {
       return await listenOn(node, hostname, candidate)
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || candidate >= last) throw error
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== 'EADDRINUSE') {
+        const what = `cannot listen on port ${candidate} of ${hostname} (${messageOf(cause)}); choose another`
+        throw new HoldfastError('INVALID_ARGUMENT', what, { cause })
+      }
+      if (candidate >= last) throw portInUse(hostname, port, last, cause)
     }
   }
+}
+
+function portInUse(hostname: string, port: number, last: number, cause: unknown): HoldfastError {
+  const what = last === port ? `port ${port} of ${hostname} is` : `the ports ${port} to ${last} of ${hostname} are`
+  return new HoldfastError('PORT_IN_USE', `${what} in use by another program; choose another, or 0 for any`, { cause })
 }
 
 const listenOn = (node: NodeServer, hostname: string, port: number): Promise<number> =>

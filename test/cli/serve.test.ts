@@ -1,13 +1,16 @@
 // `holdfast serve` in a process of its own: what it says once it listens, what it answers, what is in the audit log
 // afterwards, and that it stops in order. The kind comes from a module, as a user's would.
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { openReader } from 'holdfast'
 import { expect, test } from 'vitest'
+import { fragile, gate } from '../fixtures/troubled.js'
 import { sha256 } from '../http/served.js'
 import { envelopeIn, holdfast, newFolder, type Running, start } from './command.js'
-import { count, openCounters } from './directory.js'
+import { count, openCounters, openTroubled } from './directory.js'
 
 const KINDS = fileURLToPath(new URL('../fixtures/counter.js', import.meta.url))
 
@@ -28,6 +31,10 @@ test('it says where it listens and what it found, answers, writes an audit log, 
   const runtime = await openCounters(dir)
   await count(runtime, 'c1', 3)
   await runtime.close()
+  await using others = await openTroubled(dir)
+  await others.create(gate)
+  await others.create(fragile)
+  await others.close()
   const principals = join(home, 'principals.json')
   writeFileSync(
     principals,
@@ -40,7 +47,8 @@ test('it says where it listens and what it found, answers, writes an audit log, 
   expect(ok).toBe(true)
   expect(data).toMatchObject({
     dir,
-    sessions: { recovered: 1, active: 1 },
+    sessions: { recovered: 3, active: 1, parked: 2 },
+    unserved: ['fragile', 'gate'],
     token: join(dir, 'access', 'token'),
     pid: server.child.pid,
   })
@@ -60,8 +68,8 @@ test('it says where it listens and what it found, answers, writes an audit log, 
   expect((await ask('/v1/sessions/c1', token)).body).toMatchObject({ id: 'c1', seq: 4 })
   expect((await ask('/v1/sessions/c1/events', token, { type: 'add', by: 1, id: 'x' })).body).toMatchObject({ seq: 5 })
   expect((await ask('/v1/sessions/c1', 't-1')).body).toMatchObject({ code: 'SESSION_NOT_FOUND' })
-  expect((await ask('/v1/doctor', token)).body).toMatchObject({ healthy: true, sessions: 1 })
-  expect(envelopeIn(await holdfast(['ls', '--dir', dir, '-o', 'json'])).data.sessions).toHaveLength(1)
+  expect((await ask('/v1/doctor', token)).body).toMatchObject({ healthy: true, sessions: 3 })
+  expect(envelopeIn(await holdfast(['ls', '--dir', dir, '-o', 'json'])).data.sessions).toHaveLength(3)
 
   // Whoever wants the directory for itself is told whom to ask instead.
   const sending = ['send', 'c1', 'finish', '--dir', dir, '--kinds', KINDS, '-o', 'json']
@@ -81,11 +89,39 @@ test('it says where it listens and what it found, answers, writes an audit log, 
   expect(found).toMatchObject({ healthy: true })
 })
 
-test.each([
-  ['a module that is not there', ['--kinds', 'nowhere.js'], 'INVALID_ARGUMENT'],
-  ['a port that is none', ['--kinds', KINDS, '--port', '70000'], 'INVALID_ARGUMENT'],
-  ['no kinds', [], 'INVALID_ARGUMENT'],
-])('%s is wrong usage', async (_, args, code) => {
-  const { code: exit, stdout } = await holdfast(['serve', '--dir', newFolder(), ...args, '-o', 'json'])
-  expect({ exit, code: JSON.parse(stdout).error.code }).toEqual({ exit: 2, code })
+test('what cannot be served is refused before anything is made: usage, a kind twice, a port that is taken', async () => {
+  const cwd = newFolder()
+  const refused = async (args: readonly string[]): Promise<{ code: string; message: string; hint?: string }> => {
+    const ended = await holdfast(['serve', ...args, '-o', 'json'], { cwd, env: { SHORT: 'abc', EMPTY: '' } })
+    const { error } = envelopeIn(ended)
+    expect([ended.code, readdirSync(cwd).includes('.holdfast')]).toEqual([error.code === 'PORT_IN_USE' ? 6 : 2, false])
+    return error
+  }
+  const usages: [args: string[], said: string][] = [
+    [[], 'kinds'],
+    [['--kinds', KINDS, '--port', '70000'], '65535'],
+    [['--kinds', KINDS, '--host', '192.0.2.1'], 'cannot listen on port 4653 of 192.0.2.1'],
+    [['--kinds', KINDS, '--allow-host', 'a b'], '"a b"'],
+    [['--kinds', KINDS, '--secret', 'ABSENT'], '--secret ABSENT: the environment has no ABSENT'],
+    [['--kinds', KINDS, '--secret', 'EMPTY'], 'the environment has no EMPTY'],
+    [['--kinds', KINDS, '--secret', 'SHORT'], 'secret "SHORT" must be a text of at least 8'],
+    [['--kinds', './nokind.js'], '--kinds ./nokind.js is not there: no file nokind.js'],
+    [['--kinds', 'nokind'], '--kinds nokind is no file nokind, and no package'],
+  ]
+  for (const [args, said] of usages) expect((await refused(args)).message).toContain(said)
+  const told = await refused(['--kinds', KINDS, '--secret', 'KEY=hunter2hunter2'])
+  expect(JSON.stringify(told)).not.toContain('hunter2')
+  writeFileSync(join(cwd, 'nokind.ts'), '')
+  expect((await refused(['--kinds', './nokind.js'])).message).toContain('nokind.ts is: compile it (npx tsc)')
+
+  const taken = createServer().listen(0, '127.0.0.1')
+  await once(taken, 'listening')
+  const { port } = taken.address() as AddressInfo
+  const { code, message, hint } = await refused(['--kinds', KINDS, '--port', `${port}`, '--strict-port'])
+  expect([code, message, hint]).toEqual([
+    'PORT_IN_USE',
+    expect.stringContaining(`port ${port} of 127.0.0.1 is in use`),
+    expect.stringContaining('without --strict-port'),
+  ])
+  taken.close()
 })
