@@ -112,9 +112,9 @@ test('the check of a kind passes, and tells what it had', () => {
 })
 
 test('holdfast itself does not load fast-check', () => {
-  const absent = `import { register } from 'node:module'
+  const without = (thrown: string): string => `import { register } from 'node:module'
     register('data:text/javascript,' + encodeURIComponent(\`export function resolve(name, context, next) {
-      if (name === 'fast-check') throw new Error('fast-check is loaded')
+      if (name === 'fast-check') throw Object.assign(new Error('fast-check is loaded'), { code: '${thrown}' })
       return next(name, context)
     }\`))
     await import('holdfast')
@@ -122,7 +122,10 @@ test('holdfast itself does not load fast-check', () => {
     console.log(failed)`
   const node = (code: string): string =>
     execFileSync(process.execPath, ['--input-type=module', '-e', code], { cwd: ROOT, encoding: 'utf8' })
-  expect(node(absent).trim()).toBe('fast-check is loaded')
+  expect(node(without('HOOK')).trim()).toBe('fast-check is loaded')
+  expect(node(without('ERR_MODULE_NOT_FOUND')).trim()).toBe(
+    'holdfast/testing needs the package fast-check: npm install --save-dev fast-check',
+  )
 })
 
 test('versions', () => {

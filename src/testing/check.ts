@@ -2,7 +2,7 @@
 // against plain XState that never crashed. It promises to find, shrink and tell as a story what differs, and one line that
 // tells it again. It touches no real disk and no real time, and runs no step that it was not given.
 
-import fc from 'fast-check'
+import type { Arbitrary, RunDetails } from 'fast-check'
 import type { AnyMachine, AnySessionKind, KindEvent, KindInput, SessionKind } from '../define.js'
 import { HoldfastError } from '../errors.js'
 import type { StepContext, StepFunction } from '../pool.js'
@@ -13,6 +13,7 @@ import type { VirtualClock } from './clock.js'
 import { Difference, show } from './comparison.js'
 import { eventsOf } from './events.js'
 import { family } from './family.js'
+import { fc } from './fast-check.js'
 import { TimerFault, XStateFault } from './reference.js'
 import type { CrashPlan, Operation, Story } from './story.js'
 import { Twin } from './twin.js'
@@ -26,9 +27,9 @@ export interface CheckOptions<TMachine extends AnyMachine = AnyMachine> {
   /** Which of them to live again, as a failure names it. */
   readonly path?: string
   /** Default: `eventsOf(kind)`. */
-  readonly events?: fc.Arbitrary<KindEvent<TMachine>[]>
+  readonly events?: Arbitrary<KindEvent<TMachine>[]>
   /** What sessions are created with; default: nothing. */
-  readonly input?: fc.Arbitrary<KindInput<TMachine>>
+  readonly input?: Arbitrary<KindInput<TMachine>>
   /** The functions behind the machine's steps. They are given time to pass, and fail now and then. */
   readonly steps?: { readonly [name: string]: StepFunction }
   /** Also finds steps that give another output when they run again with the same idempotency key. */
@@ -110,13 +111,13 @@ interface Birth {
 function lives<TMachine extends AnyMachine>(
   kind: SessionKind<TMachine>,
   options: CheckOptions<TMachine>,
-): fc.Arbitrary<Birth> {
+): Arbitrary<Birth> {
   const { from, events, input = fc.constant(undefined) } = options
   if (!from) {
     const begin = (story: Story) => (steps: Steps['in']) => new Twin(kind, story, { steps })
     return stories(kind, options).map((story) => ({ seed: story.seed, begin: begin(story) }))
   }
-  const of = (one: AnySessionKind) => (events ?? eventsOf(one)) as fc.Arbitrary<RecordedEvent[]>
+  const of = (one: AnySessionKind) => (events ?? eventsOf(one)) as Arbitrary<RecordedEvent[]>
   return upgrades(of(from), of(kind), input).map((story) => ({
     seed: story.seed,
     begin: (steps) => new Upgrade(from, kind, story, (clock) => steps(clock, () => false)),
@@ -126,7 +127,7 @@ function lives<TMachine extends AnyMachine>(
 function stories<TMachine extends AnyMachine>(
   kind: SessionKind<TMachine>,
   { events, input }: CheckOptions<TMachine>,
-): fc.Arbitrary<Story> {
+): Arbitrary<Story> {
   const send = fc.record({
     do: fc.constant('send' as const),
     count: fc.integer({ min: 1, max: 3 }),
@@ -137,19 +138,19 @@ function stories<TMachine extends AnyMachine>(
     ms: fc.constantFrom<(number | 'timer')[]>('timer', 1, 'timer', 30, 1100),
     crash: crashes(6),
   })
-  const operations: fc.Arbitrary<Operation> = fc.oneof({ weight: 3, arbitrary: send }, { weight: 2, arbitrary: wait })
+  const operations: Arbitrary<Operation> = fc.oneof({ weight: 3, arbitrary: send }, { weight: 2, arbitrary: wait })
   return fc.record({
     seed: fc.nat(),
     input: input ?? fc.constant(undefined),
     segmentBytes: fc.constantFrom(1_000_000, 4000, 1000),
     stallMs: fc.constantFrom(1, -1),
     begin: crashes(4),
-    events: (events ?? eventsOf(kind)) as unknown as fc.Arbitrary<RecordedEvent[]>,
+    events: (events ?? eventsOf(kind)) as unknown as Arbitrary<RecordedEvent[]>,
     operations: fc.array(operations, { maxLength: 10 }),
   })
 }
 
-const crashes = (max: number): fc.Arbitrary<CrashPlan | undefined> => {
+const crashes = (max: number): Arbitrary<CrashPlan | undefined> => {
   const again = fc.option(fc.nat({ max: 40 }), { nil: undefined, freq: 4 })
   const plan = fc.record({ points: fc.nat({ max }), downtimeMs: fc.constantFrom(0, 30, 700), again })
   return fc.option(plan, { nil: undefined, freq: 2 })
@@ -276,7 +277,7 @@ const sidesOf = ({ session, xstate }: Difference): string[] => [
 ]
 
 /** A line of code that lives the one failing life again. */
-function replay({ seed, counterexamplePath }: fc.RunDetails<[Birth]>, options: CheckOptions): string {
+function replay({ seed, counterexamplePath }: RunDetails<[Birth]>, options: CheckOptions): string {
   const own = options.events ?? options.input ?? options.steps ?? options.from
   return `await checkDurable(kind, { ${own ? '...options, ' : ''}seed: ${seed}, path: '${counterexamplePath}' })`
 }

@@ -2,14 +2,15 @@
 // arbitraries, or from the kind's schema where that can say what it is as JSON Schema, else none.
 
 import type { StandardJSONSchemaV1 } from '@standard-schema/spec'
-import fc from 'fast-check'
+import type { Arbitrary } from 'fast-check'
 import type { AnyMachine, AnySessionKind, KindEvent, SessionKind } from '../define.js'
 import type { RecordedEvent } from '../record.js'
+import { fc } from './fast-check.js'
 import { type JsonSchema, valuesOf } from './schema.js'
 
 /** By type of event: what it carries beside its type. */
 export type Payloads<TMachine extends AnyMachine> = {
-  readonly [TType in KindEvent<TMachine>['type']]?: fc.Arbitrary<
+  readonly [TType in KindEvent<TMachine>['type']]?: Arbitrary<
     Omit<Extract<KindEvent<TMachine>, { type: TType }>, 'type'>
   >
 }
@@ -24,15 +25,15 @@ const MOST_EVENTS = 12
 export function eventsOf<TMachine extends AnyMachine>(
   kind: SessionKind<TMachine>,
   payloads: Payloads<TMachine> = {},
-): fc.Arbitrary<KindEvent<TMachine>[]> {
-  const given: { readonly [type: string]: fc.Arbitrary<object> | undefined } = payloads
+): Arbitrary<KindEvent<TMachine>[]> {
+  const given: { readonly [type: string]: Arbitrary<object> | undefined } = payloads
   const bySchema = schemasOf(kind)
-  const one = eventTypes(kind).map((type): fc.Arbitrary<RecordedEvent> => {
+  const one = eventTypes(kind).map((type): Arbitrary<RecordedEvent> => {
     const payload = given[type] ?? payloadOf(bySchema.get(type))
     return payload.map((fields) => ({ ...fields, type }))
   })
   const events = one.length > 0 ? fc.array(fc.oneof(...one), { maxLength: MOST_EVENTS }) : fc.constant([])
-  return events as fc.Arbitrary<KindEvent<TMachine>[]>
+  return events as Arbitrary<KindEvent<TMachine>[]>
 }
 
 /** The types of events that a machine takes from outside. */
@@ -42,9 +43,9 @@ export function eventTypes({ machine }: AnySessionKind): string[] {
 }
 
 /** What a type of event carries, if the kind's schema tells. */
-function payloadOf(schema: JsonSchema | undefined): fc.Arbitrary<object> {
+function payloadOf(schema: JsonSchema | undefined): Arbitrary<object> {
   const { type: _, ...properties } = schema?.properties ?? {}
-  return valuesOf({ ...schema, type: 'object', properties }) as fc.Arbitrary<object>
+  return valuesOf({ ...schema, type: 'object', properties }) as Arbitrary<object>
 }
 
 /** Type of event -> its part of the kind's schema. A schema that has none as JSON Schema tells nothing. */

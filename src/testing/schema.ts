@@ -1,7 +1,8 @@
 // Values that fit a JSON Schema, as far as payloads of events need: objects, arrays, enums, choices and plain values with
 // their bounds. What it does not know is any JSON; the kind's own schema still has the last word on an event.
 
-import fc from 'fast-check'
+import type { Arbitrary } from 'fast-check'
+import { fc } from './fast-check.js'
 
 /** The part of JSON Schema that is understood. */
 export interface JsonSchema {
@@ -21,7 +22,7 @@ export interface JsonSchema {
   readonly maximum?: number
 }
 
-export function valuesOf(schema: JsonSchema): fc.Arbitrary<unknown> {
+export function valuesOf(schema: JsonSchema): Arbitrary<unknown> {
   const choices = schema.anyOf ?? schema.oneOf
   if ('const' in schema) return fc.constant(schema.const)
   if (schema.enum) return fc.constantFrom(...schema.enum)
@@ -50,7 +51,7 @@ export function valuesOf(schema: JsonSchema): fc.Arbitrary<unknown> {
   }
 }
 
-function objects({ properties = {}, required = [] }: JsonSchema): fc.Arbitrary<object> {
+function objects({ properties = {}, required = [] }: JsonSchema): Arbitrary<object> {
   const fields = Object.fromEntries(Object.entries(properties).map(([name, schema]) => [name, valuesOf(schema)]))
   return fc.record(fields, { requiredKeys: required.filter((name) => name in fields) })
 }

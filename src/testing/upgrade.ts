@@ -4,7 +4,7 @@
 // with plain XState here.
 
 import { isDeepStrictEqual } from 'node:util'
-import fc from 'fast-check'
+import type { Arbitrary } from 'fast-check'
 import type { AnySessionKind } from '../define.js'
 import { loadState } from '../history.js'
 import type { StepFunction } from '../pool.js'
@@ -15,6 +15,7 @@ import type { VirtualClock } from './clock.js'
 import { show } from './comparison.js'
 import { type CrashDisk, createCrashDisk, type DiskCall, failAt } from './disk.js'
 import { withoutRestarts } from './family.js'
+import { fc } from './fast-check.js'
 import { inFlight, openWorld, randomFates, START_MS, settle, type World } from './world.js'
 
 export interface UpgradeStory {
@@ -29,9 +30,9 @@ export interface UpgradeStory {
   readonly after: readonly RecordedEvent[]
 }
 
-type Events = fc.Arbitrary<RecordedEvent[]>
+type Events = Arbitrary<RecordedEvent[]>
 
-export const upgrades = (before: Events, after: Events, input: fc.Arbitrary<unknown>): fc.Arbitrary<UpgradeStory> =>
+export const upgrades = (before: Events, after: Events, input: Arbitrary<unknown>): Arbitrary<UpgradeStory> =>
   fc.record({
     ...{ seed: fc.nat(), input, segmentBytes: fc.constantFrom(1_000_000, 4000, 1000), before },
     waits: fc.array(fc.constantFrom<(number | 'timer')[]>(0, 1, 'timer', 30, 1100), { maxLength: 12 }),
