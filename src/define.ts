@@ -7,6 +7,7 @@ import type { AnyStateMachine, ContextFrom, EventFromLogic, InputFrom, OutputFro
 import { actorOf, childLogic, isMachine } from './actors.js'
 import { HoldfastError } from './errors.js'
 import type { Migration, Migrations } from './migrations.js'
+import { admitOptions } from './options.js'
 import { policyOf, type Supervision, type SupervisionPolicy } from './restart.js'
 import type { KindSecrets } from './secrets.js'
 import type { Attributes } from './state.js'
@@ -56,6 +57,21 @@ export interface SessionDefinition<TMachine extends AnyStateMachine, TVersion ex
   readonly supervision?: Supervision
 }
 
+const DEFINITION: { readonly [K in keyof Required<SessionDefinition<AnyStateMachine>>]: true } = {
+  kind: true,
+  version: true,
+  machine: true,
+  steps: true,
+  input: true,
+  events: true,
+  context: true,
+  index: true,
+  migrate: true,
+  children: true,
+  secrets: true,
+  supervision: true,
+}
+
 /** How a child session is linked to its parent. */
 export interface ChildOptions {
   /** The kind that it is; by default one of its own, named `<kind of the parent>.<actor>`. */
@@ -102,11 +118,13 @@ const MAX_MICROSTEPS = 10_000
 
 /**
  * Declares a session kind. The types of input, events, context and output follow from the machine.
- * Throws INVALID_KIND, or ACTOR_NOT_DURABLE naming the state whose actor could not be restored after a crash.
+ * Throws INVALID_ARGUMENT for an option that is none, INVALID_KIND, or ACTOR_NOT_DURABLE naming the state whose actor could
+ * not be restored after a crash.
  */
 export function defineSession<TMachine extends AnyStateMachine, const TVersion extends number = number>(
   definition: SessionDefinition<TMachine, TVersion>,
 ): SessionKind<TMachine> {
+  admitOptions('options of defineSession', definition, DEFINITION)
   const { kind, version, machine, steps } = definition
   if (typeof kind !== 'string' || !/^[A-Za-z][A-Za-z0-9_-]{0,63}$/.test(kind)) {
     throw invalid(kind, 'a name is a letter, then letters, digits, "-" or "_", at most 64 in all')
@@ -175,6 +193,7 @@ function childrenOf({
       throw invalid(kind, 'its machine is that of a kind already; give the one it was made from')
     if (actorOf(logic) !== 'machine') continue
     const options = children[src] ?? {}
+    admitOptions(`options of children.${src}`, options, { kind: true, onParentEnd: true, migrate: true })
     const own = {
       kind: `${kind}.${src}`,
       version,

@@ -56,6 +56,16 @@ export interface SendOptions extends CallOptions, TraceHeaders {
   readonly id?: string
 }
 
+export const SEND_OPTIONS: { readonly [K in keyof Required<SendOptions>]: true } = {
+  id: true,
+  signal: true,
+  traceparent: true,
+  tracestate: true,
+}
+
+/** Of who gives none: nothing is looked at. */
+export const NO_OPTIONS: SendOptions = Object.freeze({})
+
 export interface CancelOptions extends CallOptions {
   /** Why, for the record. */
   readonly reason?: string
@@ -137,7 +147,7 @@ export class Session<TMachine extends AnyMachine = AnyMachine> {
    * Rejects with NOT_ACCEPTED (naming what would be accepted), INVALID_EVENT, NOT_JSON, DECISION_FAILED, SESSION_ENDED,
    * MAILBOX_FULL or READ_ONLY, the session being as it was; with OUTCOME_UNKNOWN when the disk failed meanwhile.
    */
-  send(event: KindEvent<TMachine>, options: SendOptions = {}): Promise<SessionTransition<TMachine>> {
+  send(event: KindEvent<TMachine>, options: SendOptions = NO_OPTIONS): Promise<SessionTransition<TMachine>> {
     return this.#verbs.send(this.id, event, options) as Promise<SessionTransition<TMachine>>
   }
 
@@ -146,7 +156,10 @@ export class Session<TMachine extends AnyMachine = AnyMachine> {
    * is `{ type: 'holdfast.batch', events }`; what the session sends itself meanwhile is decided in between.
    * Rejects as `send` does.
    */
-  sendBatch(events: readonly KindEvent<TMachine>[], options: SendOptions = {}): Promise<SessionTransition<TMachine>> {
+  sendBatch(
+    events: readonly KindEvent<TMachine>[],
+    options: SendOptions = NO_OPTIONS,
+  ): Promise<SessionTransition<TMachine>> {
     return this.#verbs.sendBatch(this.id, events, options) as Promise<SessionTransition<TMachine>>
   }
 

@@ -8,17 +8,19 @@ import { diffOf, type SessionDiff } from './diff.js'
 import { admitEvent, admitEvents, admitKey } from './door.js'
 import { HoldfastError, isHoldfastError } from './errors.js'
 import type { Feeds } from './feeds.js'
-import type {
-  CallOptions,
-  CancelOptions,
-  ForkOptions,
-  HistoryOptions,
-  SendOptions,
-  SessionSnapshot,
-  SessionVerbs,
-  TransitionsOptions,
-  WaitOptions,
-  Wanted,
+import {
+  type CallOptions,
+  type CancelOptions,
+  type ForkOptions,
+  type HistoryOptions,
+  NO_OPTIONS,
+  SEND_OPTIONS,
+  type SendOptions,
+  type SessionSnapshot,
+  type SessionVerbs,
+  type TransitionsOptions,
+  type WaitOptions,
+  type Wanted,
 } from './handle.js'
 import { loadState, recordsFrom, stateAt, transitionsOf } from './history.js'
 import type { SessionHost } from './host.js'
@@ -70,6 +72,7 @@ export class Verbs implements SessionVerbs {
   send(id: string, event: unknown, options: SendOptions): Promise<Transition> {
     const { id: eventId, signal } = options
     try {
+      if (options !== NO_OPTIONS) admitOptions('options of send', options, SEND_OPTIONS)
       this.#host.assertWritable()
       refuseAborted(signal)
       const session = this.#host.supervisor.activate(id)
@@ -82,6 +85,7 @@ export class Verbs implements SessionVerbs {
   }
 
   async sendBatch(id: string, events: unknown, options: SendOptions): Promise<Transition> {
+    if (options !== NO_OPTIONS) admitOptions('options of sendBatch', options, SEND_OPTIONS)
     const { id: eventId, signal } = options
     this.#host.assertWritable()
     refuseAborted(signal)

@@ -296,3 +296,12 @@ test('a machine of a second copy of XState is one, and is run like any other', a
   await session.send({ type: 'add' })
   expect(await session.result()).toBe(1)
 })
+
+test('an option that nobody reads is refused, naming the nearest: of a definition, and of a child', () => {
+  const machine = base.createMachine({})
+  const { code, message } = refusal(() => define(machine, { idx: () => ({}) }))
+  expect([code, message]).toEqual(['INVALID_ARGUMENT', expect.stringContaining('no "idx"; "index" may be meant')])
+  const parent = setup({ actors: { clerk: machine } }).createMachine({ invoke: { src: 'clerk' } })
+  const child = refusal(() => define(parent, { children: { clerk: { onParentEnds: 'abandon' } } }))
+  expect(child.message).toContain('options of children.clerk have no "onParentEnds"; "onParentEnd" may be meant')
+})
