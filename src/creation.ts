@@ -16,6 +16,7 @@ import type { SessionHost } from './host.js'
 import { withinRoom } from './json.js'
 import type { Known } from './listing.js'
 import { migrationRecord } from './migration.js'
+import { admitKind } from './options.js'
 import { decisionFailed, sessionExists, unknownKind } from './refusals.js'
 import type { Registry } from './registry.js'
 import { type Folding, fold, sealed } from './rehydrate.js'
@@ -67,6 +68,7 @@ export class Creation {
   /** The id of a new session, or of the one that the key created before; resolves when that is durable. */
   async create(kind: AnySessionKind, input: unknown, options: CreateOptions): Promise<string> {
     const { kinds } = this.#host
+    admitKind(kind)
     if (kinds.get(kind.kind) !== kind) throw unknownKind(kind.kind, kinds)
     const { changeLimit, secrets } = this.#host.session
     const admitted = withinRoom(changeLimit, () => secrets.json(admitInput(kind, input)))

@@ -11,14 +11,17 @@ export function kindsByName(kinds: readonly AnySessionKind[]): Map<string, AnySe
   const add = (kind: AnySessionKind): void => {
     const same = named.get(kind.kind)
     if (same && same !== kind) {
-      throw new HoldfastError('INVALID_KIND', `two session kinds have the same name: ${kind.kind}`)
+      throw new HoldfastError(
+        'INVALID_KIND',
+        `two session kinds have the same name: ${kind.kind}; rename one, or, if they are to be one, give the same object`,
+      )
     }
     named.set(kind.kind, kind)
     if (!same) for (const child of kind.children.values()) add(child.kind)
   }
   for (const kind of kinds) {
     if (named.get(kind.kind) === kind && kinds.indexOf(kind) !== kinds.lastIndexOf(kind)) {
-      throw new HoldfastError('INVALID_KIND', `session kind ${kind.kind} is there twice`)
+      throw new HoldfastError('INVALID_KIND', `session kind ${kind.kind} is there twice; leave one out`)
     }
     add(kind)
   }

@@ -12,6 +12,7 @@ import type { Diagnosis } from './diagnosis.js'
 import { DIRECTORY_FILE, type DirectoryFile, directoryText, readDirectoryFile } from './directory.js'
 import { type Disk, readAll, readFrom, replaceFile } from './disk.js'
 import { HoldfastError } from './errors.js'
+import { absentFile } from './files/absent-file.js'
 import { createFileDisk } from './files/disk.js'
 import { examineFiles, examining } from './files/doctor.js'
 import { DurableFiles } from './files/durable-file.js'
@@ -108,7 +109,7 @@ const OPEN_OPTIONS = {
 export async function openRuntime(options: OpenOptions): Promise<Runtime> {
   admitOptions('options of openRuntime', options, OPEN_OPTIONS)
   // Before anything is made.
-  kindsByName(options?.kinds)
+  const named = kindsByName(options?.kinds)
   secretsOf(options.secrets)
   const {
     kinds,
@@ -134,6 +135,7 @@ export async function openRuntime(options: OpenOptions): Promise<Runtime> {
     ...(retention && { retention }),
     ...(historyBytes !== undefined && { historyBytes }),
   }
+  if (typeof options.pool !== 'object') tellAbsentSteps(named.values(), guarded(logger))
   const chance = systemChance
   if (options.storage === 'memory') {
     const storage = { journal: createMemoryJournal(clock), snapshots: createMemorySnapshots() }
@@ -148,6 +150,17 @@ export async function openRuntime(options: OpenOptions): Promise<Runtime> {
   }
   const disk = createFileDisk(options.dir ?? '.holdfast')
   return startOn(await openFiles(disk, kinds, clock, chance, logger, () => poolOf(options, clock)), common)
+}
+
+/** Steps that are not there are found out when the first of them runs, which may be long after. */
+function tellAbsentSteps(kinds: Iterable<AnySessionKind>, logger: Logger): void {
+  const told = new Set<string>()
+  for (const { kind, steps } of kinds) {
+    const path = steps === undefined || told.has(steps) ? undefined : absentFile(steps)
+    if (path === undefined) continue
+    told.add(steps as string)
+    logger.warn({ kind, steps }, `the steps of session kind "${kind}" are not there: no file ${path}; is it compiled?`)
+  }
 }
 
 /** A runtime on what was opened. Throws INVALID_KIND, INVALID_ARGUMENT, DISK_FULL or DISK_FAILED; then that is free. */

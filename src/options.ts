@@ -21,8 +21,20 @@ export function admitOptions<T extends object>(what: string, options: T | undefi
 
 /** Throws INVALID_ARGUMENT when `kinds` is not a list of what `defineSession` gives. */
 export function admitKinds(kinds: readonly AnySessionKind[]): void {
-  if (Array.isArray(kinds) && kinds.every((kind) => typeof kind?.kind === 'string' && kind.machine)) return
+  if (Array.isArray(kinds) && kinds.every(isKind)) return
   throw refused('kinds is the list of what defineSession(…) gave, such as openRuntime({ kinds: [approval] })')
+}
+
+/** Throws INVALID_ARGUMENT when `kind` is not what `defineSession` gives: its name, say. */
+export function admitKind(kind: unknown): void {
+  if (isKind(kind)) return
+  const what = typeof kind === 'string' ? JSON.stringify(kind) : `${kind && typeof kind}`
+  throw refused(`give what defineSession(…) gave, as in create(approval), not ${what}`)
+}
+
+function isKind(value: unknown): boolean {
+  const { kind, machine } = (value ?? {}) as { readonly kind?: unknown; readonly machine?: unknown }
+  return typeof kind === 'string' && Boolean(machine)
 }
 
 /** How many characters have to be put in, left out or changed to make the one of the other (Levenshtein). */

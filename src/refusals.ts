@@ -22,16 +22,26 @@ export const ambiguousId = (prefix: string, ids: readonly string[], more: boolea
   new HoldfastError(
     'AMBIGUOUS_ID',
     `"${prefix}" begins several ids: ${ids.join(', ')}${more ? ' and others' : ''}; give more of it`,
-    { details: { ids } },
+    { details: { ids, ...(more && { more }) } },
   )
 
 /** `known` are the kinds by name; a kind is known by its object, as another one of the same name may be of another machine. */
 export function unknownKind(kind: string, known: ReadonlyMap<string, unknown>): HoldfastError {
   const why = known.has(kind)
     ? `this is not the session kind "${kind}" that this runtime was opened with, but another of the same name; use the one in kinds`
-    : `kind "${kind}" is not among those this runtime was opened with (${[...known.keys()].join(', ') || 'none'}); add it to kinds`
-  return new HoldfastError('UNKNOWN_KIND', why)
+    : `kind "${kind}" is not among those this runtime was opened with (${namesOf(known)}); add it to kinds`
+  return noSuchKind(why)
 }
+
+/** The same for whoever calls from outside, and cannot add one. */
+export const unservedKind = (kind: string, known: ReadonlyMap<string, unknown>): HoldfastError =>
+  noSuchKind(
+    `this server has no kind ${JSON.stringify(kind.slice(0, 64))}; it serves ${namesOf(known)} (GET /v1/kinds)`,
+  )
+
+const noSuchKind = (why: string): HoldfastError => new HoldfastError('UNKNOWN_KIND', why)
+
+const namesOf = (known: ReadonlyMap<string, unknown>): string => [...known.keys()].join(', ') || 'none'
 
 export const sessionEnded = (id: string, status: SessionStatus): HoldfastError =>
   new HoldfastError(

@@ -26,7 +26,7 @@ import {
 import { consoleLogger, guarded, type Logger } from './logger.js'
 import type { Metrics } from './metrics.js'
 import { requireBytes, requireMs, requireWhole } from './numbers.js'
-import { admitOptions } from './options.js'
+import { admitKind, admitOptions } from './options.js'
 import { Parts } from './parts.js'
 import type { PassivationLimits } from './passivation.js'
 import type { Pool } from './pool.js'
@@ -190,6 +190,7 @@ export class Runtime implements AsyncDisposable {
   session<TMachine extends AnyMachine>(id: string, kind: SessionKind<TMachine>): Session<TMachine>
   session(id: string, kind?: AnySessionKind): Session {
     const entry = this.#entry(admitId(id))
+    if (kind !== undefined) admitKind(kind)
     if (kind && entry.kind !== kind.kind) {
       throw new HoldfastError(
         'KIND_MISMATCH',

@@ -80,10 +80,17 @@ async function findStep(task: StepTask, load: LoadModule): Promise<StepFunction 
     module = await load(task.module)
   } catch (error) {
     const cause = envelopeOf(error)
-    return failed('STEP_MODULE_FAILED', `cannot load the steps in ${task.module}: ${cause.message}`, true, cause)
+    return failed('STEP_MODULE_FAILED', `cannot load the steps in ${task.module}: ${whyNotLoaded(cause)}`, true, cause)
   }
   const step = Object.hasOwn(module, task.name) ? module[task.name] : undefined
   return typeof step === 'function' ? (step as StepFunction) : notFound(task, module)
+}
+
+/** Who imports the module is Holdfast itself: of no use to whoever looks for the module. */
+function whyNotLoaded({ message }: ErrorEnvelope): string {
+  const what = message.replace(/ imported from \S*\/(piscina\/worker|inline\/pool)\.[jt]s$/, '')
+  if (what.startsWith('Cannot find module')) return `${what}; is it compiled?`
+  return what.startsWith('Cannot find package') ? `${what}; is it installed?` : what
 }
 
 function notFound(task: StepTask, module: Record<string, unknown>): Outcome {

@@ -47,9 +47,39 @@ test('a directory has one owner; a second opener is told who, and may open when 
   await (await open()).close()
 })
 
+test('two kinds of one name are refused before anything is made, with what to do', async () => {
+  const twice = (kinds: readonly (typeof kind)[], message: RegExp) =>
+    expect(openRuntime({ dir, kinds, pool: 'inline' })).rejects.toMatchObject({
+      code: 'INVALID_KIND',
+      message: expect.stringMatching(message),
+    })
+  await twice([kind, kind], /text is there twice; leave one out/)
+  await twice(
+    [kind, defineSession({ kind: 'text', version: 1, machine })],
+    /same name: text; rename one, or,.* same object/,
+  )
+  expect(readdirSync(dir)).toEqual([])
+})
+
 test('an opening that fails frees the directory', async () => {
-  await expect(openRuntime({ dir, kinds: [kind, kind], pool: 'inline' })).rejects.toEqual(coded('INVALID_KIND'))
+  const opening = openRuntime({ dir, kinds: [kind], pool: 'inline', mailboxLimit: '3' as never })
+  await expect(opening).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', message: expect.stringContaining('not "3"') })
   await (await open()).close()
+})
+
+test('steps that are not there are told when the runtime is opened, once a file; nothing is said of those of a pool of its own', async () => {
+  const steps = new URL('./nowhere/steps.js', import.meta.url)
+  const told: string[] = []
+  const logger = { ...quiet, warn: (_: object, message: string) => void told.push(message) }
+  const one = setup({ actors: { work: step('work') } }).createMachine({ invoke: { src: 'work' } })
+  const family = setup({ actors: { one } }).createMachine({ invoke: { src: 'one' } })
+  const kinds = [defineSession({ kind: 'family', version: 1, machine: family, steps })]
+  await (await openRuntime({ dir, kinds, logger })).close()
+  expect(told).toEqual([
+    expect.stringMatching(/"family" are not there: no file .*nowhere\/steps\.js; is it compiled\?/),
+  ])
+  await (await openRuntime({ dir, kinds, logger, pool: createInlinePool({ clock: systemClock }) })).close()
+  expect(told).toHaveLength(1)
 })
 
 test('an opening that fails once the journal is open leaves no file open', async () => {
@@ -121,7 +151,17 @@ test('a key that no filter, page or creation has is refused, naming the nearest'
   expect(list({}, { limt: 1 })).toThrow(/no "limt"; "limit" may be meant/)
   const creating = runtime.create(kind, undefined, { idempotencykey: 'k' } as never)
   await expect(creating).rejects.toThrow(/no "idempotencykey"; "idempotencyKey" may be meant/)
+  for (const none of ['text', {}, null, undefined])
+    await expect(runtime.create(none as never)).rejects.toThrow(
+      /^give what defineSession\(…\) gave, .* not ("text"|object|null|undefined)$/,
+    )
   expect(runtime.sessions.count()).toBe(0)
+  const session = await runtime.create(kind)
+  expect(() => runtime.session(session.id, 'text' as never)).toThrow(/^give what defineSession/)
+  const event = { type: 'set', text: 'a' } as const
+  await expect(session.send(event, { Id: 'a' } as never)).rejects.toThrow(/no "Id"; "id" may be meant/)
+  await expect(session.sendBatch([event], { idd: 'a' } as never)).rejects.toThrow(/no "idd"; "id" may be meant/)
+  expect(session.snapshot().context.n).toBe(0)
 })
 
 test('what a newer Holdfast wrote is refused, untouched', async () => {

@@ -1,6 +1,6 @@
 // Steps: at least once, results exactly once, with one key; retries and restarts are recorded before they run.
 import { createRuntime, defineSession, step } from 'holdfast'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { assign, setup } from 'xstate'
 import { readFileJournal } from '../src/files/foreign-journal.js'
 import { createInlinePool } from '../src/inline/pool.js'
@@ -260,6 +260,25 @@ test.each([
   await using again = await mended.open()
   await again.session(id, kind).result()
   expect(again.session(id, kind).snapshot().context).toEqual({ result: 'hello', error: '' })
+})
+
+test('a module of steps that is not there is told in one line, which asks whether it is compiled', async () => {
+  const lines: unknown[][] = []
+  vi.spyOn(console, 'error').mockImplementation((...line) => void lines.push(line))
+  const load = async (): Promise<never> => {
+    const message =
+      "Cannot find module '/app/steps.js' imported from /app/node_modules/holdfast/dist/src/piscina/worker.js"
+    throw Object.assign(new Error(message), { code: 'ERR_MODULE_NOT_FOUND' })
+  }
+  const kind = kindOf({ attempts: 1 })
+  const clock = systemClock
+  const storage = { journal: createMemoryJournal(clock), snapshots: createMemorySnapshots() }
+  const pool = createInlinePool({ clock, load })
+  await using runtime = await createRuntime({ ...storage, pool, clock, chance: systemChance }, { kinds: [kind] })
+  const session = await runtime.create(kind)
+  await expect(session.result()).rejects.toMatchObject({ code: 'SESSION_PARKED' })
+  expect(lines).toEqual([[expect.stringMatching(/: Cannot find module '\/app\/steps\.js'; is it compiled\?$/)]])
+  vi.restoreAllMocks()
 })
 
 test('a full pool is waited for: it costs no attempt and leaves no record', async () => {

@@ -77,7 +77,10 @@ const TRACKERS = ['local', 'linear'] as const
 
 function teamIn(fields: Fields): string {
   const team = fields.optionalText('teamId', LONGEST_TITLE) || defaultTeam()
-  return team || fields.refuse('teamId', 'is missing: give it, or set LINEAR_TEAM_ID', '')
+  return (
+    team ||
+    fields.refuse('teamId', 'is missing: set the environment variable LINEAR_TEAM_ID to the id of a team of Linear', '')
+  )
 }
 
 function extractorIn(fields: Fields | undefined, baseDir: string): ExtractorConfig | undefined {

@@ -61,6 +61,7 @@ const HINTS: { readonly [code in ErrorCode]?: (next: NextCommand) => string } = 
   DIRECTORY_NOT_WRITABLE: () => '--dir names another directory',
   DIRECTORY_LOCKED: (next) =>
     `${next('ls')} and ${next('show <id>')} can read it meanwhile; --url asks a server that has it open`,
+  TOKEN_REQUIRED: () => '--token or HOLDFAST_TOKEN gives one that the server knows',
   PORT_IN_USE: () => '--port names another; without --strict-port the next that is free is taken',
   FORMAT_NEWER: () => 'install the newest version of holdfast',
   JOURNAL_CORRUPT: () => 'keep a copy of the directory before anything else; the other sessions are not affected',

@@ -64,7 +64,7 @@ export async function ls(options: LsOptions, output: Output): Promise<number> {
     const listing = { ...found, sessions: found.sessions.map((session) => listed(session, parked)) }
     output.list(listing, listing.sessions, () => listingText(listing.sessions, output.style))
     for (const { id, reason } of unreadable) output.warn(`session ${id}: ${reason.message}`)
-    tellRest(listing, options, output)
+    await tellRest(listing, source, options, output)
     await tellTrouble(source, output)
     tellParked(parked.size - unreadable.length, output)
     return 0
@@ -161,12 +161,42 @@ function tellParked(count: number, output: Output): void {
 
 const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
 
-function tellRest({ sessions, cursor }: Listing, options: LsOptions, output: Output): void {
+async function tellRest(
+  { sessions, cursor }: Listing,
+  source: Source,
+  options: LsOptions,
+  output: Output,
+): Promise<void> {
   if (cursor !== undefined) output.note(`more: add --cursor ${cursor}`)
   if (sessions.length > 0 || options.cursor !== undefined) return
+  const nowhere = await inNoSession(source, options)
+  if (nowhere !== undefined) return output.note(nowhere)
   const { kind, status, state, tag, since, parent, quarantined, deadLetters } = options
   const wish = [kind, status, state, tag, since, parent, quarantined, deadLetters].some((word) => word !== undefined)
   if (isOfAll(options)) return output.note(wish ? 'no session matches' : 'there are no sessions yet')
-  const which = kind === undefined ? '' : ` of kind ${oneLine(kind)}`
-  output.note(`no session${which} is in flight; add --all to see those that are over`)
+  output.note(`no session${ofKind(kind)} is in flight; add --all to see those that are over`)
+}
+
+const ofKind = (kind: string | undefined): string => (kind === undefined ? '' : ` of kind ${oneLine(kind)}`)
+
+/** How many sessions are looked at for what may have been meant. */
+const LOOK = 1000
+
+/** A kind, or a state, that no session has at all may be a slip of the pen: what there is instead. */
+async function inNoSession(source: Source, { kind, state }: LsOptions): Promise<string | undefined> {
+  if (kind === undefined && state === undefined) return undefined
+  const { sessions, cursor } = await source.list(kind === undefined ? {} : { kind }, { limit: LOOK })
+  if (kind !== undefined && sessions.length === 0) {
+    const all = await source.list({}, { limit: LOOK })
+    if (all.sessions.length === 0) return 'there are no sessions yet'
+    return `no session of kind ${oneLine(kind)} is stored at all; there are: ${namesOf(all.sessions.map((entry) => entry.kind))}`
+  }
+  if (state === undefined || cursor !== undefined || sessions.some((entry) => isIn(entry, state))) return undefined
+  const states = sessions.flatMap(({ value }) => stateText(value).split(' | '))
+  return `no session${ofKind(kind)} is in a state ${oneLine(state)}; there are: ${namesOf(states)}`
+}
+
+const namesOf = (words: readonly string[]): string => {
+  const names = [...new Set(words)].sort()
+  return oneLine(names.length > 20 ? `${names.slice(0, 20).join(', ')}, …` : names.join(', ') || 'none')
 }

@@ -5,13 +5,12 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Client, RemoteSession } from '../client/index.js'
 import type { SessionDiff } from '../diff.js'
-import { isHoldfastError } from '../errors.js'
 import type { SessionEntry, SessionFilter, SessionPage } from '../listing.js'
 import type { Reader } from '../reader.js'
 import type { SessionState } from '../state.js'
 import { systemClock } from '../system/clock.js'
 import type { Transition } from '../transition.js'
-import { findSession, readDirectory, tellCandidates } from './directory.js'
+import { ambiguity, findSession, idsToTell, readDirectory } from './directory.js'
 import { usage } from './failure.js'
 import type { Output } from './output.js'
 import { homeOf } from './place.js'
@@ -59,11 +58,9 @@ export async function findAt(client: Client, prefix: string, output: Output): Pr
   try {
     return await client.sessions.find(prefix)
   } catch (error) {
-    if (isHoldfastError(error, 'AMBIGUOUS_ID')) {
-      const ids = error.details.ids as string[]
-      tellCandidates(await Promise.all(ids.map((id) => client.sessions.find(id))), output)
-    }
-    throw error
+    const ids = idsToTell(error, output)
+    if (!ids) throw error
+    throw ambiguity(error, prefix, await Promise.all(ids.map((id) => client.sessions.find(id))), output)
   }
 }
 

@@ -2,13 +2,12 @@
 // `--url`. The same verbs with the same answers, so that a command does not know which it is.
 // The runtime begins no step: a command is over in a moment, and would cut off whatever it began.
 
-import { isHoldfastError } from '../errors.js'
 import type { CancelOptions, ForkOptions, SendOptions, SessionSnapshot } from '../handle.js'
 import type { SessionEntry } from '../listing.js'
 import type { Pool } from '../pool.js'
 import { unknownKind } from '../refusals.js'
 import type { Transition } from '../transition.js'
-import { readDirectory, tellCandidates } from './directory.js'
+import { ambiguity, idsToTell, readDirectory } from './directory.js'
 import { usage } from './failure.js'
 import { kindsOf } from './kind-modules.js'
 import { logTo } from './log.js'
@@ -79,13 +78,15 @@ async function inDirectory<T>(
       try {
         return runtime.session(runtime.sessions.find(prefix).id)
       } catch (error) {
-        if (isHoldfastError(error, 'AMBIGUOUS_ID')) {
-          tellCandidates(
-            (error.details.ids as string[]).map((id) => runtime.sessions.find(id)),
-            output,
-          )
-        }
-        throw error
+        const ids = idsToTell(error, output)
+        throw ids
+          ? ambiguity(
+              error,
+              prefix,
+              ids.map((id) => runtime.sessions.find(id)),
+              output,
+            )
+          : error
       }
     },
   })

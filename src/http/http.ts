@@ -191,7 +191,9 @@ class Server {
     if (route.access === 'public') return NOBODY
     throw new HoldfastError(
       'TOKEN_REQUIRED',
-      'send the header authorization: Bearer <token>, with a token that this server knows',
+      token === undefined
+        ? 'send the header authorization: Bearer <token>, with a token that this server knows'
+        : 'this server does not know the token that came with the request',
     )
   }
 

@@ -41,6 +41,6 @@ export function tellable(error: unknown, report: (error: unknown) => void): Hold
 }
 
 const titleOf = (code: string): string => {
-  const words = code.toLowerCase().replaceAll('_', ' ')
+  const words = code.toLowerCase().replaceAll('_', ' ').replace('json', 'JSON')
   return (words[0] as string).toUpperCase() + words.slice(1)
 }

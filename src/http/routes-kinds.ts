@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 import type { AnySessionKind } from '../define.js'
-import { unknownKind } from '../refusals.js'
+import { unservedKind } from '../refusals.js'
 import { statechartOf } from '../statechart.js'
 import { type Route, route } from './route.js'
 import * as shapes from './shapes.js'
@@ -37,7 +37,7 @@ export const kindRoutes: readonly Route[] = [
     answers: { 200: { description: 'The kind', schema: kindShape.extend({ statechart: shapes.anyJson }) } },
     handle: ({ runtime, params }) => {
       const kind = runtime.kinds.get(params.name)
-      if (!kind) throw unknownKind(params.name, runtime.kinds)
+      if (!kind) throw unservedKind(params.name, runtime.kinds)
       return { ...shown(kind), statechart: statechartOf(kind.machine) }
     },
   }),

@@ -5,7 +5,7 @@ import { HoldfastError } from '../errors.js'
 import type { SessionEntry } from '../listing.js'
 import { tagsOf } from '../machine-snapshot.js'
 import { isIn } from '../prune.js'
-import { unknownKind } from '../refusals.js'
+import { unservedKind } from '../refusals.js'
 import type { Runtime } from '../runtime.js'
 import { admitSession, isCreated, keyOf, ownerFor, visiblePage } from './owners.js'
 import { isOfTeam } from './principal.js'
@@ -48,7 +48,7 @@ export const sessionRoutes: readonly Route[] = [
       const { runtime, principal, body, idempotencyKey, trace, signal, headers } = call
       if (!isCreated(call, body.kind)) admitSession(call)
       const kind = runtime.kinds.get(body.kind)
-      if (!kind) throw unknownKind(body.kind, runtime.kinds)
+      if (!kind) throw unservedKind(body.kind, runtime.kinds)
       const session = await runtime.create(kind, body.input as never, {
         owner: ownerFor(principal, body.team),
         signal,
@@ -104,7 +104,9 @@ export const sessionRoutes: readonly Route[] = [
     access: 'write',
     concerns: 'session',
     params: shapes.sessionParams,
-    body: z.union([shapes.event, z.array(shapes.event).min(1).max(10_000)]),
+    body: z.union([shapes.event, z.array(shapes.event).min(1).max(10_000)], {
+      error: 'it is an event, as {"type":"start"}, or a list of 1 to 10,000 events, as [{"type":"start"}]',
+    }),
     answers: { 200: { description: 'The transition', schema: shapes.transition } },
     handle: ({ session, body, idempotencyKey, trace, signal }) => {
       const options = { signal, ...trace, ...(idempotencyKey !== undefined && { id: idempotencyKey }) }

@@ -73,7 +73,9 @@ describe('what it lists', () => {
     expect((await holdfast(['ls', '--all'], { cwd })).stdout).toMatch(/ planning {2}completed {2}\d{4}-/)
     expect((await holdfast(['ls', '--status', 'active'], { cwd })).stdout).toContain('completed')
     expect((await holdfast(['ls', '--state', 'completed'], { cwd })).stdout).toContain('completed')
-    expect((await holdfast(['ls', '--state', 'failed'], { cwd })).stderr).toBe('no session matches\n')
+    expect((await holdfast(['ls', '--state', 'failed'], { cwd })).stderr).toBe(
+      'no session is in a state failed; there are: completed\n',
+    )
   })
 
   test('--state names a state of the machine, or one that holds it', async () => {
@@ -96,9 +98,16 @@ describe('what it lists', () => {
     expect(stdout).not.toContain('active')
   })
 
-  test('a kind that nothing in flight has is told as that', async () => {
-    const { stderr } = await holdfast(['ls', '--dir', dir, '--kind', 'planning'])
-    expect(stderr).toBe('no session of kind planning is in flight; add --all to see those that are over\n')
+  test('a kind or a state that no session has at all is told as that, with those that there are', async () => {
+    const told = async (...args: string[]): Promise<string> =>
+      (await holdfast(['ls', '--dir', dir, ...args])).stderr.trim()
+    expect(await told('--kind', 'countr')).toBe('no session of kind countr is stored at all; there are: counter')
+    const states = 'there are: counting, finished'
+    expect(await told('--state', 'countin')).toBe(`no session is in a state countin; ${states}`)
+    expect(await told('--kind', 'counter', '--state', 'x')).toBe(
+      `no session of kind counter is in a state x; ${states}`,
+    )
+    expect(await told('--state', 'finished', '--status', 'active')).toBe('no session matches')
   })
 })
 

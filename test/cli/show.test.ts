@@ -158,6 +158,7 @@ describe('ids', () => {
     const { stderr } = await show('ap')
     expect(stderr).toMatch(/^apple {4}counter {2}counting {2}\S+ \S+Z\napricot {2}counter {2}counting {2}/)
     expect(stderr).toContain(`holdfast ls --all --dir ${dir} shows the whole ids`)
+    expect(stderr.match(/apricot/g)).toHaveLength(1)
   })
 
   test('one that begins very many is told with the first few, and that there are others', async () => {
@@ -171,7 +172,7 @@ describe('ids', () => {
   })
 
   test.each([
-    ['ap', 'AMBIGUOUS_ID', 2, 'apple, apricot'],
+    ['ap', 'AMBIGUOUS_ID', 2, '"ap" begins these ids; give more of it'],
     ['zebra', 'SESSION_NOT_FOUND', 3, 'zebra'],
     ['applee', 'SESSION_NOT_FOUND', 3, 'applee'],
     ['../apple', 'INVALID_ID', 2, '../apple'],

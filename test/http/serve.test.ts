@@ -99,10 +99,25 @@ describe('what is refused is a problem with our code', () => {
   test('a session that is not there, a kind that is not there, an input that is none', async () => {
     expect(await (await ask('/v1/sessions/nobody')).json()).toMatchObject({ status: 404, code: 'SESSION_NOT_FOUND' })
     const create = async (body: unknown): Promise<unknown> => (await ask('/v1/sessions', { body })).json()
-    expect(await create({ kind: 'none' })).toMatchObject({ status: 404, code: 'UNKNOWN_KIND' })
+    const detail = 'this server has no kind "none"; it serves review (GET /v1/kinds)'
+    expect(await create({ kind: 'none' })).toMatchObject({ status: 404, code: 'UNKNOWN_KIND', detail })
     expect(await create({ kind: 'review', input: { title: 1 } })).toMatchObject({ status: 400, code: 'INVALID_INPUT' })
     expect(await create({ kind: 'review', more: 1 })).toMatchObject({ status: 400, code: 'INVALID_ARGUMENT' })
   })
+})
+
+test('a body that is no event is told what one looks like; one that is no JSON, as that', async () => {
+  const { id } = await runtime.create(review, { title: 'A' })
+  for (const body of [{ event: { type: 'open' } }, [{ a: 1 }], 'open'])
+    expect(await (await ask(`/v1/sessions/${id}/events`, { body })).json()).toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      detail: expect.stringMatching(
+        /^the body is not valid: it is an event, as {"type":"start"}, or a list of 1 to 10,000/,
+      ),
+    })
+  const headers = { authorization: `Bearer ${server.token}`, 'content-type': 'application/json' }
+  const torn = await fetch(`${server.url}/v1/sessions/${id}/events`, { method: 'POST', headers, body: '{"type"' })
+  expect(await torn.json()).toMatchObject({ code: 'NOT_JSON', title: 'Not JSON' })
 })
 
 describe('the token of the first start', () => {
@@ -141,7 +156,8 @@ describe('the token of the first start', () => {
       const response = await fetch(`${server.url}/v1/sessions`, { headers: authorization ? { authorization } : {} })
       expect(response.status).toBe(401)
       expect(response.headers.get('www-authenticate')).toBe('Bearer')
-      expect(await response.json()).toMatchObject({ code: 'TOKEN_REQUIRED' })
+      const detail = authorization?.startsWith('Bearer') ? /does not know the token/ : /^send the header authorization/
+      expect(await response.json()).toMatchObject({ code: 'TOKEN_REQUIRED', detail: expect.stringMatching(detail) })
     }
   })
 })
