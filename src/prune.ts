@@ -105,10 +105,15 @@ function admitFilter(filter: PruneFilter): PruneFilter {
   )
 }
 
-/** Its messages are on their way, or its parent has not heard of its end: without it the parent would start it again. */
+/**
+ * Its parent has not heard of its end, and would start it again without it; or a session that goes on may still want a
+ * message of it. What it sent to its parent is for nobody once the parent knows of the end; what it sent to a session that
+ * has ended is for nobody, either, though an ended session can no longer record that a message is done with.
+ */
 function isAwaited({ id, parent }: Known, registry: Registry): boolean {
-  if (registry.work(id)) return true
-  return parent !== undefined && registry.work(parent.session)?.sessions?.[parent.child] === id
+  if (parent !== undefined && registry.work(parent.session)?.sessions?.[parent.child] === id) return true
+  const receivers = Object.values(registry.work(id)?.outbox ?? {})
+  return receivers.some((to) => to !== parent?.session && registry.get(to)?.status === 'active')
 }
 
 /** True for a state value in which the state of this path is active. */

@@ -1,7 +1,7 @@
 // Pruning: what may go and what may not, what it takes on the disk, and that it is gone for good.
 import { defineSession, type Runtime } from 'holdfast'
 import { describe, expect, test } from 'vitest'
-import { assign, setup } from 'xstate'
+import { assign, sendTo, setup } from 'xstate'
 import { openFileReader } from '../src/files/reader.js'
 import { createInlinePool } from '../src/inline/pool.js'
 import { createMemoryDisk } from '../src/memory/disk.js'
@@ -39,6 +39,19 @@ const family = defineSession({
   }),
 })
 
+/** Its last message ends its child, whose end ends it: nobody is left to tell it that the message has arrived. */
+const closing = defineSession({
+  kind: 'closing',
+  version: 1,
+  machine: setup({ actors: { child }, types: { events: {} as { type: 'close' } } }).createMachine({
+    initial: 'a',
+    states: {
+      a: { invoke: { id: 'kid', src: 'child', onDone: 'b' }, on: { close: { actions: sendTo('kid', { type: 'end' }) } } },
+      b: { type: 'final' },
+    },
+  }),
+})
+
 const DAY_MS = 86_400_000
 const START_MS = Date.parse('2026-01-01T00:00:00Z')
 
@@ -47,7 +60,7 @@ function place(disk = createMemoryDisk()) {
   const log: unknown[] = []
   const hear = (fields: object): void => void log.push(fields)
   const logger = { info: () => {}, warn: hear, error: hear }
-  const kinds = [family, memo, note]
+  const kinds = [closing, family, memo, note]
   const open = async (retention?: RetentionRules): Promise<Runtime> => {
     const files = await openFiles(disk, kinds, clock, createSeededChance(1), logger, () => createInlinePool({ clock }))
     return startOn(files, { kinds, logger, ...(retention && { retention }) })
@@ -125,6 +138,23 @@ describe('what is chosen', () => {
     await first.close()
     await using again = await place(disk).open()
     expect(again.sessions.list({}).sessions.map(({ id, value }) => [id, value])).toEqual([['parent', 'b']])
+  })
+
+  test('a family whose last message was taken by a child that has ended since, at once and after an opening', async () => {
+    const { disk, open } = place()
+    const first = await open()
+    const close = async (id: string): Promise<void> => {
+      const parent = await first.create(closing, undefined, { id })
+      await parent.send({ type: 'close' })
+      await parent.result()
+    }
+    await close('parent')
+    expect(ids(await first.prune({ olderThanMs: 0 }))).toEqual(['parent', expect.stringMatching(/./)])
+    await close('parent-2')
+    await first.close()
+    await using again = await place(disk).open()
+    expect(ids(await again.prune({ olderThanMs: 0 }))).toEqual(['parent-2', expect.stringMatching(/./)])
+    expect(again.sessions.list({}).sessions).toEqual([])
   })
 
   test('a state is named by its path', () => {
