@@ -5,7 +5,7 @@ import { type CommandRow, wholeNumber } from './command.js'
 
 const PLAN_EPILOGUE = `
 Everything it does is on disk before anybody sees it. Killed at any moment, or failed, it goes on with --resume: no
-issue is made twice. So a document of which a session is not finished is refused (exit code 6) without --resume or --new.
+issue is made twice. So a document of which there is a plan, finished or not, is refused (exit code 6) without --resume or --new.
 Ctrl-C stops it in order and says how to go on.`
 
 export const runningCommands: readonly CommandRow[] = [
@@ -18,7 +18,7 @@ export const runningCommands: readonly CommandRow[] = [
         .description('turn a document into epics, features, stories and enablers, each an issue in a tracker')
         .option('--title <title>', "title of the plan; by default the document's own, or its file's name")
         .option('--resume [id]', 'go on with a session; without an id, with the latest that is not finished')
-        .option('--new', 'begin anew, and make every issue once more, though one of the same document is not finished')
+        .option('--new', 'begin anew, and make every issue once more, though there is a plan of the same document')
         .addOption(new Option('--tracker <where>', 'where issues are made').choices(['local', 'linear']))
         .addOption(new Option('--pace <ms>', 'wait this long before each issue').argParser(wholeNumber(0, 60_000)))
         .addHelpText('after', PLAN_EPILOGUE),

@@ -27,5 +27,8 @@ export const isUnfinishedPlan = (session: Standing): boolean =>
 /** True for a planning session that can be run again from where it failed. */
 export const isFailedPlan = ({ kind, value }: Standing): boolean => kind === 'planning' && value === 'failed'
 
+/** True for a planning session that has made all of its issues. */
+export const isMadePlan = ({ kind, value }: Standing): boolean => kind === 'planning' && value === 'completed'
+
 /** True when somebody outside drives a planning session: no steps run there. */
 export const isDrivenPlan = ({ value }: Standing): boolean => typeof value === 'object' && value.processing === 'driven'

@@ -9,7 +9,7 @@ import type { Reader } from '../reader.js'
 import type { SessionState } from '../state.js'
 import { findSession, readDirectory } from './directory.js'
 import { CommandError } from './failure.js'
-import { isFailedPlan, isUnfinishedPlan } from './kinds.js'
+import { isFailedPlan, isMadePlan, isUnfinishedPlan } from './kinds.js'
 import { quoted } from './next-command.js'
 import type { Output } from './output.js'
 
@@ -40,13 +40,20 @@ export function sessionToResume(dir: string, wish: ResumeWish, output: Output): 
   }
 }
 
-/** The latest session of a document that has issues to make and may have made some, if there is one. */
-export function unfinishedPlanOf(dir: string, source: string, output: Output): SessionState | undefined {
+/** What there is of a document: the latest session that may have made some of its issues, and one that has made them all. */
+export interface PlansOf {
+  readonly unfinished?: SessionState
+  readonly made?: SessionState
+}
+
+export function plansOf(dir: string, source: string, output: Output): PlansOf {
   const reader = openIfThere(dir, output)
-  if (!reader) return undefined
+  if (!reader) return {}
   try {
     const mayHave = (entry: SessionEntry): boolean => isUnfinishedPlan(entry) || isFailedPlan(entry)
-    return latest(reader, source, mayHave, (session) => isUnfinishedPlan(session) || isHalfMade(session))
+    const unfinished = latest(reader, source, mayHave, (session) => isUnfinishedPlan(session) || isHalfMade(session))
+    const made = latest(reader, source, isMadePlan)
+    return { ...(unfinished && { unfinished }), ...(made && { made }) }
   } finally {
     reader.close()
   }

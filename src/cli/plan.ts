@@ -12,7 +12,7 @@ import { isDrivenPlan, isFailedPlan, isUnfinishedPlan } from './kinds.js'
 import { quoted } from './next-command.js'
 import type { Output } from './output.js'
 import type { NewPlan } from './plan-run.js'
-import { isAddress, placeIn, placeOf, type ResumeWish, sessionToResume, unfinishedPlanOf } from './plan-session.js'
+import { isAddress, placeIn, placeOf, type ResumeWish, plansOf, sessionToResume } from './plan-session.js'
 import { type Plan, planOf, planText } from './plan-view.js'
 import { printable } from './style.js'
 import { table } from './table.js'
@@ -22,7 +22,7 @@ export interface PlanOptions {
   readonly title?: string
   /** An id or the beginning of one; true for the latest. */
   readonly resume?: string | true
-  /** Begins a session also beside one of the same document that has not made all of its issues. */
+  /** Begins a session also beside one of the same document. */
   readonly new?: boolean
   /** Default: `local`. */
   readonly tracker?: 'local' | 'linear'
@@ -54,8 +54,9 @@ async function begin(source: string | undefined, options: PlanOptions, output: O
   if (source === undefined)
     throw usage('no document was named', `${output.next('plan <file>')}, or --resume to go on with one`)
   requireDocument(source)
-  const other = options.new ? undefined : unfinishedPlanOf(dir, source, output)
-  if (other) throw begunAlready(other, source, output)
+  const { unfinished, made } = options.new ? {} : plansOf(dir, source, output)
+  if (unfinished) throw begunAlready(unfinished, source, output)
+  if (made) throw madeAlready(made, source, output)
   return run(newPlan(source, options), dir, output, (id) => output.note(`session ${id}`))
 }
 
@@ -65,6 +66,14 @@ const begunAlready = ({ id, value }: SessionState, source: string, { next }: Out
     6,
     `session ${id} of the same document is ${value === 'failed' ? 'half made' : 'not finished'}`,
     `${next(`plan --resume ${id}`)} goes on with it; ${next(`plan ${quoted(source)} --new`)} makes every issue once more`,
+  )
+
+const madeAlready = ({ id }: SessionState, source: string, { next }: Output): CommandError =>
+  new CommandError(
+    'PLAN_MADE',
+    6,
+    `session ${id} has made the issues of this document already`,
+    `${next(`plan --resume ${id}`)} shows them; ${next(`plan ${quoted(source)} --new`)} makes every issue once more`,
   )
 
 async function goOn(source: string | undefined, options: PlanOptions, output: Output): Promise<string> {

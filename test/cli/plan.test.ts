@@ -78,9 +78,14 @@ describe('a document becomes issues', () => {
     expect(stdout).toMatch(/warnings\n {2}ORPHANED_ITEM {2}\S/)
   })
 
-  test('each run is a session of its own, with issues of its own', async () => {
-    await holdfast(['plan', 'doc.md'], { cwd })
-    await holdfast(['plan', 'doc.md'], { cwd })
+  test('a document whose issues are made is refused, but for --new, which makes a session and issues of its own', async () => {
+    const { data } = envelopeIn(await holdfast(['plan', 'doc.md', '-o', 'json'], { cwd }))
+    const refused = await holdfast(['plan', 'doc.md', '-o', 'json'], { cwd })
+    const { code, hint } = envelopeIn(refused).error
+    expect([refused.code, code]).toEqual([6, 'PLAN_MADE'])
+    expect(hint).toContain(`holdfast plan --resume ${data.sessionId} shows them`)
+    expect(issues()).toHaveLength(12)
+    expect((await holdfast(['plan', 'doc.md', '--new'], { cwd })).code).toBe(0)
     expect(issues()).toHaveLength(24)
     expect(envelopeIn(await holdfast(['ls', '--all', '-o', 'json'], { cwd })).data.sessions).toHaveLength(2)
   })
@@ -303,7 +308,7 @@ describe('stopping and going on', () => {
 
   test('the plan of a finished session is there for whoever cannot have the directory', async () => {
     const { data } = envelopeIn(await holdfast(['plan', 'doc.md', '-o', 'json'], { cwd }))
-    const other = start(['plan', 'doc.md', '--pace', '10000'], { cwd })
+    const other = start(['plan', 'doc.md', '--new', '--pace', '10000'], { cwd })
     await other.said('Creating issues')
     expect(envelopeIn(await holdfast(['plan', '--resume', data.sessionId, '-o', 'json'], { cwd })).data).toEqual(data)
     other.child.kill('SIGINT')
@@ -364,7 +369,7 @@ describe('stopping and going on', () => {
 
   test('without an id, a session that cannot be read is passed over', async () => {
     const { data } = envelopeIn(await holdfast(['plan', 'doc.md', '-o', 'json'], { cwd }))
-    await holdfast(['plan', 'doc.md'], { cwd })
+    await holdfast(['plan', 'doc.md', '--new'], { cwd })
     const journal = join(cwd, '.holdfast', 'journal', '00000001.jsonl')
     const bytes = readFileSync(journal)
     const last = bytes.lastIndexOf('"text":"') + 20
@@ -393,7 +398,7 @@ describe('stopping and going on', () => {
 
   test('an id that begins several sessions: AMBIGUOUS_ID, exit 2; a session of another document: exit 2', async () => {
     const { data } = envelopeIn(await holdfast(['plan', 'doc.md', '-o', 'json'], { cwd }))
-    await holdfast(['plan', 'doc.md'], { cwd })
+    await holdfast(['plan', 'doc.md', '--new'], { cwd })
     const ambiguous = await holdfast(['plan', '--resume', data.sessionId.slice(0, 4), '-o', 'json'], { cwd })
     expect(ambiguous.code).toBe(2)
     expect(envelopeIn(ambiguous).error.code).toBe('AMBIGUOUS_ID')
@@ -421,7 +426,7 @@ describe('stopping and going on', () => {
     expect((await holdfast(['plan', '--resume', id], { cwd })).code).toBe(0)
     expect(issues()).toHaveLength(24)
     expect(new Set(issues().map(({ clientId }) => clientId)).size).toBe(24)
-    expect((await holdfast(['plan', 'doc.md'], { cwd })).code).toBe(0) // nothing is unfinished any more
+    expect(envelopeIn(await holdfast(['plan', 'doc.md', '-o', 'json'], { cwd })).error.code).toBe('PLAN_MADE') // nothing is unfinished any more
   })
 
   test('beside one that failed while its issues were made, too; not beside one that found none', async () => {
