@@ -1,7 +1,7 @@
 // XState's snapshots, read and restored: what of a snapshot is stored, and how a machine gets it back.
 // Pure: everything here looks at a machine and a state, and changes neither.
 
-import { type AnyMachineSnapshot, type AnyStateMachine, matchesState } from 'xstate'
+import type { AnyMachineSnapshot, AnyStateMachine } from 'xstate'
 import { actorOf } from './actors.js'
 import { HoldfastError } from './errors.js'
 import type { StateValue } from './state.js'
@@ -66,9 +66,6 @@ export const contextOf = (snapshot: AnyMachineSnapshot): unknown =>
 export function setWritten(snapshot: AnyMachineSnapshot, written: unknown): void {
   ;(snapshot as Loose)[WRITTEN] = written
 }
-
-/** Whether a state value is in a state, as XState's `matches`: `{ order: { paid: 'sent' } }` is in `{ order: 'paid' }`. */
-export const matches = (wanted: StateValue, value: StateValue): boolean => matchesState(wanted as Loose, value as Loose)
 
 /** The tags of a state value, for a session that has no machine running; none when the machine has no such state. */
 export function tagsOf(machine: AnyStateMachine | undefined, value: StateValue): string[] {

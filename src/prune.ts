@@ -9,7 +9,8 @@ import { type Known, type SessionEntry, shown } from './listing.js'
 import { NOWHERE } from './record.js'
 import type { Registry } from './registry.js'
 import type { Snapshots } from './snapshots.js'
-import type { SessionStatus, StateValue } from './state.js'
+import type { SessionStatus } from './state.js'
+import { isIn } from './wanted.js'
 
 /** What is to be removed. Everything that is named must hold. */
 export interface PruneFilter {
@@ -114,14 +115,6 @@ function isAwaited({ id, parent }: Known, registry: Registry): boolean {
   if (parent !== undefined && registry.work(parent.session)?.sessions?.[parent.child] === id) return true
   const receivers = Object.values(registry.work(id)?.outbox ?? {})
   return receivers.some((to) => to !== parent?.session && registry.get(to)?.status === 'active')
-}
-
-/** True for a state value in which the state of this path is active. */
-export function isIn(value: StateValue, path: string): boolean {
-  if (typeof value === 'string') return value === path
-  return Object.entries(value).some(
-    ([name, inner]) => name === path || (path.startsWith(`${name}.`) && isIn(inner, path.slice(name.length + 1))),
-  )
 }
 
 /** Bytes of its records and its snapshot; undefined when one of them cannot be read. */

@@ -26,7 +26,7 @@ import { loadState, recordsFrom, stateAt, transitionsOf } from './history.js'
 import type { SessionHost } from './host.js'
 import { copyJson, withinRoom } from './json.js'
 import type { SessionEntry } from './listing.js'
-import { matches, tagsOf } from './machine-snapshot.js'
+import { tagsOf } from './machine-snapshot.js'
 import type { Milestones } from './milestones.js'
 import { admitOptions } from './options.js'
 import { endedFirst, resultOf } from './outcome.js'
@@ -36,13 +36,14 @@ import { decisionFailed, sessionNotFound } from './refusals.js'
 import type { Registry } from './registry.js'
 import type { LiveSession } from './session.js'
 import type { Snapshots } from './snapshots.js'
-import type { IndexEntry, SessionState, StateValue } from './state.js'
+import type { IndexEntry, SessionState } from './state.js'
 import type { StepUpdate } from './step-runner.js'
 import { liveOnly, replayThenLive, type Source, type Stream, type StreamHost } from './stream.js'
 import type { Supervisor } from './supervisor.js'
 import { type TraceContext, type TraceHeaders, traceContextOf } from './trace-context.js'
 import { type Transition, transitionOf } from './transition.js'
 import type { DeadLetter } from './trouble.js'
+import { admitWanted, notInTime, testOf } from './wanted.js'
 
 export interface VerbsHost {
   readonly kinds: ReadonlyMap<string, AnySessionKind>
@@ -170,15 +171,17 @@ export class Verbs implements SessionVerbs {
   }
 
   async until(id: string, wanted: Wanted, { signal, timeoutMs }: WaitOptions): Promise<SessionSnapshot> {
+    const kind = this.#host.kinds.get(this.#entry(id).kind)
+    if (kind) admitWanted(wanted, kind.machine.root)
     if (timeoutMs === undefined) return abortable(this.#until(id, testOf(wanted), signal), signal)
     const out = new AbortController()
-    const late = new HoldfastError('TIMEOUT', `session ${id} did not come to that within ${timeoutMs} ms`)
-    const disarm = this.#host.session.clock.setTimeout(() => out.abort(late), timeoutMs)
+    const disarm = this.#host.session.clock.setTimeout(() => out.abort(), timeoutMs)
     const either = signal ? AbortSignal.any([signal, out.signal]) : out.signal
     try {
       return await abortable(this.#until(id, testOf(wanted), either), either)
     } catch (error) {
-      throw out.signal.aborted && !signal?.aborted ? late : error
+      if (!out.signal.aborted || signal?.aborted) throw error
+      throw notInTime(id, wanted, timeoutMs, this.#host.registry.get(id)?.value)
     } finally {
       disarm()
     }
@@ -350,23 +353,6 @@ export class Verbs implements SessionVerbs {
 }
 
 const FORK_OPTIONS = { at: true, id: true, idempotencyKey: true, children: true, signal: true } as const
-
-/** What is waited for, as a question to a snapshot. */
-function testOf(wanted: Wanted): (snapshot: SessionSnapshot) => boolean {
-  if (typeof wanted === 'function') return (snapshot) => answered(wanted(snapshot))
-  if (typeof wanted === 'object' && 'tag' in wanted && typeof wanted.tag === 'string') {
-    const { tag } = wanted
-    return ({ tags }) => tags.includes(tag)
-  }
-  return ({ value }) => matches(wanted as StateValue, value)
-}
-
-/** A promise would be taken for a yes, and its rejection would end the process. */
-function answered(answer: unknown): boolean {
-  if (!(answer instanceof Promise)) return Boolean(answer)
-  answer.catch(() => {})
-  throw new HoldfastError('INVALID_ARGUMENT', 'what until asks is answered at once, true or false, not by a promise')
-}
 
 function shown(entry: IndexEntry, point: Point, tags: readonly string[]): SessionSnapshot {
   const { id, kind, version, createdAt } = entry

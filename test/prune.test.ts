@@ -6,10 +6,10 @@ import { openFileReader } from '../src/files/reader.js'
 import { createInlinePool } from '../src/inline/pool.js'
 import { createMemoryDisk } from '../src/memory/disk.js'
 import { openFiles, startOn } from '../src/open.js'
-import { isIn } from '../src/prune.js'
 import type { RetentionRules } from '../src/retention.js'
 import { createSeededChance } from '../src/testing/chance.js'
 import { createVirtualClock } from '../src/testing/clock.js'
+import { isIn } from '../src/wanted.js'
 
 const machine = setup({
   types: { context: {} as { text: string }, events: {} as { type: 'write'; text: string } | { type: 'end' | 'drop' } },
@@ -46,7 +46,10 @@ const closing = defineSession({
   machine: setup({ actors: { child }, types: { events: {} as { type: 'close' } } }).createMachine({
     initial: 'a',
     states: {
-      a: { invoke: { id: 'kid', src: 'child', onDone: 'b' }, on: { close: { actions: sendTo('kid', { type: 'end' }) } } },
+      a: {
+        invoke: { id: 'kid', src: 'child', onDone: 'b' },
+        on: { close: { actions: sendTo('kid', { type: 'end' }) } },
+      },
       b: { type: 'final' },
     },
   }),

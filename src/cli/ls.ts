@@ -5,6 +5,7 @@ import type { HoldfastError } from '../errors.js'
 import { type SessionEntry, type SessionFilter, WAITS_FOR_PERSON } from '../listing.js'
 import type { SessionStatus } from '../state.js'
 import { systemClock } from '../system/clock.js'
+import { isIn } from '../wanted.js'
 import { parkedAmong, tagsIn } from './kind-modules.js'
 import { isInFlight } from './kinds.js'
 import type { Output } from './output.js'
@@ -16,7 +17,7 @@ import { attributesText, stateText, timeText } from './values.js'
 export interface LsOptions extends Where {
   readonly kind?: string
   readonly status?: SessionStatus
-  /** As `stateText` has it, or the beginning of that up to a dot: any session in that state, in flight or not. */
+  /** As `a` or `a.b`: any session in that state, in flight or not. */
   readonly state?: string
   /** Any session in a state with this tag, in flight or not. */
   readonly tag?: string
@@ -97,7 +98,7 @@ async function select(source: Source, options: LsOptions): Promise<Listing> {
   }
   const wanted = (entry: SessionEntry): boolean =>
     (isOfAll(options) || isInFlight(entry)) &&
-    (state === undefined || isIn(entry, state)) &&
+    (state === undefined || isIn(entry.value, state)) &&
     (after === undefined || Date.parse(entry.updatedAt) >= after)
   const sessions: SessionEntry[] = []
   for (let next = cursor; ; ) {
@@ -113,11 +114,6 @@ async function select(source: Source, options: LsOptions): Promise<Listing> {
 /** Whoever names a status, a state, a tag, a time or a trouble means every session that has it. */
 const isOfAll = ({ all = false, status, state, tag, since, quarantined, deadLetters }: LsOptions): boolean =>
   all || [status, state, tag, since].some((word) => word !== undefined) || quarantined === true || deadLetters === true
-
-const isIn = ({ value }: SessionEntry, state: string): boolean =>
-  stateText(value)
-    .split(' | ')
-    .some((text) => text === state || text.startsWith(`${state}.`))
 
 function listingText(sessions: readonly ListedSession[], style: Style): string {
   if (sessions.length === 0) return ''

@@ -4,7 +4,6 @@
 import { refuseAborted } from '../abort.js'
 import type { AnyMachine, KindEvent, KindOutput } from '../define.js'
 import type { SessionDiff } from '../diff.js'
-import { HoldfastError } from '../errors.js'
 import type {
   CallOptions,
   CancelOptions,
@@ -20,10 +19,11 @@ import type {
 import type { SessionEntry } from '../listing.js'
 import { endedFirst, resultOf } from '../outcome.js'
 import type { RecordedEvent } from '../record.js'
-import type { SessionState, StateValue } from '../state.js'
+import type { SessionState } from '../state.js'
 import type { StepUpdate } from '../step-runner.js'
 import type { Stream, StreamHost } from '../stream.js'
 import type { DeadLetter } from '../trouble.js'
+import { notInTime, testOf } from '../wanted.js'
 import { type Feed, follow } from './follow.js'
 import { newKey } from './platform.js'
 import type { Request, Requests } from './requests.js'
@@ -71,14 +71,14 @@ export class RemoteSession<TMachine extends AnyMachine = AnyMachine> {
   /** As the embedded `until`: what a function says is asked of each state that is seen, the last one always among them. */
   async until(wanted: Wanted<TMachine>, { signal, timeoutMs }: WaitOptions = {}): Promise<SessionSnapshot<TMachine>> {
     const { clock } = this.#requests.server
-    if (timeoutMs === undefined) return this.#until(testOf(wanted), signal)
+    if (timeoutMs === undefined) return this.#until(testOf(wanted as Wanted), signal)
     const late = new AbortController()
     const disarm = clock.setTimeout(() => late.abort(), timeoutMs)
     try {
-      return await this.#until(testOf(wanted), signal ? AbortSignal.any([signal, late.signal]) : late.signal)
+      return await this.#until(testOf(wanted as Wanted), signal ? AbortSignal.any([signal, late.signal]) : late.signal)
     } catch (error) {
       if (!late.signal.aborted || signal?.aborted) throw error
-      throw new HoldfastError('TIMEOUT', `session ${this.id} did not come to that within ${timeoutMs} ms`)
+      throw notInTime(this.id, wanted as Wanted, timeoutMs)
     } finally {
       disarm()
     }
@@ -205,32 +205,4 @@ interface HistoryPage {
   readonly transitions: readonly SessionTransition[]
   /** Where the next page begins; absent on the last. */
   readonly next?: number
-}
-
-function testOf<TMachine extends AnyMachine>(
-  wanted: Wanted<TMachine>,
-): (snapshot: SessionSnapshot<TMachine>) => boolean {
-  if (typeof wanted === 'function') return wanted
-  if (typeof wanted === 'object' && 'tag' in wanted && typeof wanted.tag === 'string') {
-    const { tag } = wanted
-    return ({ tags }) => tags.includes(tag)
-  }
-  return ({ value }) => isIn(wanted as StateValue, value as StateValue)
-}
-
-/** As XState's `matches`: `a` and `a.b` and `{ a: 'b' }` name states, with whatever is inside them. */
-function isIn(wanted: StateValue, value: StateValue): boolean {
-  const names = nested(wanted)
-  if (typeof value === 'string') return names === value
-  if (typeof names === 'string') return names in value
-  return Object.entries(names).every(([name, inner]) => {
-    const there = value[name]
-    return there !== undefined && isIn(inner as StateValue, there as StateValue)
-  })
-}
-
-function nested(value: StateValue): StateValue {
-  if (typeof value !== 'string' || !value.includes('.')) return value
-  const dot = value.indexOf('.')
-  return { [value.slice(0, dot)]: nested(value.slice(dot + 1)) }
 }
