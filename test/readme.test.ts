@@ -31,17 +31,6 @@ const snippets: readonly Snippet[] = pages.flatMap((page) => {
   }))
 })
 
-/** Runs what a user would write around the snippets that do nothing by themselves. */
-const drivers: Record<string, string> = {
-  steps: `
-    import { openRuntime } from 'holdfast'
-    import { note } from './kind.js'
-    await using runtime = await openRuntime({ kinds: [note] })
-    const session = await runtime.create(note, { text: 'First. Second.' })
-    await session.result()
-    console.log(session.snapshot().context.summary)`,
-}
-
 beforeAll(() => {
   rmSync(PLACE, { recursive: true, force: true })
   const written: string[] = []
@@ -51,7 +40,6 @@ beforeAll(() => {
     written.push(join(group, file))
   }
   for (const { group, file, code } of snippets) write(group, file, code)
-  for (const [group, driver] of Object.entries(drivers)) write(group, 'index.ts', driver)
   const compilerOptions = {
     target: 'es2022',
     lib: ['es2023', 'esnext.disposable'],

@@ -4,6 +4,7 @@ import { defineSession, openRuntime } from 'holdfast'
 import { createVirtualClock } from 'holdfast/testing'
 import { expect } from 'vitest'
 import { matchesState, setup } from 'xstate'
+import type { Wanted } from '../src/handle.js'
 import { isIn } from '../src/wanted.js'
 
 const name = fc.constantFrom('a', 'b', 'c')
@@ -28,7 +29,8 @@ const kind = defineSession({ kind: 'lamp', version: 1, machine })
 test('to wait for a state that the machine does not have is refused, with those that it has', async () => {
   await using runtime = await openRuntime({ storage: 'memory', kinds: [kind], pool: 'inline' })
   const session = await runtime.create(kind)
-  for (const wanted of ['wating', 'on.fat', { on: 'fat' }, { waiting: 'slow' }] as const) {
+  const none: readonly Wanted<typeof machine>[] = ['wating', 'on.fat', { on: 'fat' }, { waiting: 'slow' }]
+  for (const wanted of none) {
     await expect(session.until(wanted)).rejects.toMatchObject({
       code: 'INVALID_ARGUMENT',
       message: expect.stringMatching(/^the machine has no state .*; it has waiting, on$/),
