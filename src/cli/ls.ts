@@ -187,7 +187,8 @@ async function inNoSession(source: Source, { kind, state }: LsOptions): Promise<
     if (all.sessions.length === 0) return 'there are no sessions yet'
     return `no session of kind ${oneLine(kind)} is stored at all; there are: ${namesOf(all.sessions.map((entry) => entry.kind))}`
   }
-  if (state === undefined || cursor !== undefined || sessions.some((entry) => isIn(entry.value, state))) return undefined
+  if (state === undefined || cursor !== undefined || sessions.some((entry) => isIn(entry.value, state)))
+    return undefined
   const states = sessions.flatMap(({ value }) => stateText(value).split(' | '))
   return `no session${ofKind(kind)} is in a state ${oneLine(state)}; there are: ${namesOf(states)}`
 }
