@@ -3,6 +3,7 @@
 
 import { planning } from 'holdfast/machines/planning'
 import type { Clock } from '../clock.js'
+import { admitInput } from '../door.js'
 import type { Session } from '../handle.js'
 import { openRuntime } from '../open.js'
 import type { Runtime } from '../runtime.js'
@@ -34,6 +35,8 @@ export interface PlanRun {
 
 /** Resolves with the session's id when it rests. Rejects with what stopped it; ABORTED when the signal did. */
 export async function runPlan({ dir, target, signal, onSession }: PlanRun, output: Output): Promise<string> {
+  // What would be refused is refused before there is a directory.
+  if (typeof target !== 'string') admitInput(planning, target)
   await using runtime = await openRuntime({ dir, kinds: [planning], logger: logTo(output) })
   signal.throwIfAborted()
   const session =

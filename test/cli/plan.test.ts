@@ -408,6 +408,15 @@ describe('stopping and going on', () => {
     expect(envelopeIn(other).error.code).toBe('INVALID_ARGUMENT')
   })
 
+  test('what is refused leaves no directory behind', async () => {
+    const refused = await holdfast(['plan', 'doc.md', '--tracker', 'linear', '-o', 'json'], {
+      cwd,
+      env: { LINEAR_TEAM_ID: '' },
+    })
+    expect([refused.code, envelopeIn(refused).error.code]).toEqual([2, 'INVALID_INPUT'])
+    expect(existsSync(join(cwd, '.holdfast'))).toBe(false)
+  })
+
   test('beside an unfinished session of the same document a new run is refused, but for --new', async () => {
     const running = start(['plan', 'doc.md', '--pace', '100'], { cwd })
     await running.said('Creating issues')
