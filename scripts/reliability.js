@@ -62,6 +62,26 @@ const GATES = {
     tests: ['test/sqlite/rot.test.ts'],
     ...{ runs: 'HOLDFAST_EVERY', long: 997 },
   },
+  planning: {
+    says: 'power cuts of planning sessions',
+    tests: ['test/machines/planning/exactly-once.test.ts'],
+    ...{ runs: 'HOLDFAST_RUNS', long: 500 },
+  },
+  'planning-kills': {
+    says: 'kill -9 of planning sessions',
+    ...{ tests: ['test/machines/planning/planning.test.ts'], only: 'calls to Linear' },
+    ...{ runs: 'HOLDFAST_LINEAR_KILLS', long: 30 },
+  },
+  plans: {
+    says: 'kill -9 of plans from the command line',
+    tests: ['test/cli/resume.test.ts'],
+    ...{ runs: 'HOLDFAST_PLAN_KILLS', long: 50 },
+  },
+  agent: {
+    says: 'power cuts of conversations',
+    tests: ['test/machines/agent/crash.test.ts'],
+    ...{ runs: 'HOLDFAST_CUTS', long: 300 },
+  },
   execution: {
     says: 'power cuts of execution sessions',
     tests: ['test/machines/execution/exactly-once.test.ts'],

@@ -1308,15 +1308,15 @@ test('these cases run on the build of XState that they were asked to run on', ()
   expect(loaded.map((path) => path.endsWith('development.cjs.js'))).toEqual([!production])
 })
 
-// Tests run on XState's development build, users on the other one, whose paths differ.
-test.runIf(process.env.NODE_ENV !== 'production')(
-  'all of these cases hold on the production build of XState too',
+// Tests run on XState's production build, as users do; whoever bundles for development has the other one, whose paths differ.
+test.runIf(process.env.NODE_ENV !== 'development')(
+  'all of these cases hold on the development build of XState too',
   () => {
     const vitest = join(import.meta.dirname, '..', 'node_modules', 'vitest', 'vitest.mjs')
     const run = spawnSync(process.execPath, [vitest, 'run', import.meta.filename, '--reporter=dot'], {
       encoding: 'utf8',
       cwd: join(import.meta.dirname, '..'),
-      env: { ...process.env, NODE_ENV: 'production', VITEST: undefined, NO_COLOR: '1' },
+      env: { ...process.env, NODE_ENV: 'development', VITEST: undefined, NO_COLOR: '1' },
     })
     expect(`${run.stdout}${run.stderr}`).toMatch(/Tests +\d+ passed/)
     expect(run.status).toBe(0)

@@ -1,5 +1,5 @@
 // `holdfast plan`, killed with SIGKILL at random moments and resumed until it is done: the plan and its ids are those of an
-// undisturbed run, and every issue exists exactly once. HOLDFAST_PLAN_KILLS sets how many kills (default 50).
+// undisturbed run, and every issue exists exactly once. HOLDFAST_PLAN_KILLS sets how many kills (default 6).
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -7,7 +7,7 @@ import { openReader } from 'holdfast'
 import { beforeAll, expect, test } from 'vitest'
 import { DOCUMENTS, type Ended, envelopeIn, holdfast, newFolder, type Running, start } from './command.js'
 
-const KILLS = Number(process.env.HOLDFAST_PLAN_KILLS ?? 15)
+const KILLS = Number(process.env.HOLDFAST_PLAN_KILLS ?? 6)
 const LANES = 3
 /** A directory is left alone after so many kills, so that it comes to its end. */
 const KILLS_EACH = 6

@@ -18,7 +18,7 @@ import { createVirtualClock, turn } from '../../src/testing/clock.js'
 import { type CrashDisk, createCrashDisk, failAt } from '../../src/testing/disk.js'
 import { type Appended, openWorld, settle, type World } from '../../src/testing/world.js'
 
-const RUNS = Number(process.env.HOLDFAST_RUNS ?? 600)
+const RUNS = Number(process.env.HOLDFAST_RUNS ?? 300)
 
 /** Exits so far, by what they are, and those whose record was not durable. */
 class Watch {

@@ -12,7 +12,7 @@ import { type CrashDisk, createCrashDisk } from '../../src/testing/disk.js'
 import { randomFates, START_MS } from '../../src/testing/world.js'
 import { house } from '../house.js'
 
-const REHYDRATIONS = Number(process.env.HOLDFAST_RUNS ?? 3000)
+const REHYDRATIONS = Number(process.env.HOLDFAST_RUNS ?? 1000)
 const SEED = Number(process.env.HOLDFAST_SEED ?? 11)
 const SESSIONS = 12
 /** A jump of the clock is noticed within that time. */

@@ -15,7 +15,7 @@ import { type CrashDisk, createCrashDisk } from '../../../src/testing/disk.js'
 import { inFlight, openWorld, randomFates, START_MS, type World } from '../../../src/testing/world.js'
 import { tools } from './fixtures/coder.js'
 
-const CUTS = Number(process.env.HOLDFAST_CUTS ?? 300)
+const CUTS = Number(process.env.HOLDFAST_CUTS ?? 60)
 const SEED = Number(process.env.HOLDFAST_SEED ?? 1)
 
 const call = (id: string, tool: string, path: string) => ({ id, tool, input: { path } })

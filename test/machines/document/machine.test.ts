@@ -90,7 +90,7 @@ test('it survives crashes anywhere, in every state, as if there had been none', 
   const update = fields.map((given): DocumentEvent => ({ type: 'update', ...given }))
   const event = fc.oneof(update, update, fc.constantFrom<DocumentEvent>(...EVENTS))
   const { crashes, runs } = await checkDurable(document, {
-    runs: Number(process.env.HOLDFAST_RUNS ?? 150),
+    runs: Number(process.env.HOLDFAST_RUNS ?? 60),
     input: fc.constant(INPUT),
     events: fc.array(event, { minLength: 1, maxLength: 12 }),
   })

@@ -57,6 +57,8 @@ beforeAll(() => {
 afterAll(() => {
   vi.unstubAllEnvs()
   vi.unstubAllGlobals()
+  // Otherwise every promise of the files after this one costs twice as much, since they share its process.
+  lives.disable()
 })
 
 /** A process, from its beginning to its end or to a cut. */

@@ -14,7 +14,7 @@ import { KEY, LinearServer, TEAM } from './linear-server.js'
 
 const SCRIPT = fileURLToPath(new URL('fixtures/run-plan.js', import.meta.url))
 const KILLS = Number(process.env.HOLDFAST_PLANNING_KILLS ?? 4)
-const LINEAR_KILLS = Number(process.env.HOLDFAST_LINEAR_KILLS ?? 10)
+const LINEAR_KILLS = Number(process.env.HOLDFAST_LINEAR_KILLS ?? 4)
 
 /** 2 epics, 4 features, 12 stories, 2 enablers. */
 const DOCUMENT = [1, 2]

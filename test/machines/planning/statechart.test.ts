@@ -10,7 +10,7 @@ import { createInlinePool } from '../../../src/inline/pool.js'
 import { systemClock } from '../../../src/system/clock.js'
 import { type AnyEvent, routesOf, shortestPaths, simplePaths, stateName } from '../statechart.js'
 
-const RUNS = Number(process.env.HOLDFAST_RUNS ?? 250)
+const RUNS = Number(process.env.HOLDFAST_RUNS ?? 100)
 const AT = '2026-01-02T03:04:05.678Z'
 const RESULT = { epics: { 'epic-1': 'L-1' }, features: {}, stories: {}, enablers: {} }
 const PLAN = { title: 'T', epics: [], features: [], stories: [], enablers: [], warnings: [] }
