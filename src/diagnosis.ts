@@ -1,7 +1,7 @@
 // What is wrong in a data directory, as values: each finding names the file, says what it means, what would be done about
 // it, and what a person can do where nothing is done. Pure.
 
-import type { AuditHead } from './audit-chain.js'
+import type { AuditHead, AuditReport } from './audit-chain.js'
 
 /** What a finding is about. */
 export type Finding = {
@@ -87,6 +87,18 @@ export function* otherVersions(
     const message = `${count === 1 ? '1 active session is' : `${count} active sessions are`} ${group}`
     const advice = 'holdfast verify --kinds says of each whether the kinds of a module would take it, and why not'
     yield { code: 'session.other-version', severity: 'note', message, advice }
+  }
+}
+
+/** What is wrong with the audit log stays as it is: it is evidence. `folder`: where its files are, for people. */
+export function* auditFindings({ faults }: AuditReport, owned: boolean, folder = ''): Generator<Finding> {
+  const advice = 'somebody has changed the audit log: keep a copy of it, and compare it with one from before'
+  for (const { kind, file: name, offset, message } of faults) {
+    const file = `${folder}${name}`
+    const more = { message: `${file}, byte ${offset}: ${message}`, file }
+    // While it is written, its end is on its way; else a crash has left it, and the next opening sets it aside.
+    if (kind !== 'torn') yield { code: `audit.${kind}`, severity: 'problem', ...more, advice }
+    else if (!owned) yield { code: 'audit.torn', severity: 'note', ...more }
   }
 }
 

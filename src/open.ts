@@ -218,7 +218,7 @@ export async function doctor(options: DoctorOptions = {}): Promise<Diagnosis> {
   admitOptions('options of doctor', options, { dir: true, storage: true, repair: true, auditHead: true })
   refuseBoth(options)
   const { dir = '.holdfast', storage, repair = false, auditHead } = options
-  if (storage) return await storage.examine(worldOf(), repair)
+  if (storage) return await storage.examine(worldOf(), repair, auditHead)
   const disk = createFileDisk(dir)
   try {
     const diagnosis = await examined(disk, auditHead)

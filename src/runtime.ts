@@ -275,7 +275,7 @@ export class Runtime implements AsyncDisposable {
     }
   }
 
-  /** The audit log of its directory, opened when it is first asked for; undefined where nothing is in files. Throws AUDIT_FAILED. */
+  /** The audit log of its directory or its database, opened when it is first asked for; undefined of one in memory. Throws AUDIT_FAILED. */
   get audit(): Audit | undefined {
     this.#availability.assertOpen()
     this.#audit ??= this.#ports.audit?.()

@@ -1,6 +1,7 @@
 // Where a runtime keeps its sessions when that is no directory of files: what an adapter with a subpath of its own gives, such
 // as `holdfast/sqlite`. The core knows only this; whoever wants it imports the adapter and hands over what it makes.
 
+import type { AuditHead } from './audit-chain.js'
 import type { Backup, Restored } from './backup.js'
 import type { Clock } from './clock.js'
 import type { Diagnosis } from './diagnosis.js'
@@ -20,7 +21,7 @@ export interface StorageWorld {
 
 /** What an owner works on. */
 export interface OpenStorage {
-  readonly ports: Pick<Ports, 'journal' | 'snapshots' | 'backup' | 'release'>
+  readonly ports: Pick<Ports, 'journal' | 'snapshots' | 'backup' | 'audit' | 'release'>
   /** What opening it found damaged. */
   readonly damage: readonly Damage[]
 }
@@ -32,8 +33,8 @@ export interface Storage {
   open(world: StorageWorld, kinds: { readonly [kind: string]: number }): OpenStorage
   /** Opens it for reading, beside its owner; nothing changes. */
   read(world: StorageWorld): Reader
-  /** Says what is wrong with it; with `repair`, does what the findings say. */
-  examine(world: StorageWorld, repair: boolean): Promise<Diagnosis>
+  /** Says what is wrong with it and its audit log, which must still have `kept`; with `repair`, does what the findings say. */
+  examine(world: StorageWorld, repair: boolean, kept?: AuditHead): Promise<Diagnosis>
   /** Writes all of it to one file, also beside its owner; a file that is there is replaced as a whole. */
   backup(world: StorageWorld, path: string): Promise<Backup>
   /** Puts a backup back where nothing is; it is verified before it is there. */

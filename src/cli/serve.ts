@@ -3,13 +3,11 @@
 
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { openAudit } from '../audit.js'
 import { type Disk, replaceFile } from '../disk.js'
 import { HoldfastError, messageOf } from '../errors.js'
 import { createFileDisk } from '../files/disk.js'
 import type { KnownPrincipal } from '../http/index.js'
 import type { Runtime } from '../runtime.js'
-import { systemClock } from '../system/clock.js'
 import { usage } from './failure.js'
 import { listenForInterrupts } from './interrupt.js'
 import { kindsOf } from './kind-modules.js'
@@ -63,25 +61,19 @@ export async function serve(command: ServeCommand, output: Output): Promise<numb
   await http.requireServable(door)
   using interrupts = listenForInterrupts(() => output.note('stopping; what is under way is finished first'))
   await using runtime = await openRuntime({ ...placeAt(dir), kinds, secrets, logger })
-  const disk = createFileDisk(home)
-  const audit = openAudit(disk, systemClock)
-  try {
-    await using server = await http.serve(runtime, {
-      ...{ ...door, readOnly, audit, logger, tokenDir: home, place: placeAt(dir) },
-      ...(backups !== undefined && { backups: resolve(backups) }),
-    })
-    const token = join(home, 'access', 'token')
-    const place = { url: server.url, dir: resolve(dir), token: resolve(token) }
-    const ready: Ready = { ...place, ...standing(runtime), pid: process.pid }
-    using _ = await told(disk, ready)
-    output.data(ready, () => readyText(ready))
-    await new Promise<void>((stop) => {
-      if (interrupts.signal.aborted) stop()
-      interrupts.signal.addEventListener('abort', () => stop(), { once: true })
-    })
-  } finally {
-    await audit.close()
-  }
+  await using server = await http.serve(runtime, {
+    ...{ ...door, readOnly, logger, tokenDir: home, place: placeAt(dir) },
+    ...(backups !== undefined && { backups: resolve(backups) }),
+  })
+  const token = join(home, 'access', 'token')
+  const place = { url: server.url, dir: resolve(dir), token: resolve(token) }
+  const ready: Ready = { ...place, ...standing(runtime), pid: process.pid }
+  using _ = await told(createFileDisk(home), ready)
+  output.data(ready, () => readyText(ready))
+  await new Promise<void>((stop) => {
+    if (interrupts.signal.aborted) stop()
+    interrupts.signal.addEventListener('abort', () => stop(), { once: true })
+  })
   return 0
 }
 

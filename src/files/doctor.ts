@@ -1,9 +1,9 @@
 // The doctor: reads everything in a directory and says what is wrong, and what `repair.ts` would do about it.
 // Examining changes nothing and takes no lock.
 
-import { AUDIT_FOLDER, type AuditHead, type AuditReport, verifyingAudit } from '../audit-chain.js'
+import { AUDIT_FOLDER, type AuditHead, verifyingAudit } from '../audit-chain.js'
 import { describeDamage } from '../damage.js'
-import { type Diagnosis, diagnosisOf, type Finding, otherVersions, type Repair } from '../diagnosis.js'
+import { auditFindings, type Diagnosis, diagnosisOf, type Finding, otherVersions, type Repair } from '../diagnosis.js'
 import { DIRECTORY_FILE, type Owner, readDirectoryFile } from '../directory.js'
 import { type Disk, readAll, readFrom } from '../disk.js'
 import { isHoldfastError } from '../errors.js'
@@ -44,7 +44,7 @@ export function* examining(disk: Disk, owner: Owner | undefined, kept?: AuditHea
       indexFindings(patient),
       snapshotFindings(patient),
       sessionFindings(patient),
-      auditFindings(audit, owner),
+      auditFindings(audit, owner !== undefined),
       fileFindings(patient),
       quarantineFindings(patient),
     ])
@@ -171,18 +171,6 @@ function whyUnreadable(patient: Patient, entry: IndexEntry): Error | undefined {
     return state && isNewer(state, patient) ? undefined : (error as Error)
   }
 }
-
-/** What is wrong with the audit log stays as it is: it is evidence. */
-function* auditFindings({ faults }: AuditReport, owner: Owner | undefined): Generator<Finding> {
-  for (const { kind, file, offset, message } of faults) {
-    const what = `${file}, byte ${offset}: ${message}`
-    // While it is written, its end is on its way; else a crash has left it, and the next opening sets it aside.
-    if (kind === 'torn' && !owner) yield note('audit.torn', what, { file })
-    else if (kind !== 'torn') yield problem(`audit.${kind}`, what, { file, advice: AUDIT_ADVICE })
-  }
-}
-
-const AUDIT_ADVICE = 'somebody has changed the audit log: keep a copy of it, and compare it with one from before'
 
 /** Files that have no place here, or never got their name. */
 function* fileFindings({ disk, owner }: Patient): Generator<Finding> {

@@ -6,6 +6,7 @@ import { createServer, type Server as NodeServer, type ServerResponse } from 'no
 import type { AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { HoldfastError, messageOf } from '../errors.js'
+import { consoleLogger, guarded } from '../logger.js'
 import { openToken } from '../open.js'
 import { admitOptions } from '../options.js'
 import type { Runtime } from '../runtime.js'
@@ -68,6 +69,10 @@ export async function serve(runtime: Runtime, options: ServeOptions): Promise<Se
   }
   const token = tokenDir === undefined ? undefined : await openToken(tokenDir)
   const principals = [...(token === undefined ? [] : [localPrincipal(token)]), ...(http.principals ?? [])]
+  if (!http.audit && !runtime.audit) {
+    const { warn } = guarded(http.logger ?? consoleLogger)
+    warn({}, 'there is no audit log: this runtime keeps everything in memory, and no other `audit` was given')
+  }
   const node = createServer(SERVER_OPTIONS)
   const bound = await listen(node, hostname, port, nextPort)
   const names = http.hosts ?? LOOPBACK.map((name) => `${name}:${bound}`)

@@ -2,8 +2,10 @@
 // nothing. Where SQLite finds the file itself damaged nothing is repaired: that is for a backup.
 
 import { isDeepStrictEqual } from 'node:util'
+import { AUDIT_FOLDER, type AuditHead, verifyingAudit } from '../audit-chain.js'
 import { describeDamage, isAhead, noteOnce, touchedBy } from '../damage.js'
 import {
+  auditFindings,
   type Diagnosis,
   diagnosisOf,
   type Finding,
@@ -22,7 +24,7 @@ import { atOnce, collected, inTurns, lots, type Turns } from '../turns.js'
 import { integrityOf } from './backup.js'
 import { Database } from './database.js'
 import { readLog } from './log.js'
-import { type Place, placeOf, requireThere } from './place.js'
+import { besideOf, type Place, placeOf, requireThere } from './place.js'
 import { frozen, readableOn } from './reader.js'
 import { headOf } from './schema.js'
 import { type SnapshotDamage, SqliteSnapshots } from './snapshots.js'
@@ -31,13 +33,18 @@ import { following, type Told, telling, told } from './told.js'
 const FROM_BACKUP = 'restore it from a backup; without one, the sessions that are named can only be deleted'
 
 /** Rejects with DIRECTORY_NOT_FOUND, FORMAT_NEWER, DISK_FULL, DISK_FAILED and, with `repair`, DIRECTORY_LOCKED. */
-export async function examineDatabase(path: string, world: StorageWorld, repair: boolean): Promise<Diagnosis> {
+export async function examineDatabase(
+  path: string,
+  world: StorageWorld,
+  repair: boolean,
+  kept?: AuditHead,
+): Promise<Diagnosis> {
   const place = placeOf(path, world)
   requireThere(place)
-  if (!repair) return inTurns(examine(place), world.clock)
+  if (!repair) return inTurns(examine(place, world, kept), world.clock)
   const lock = takeLock(place.folder, world.clock, place.lock, place.path)
   try {
-    return await repaired(place, atOnce(examine(place, true)), new Date(world.clock.now()).toISOString())
+    return await repaired(place, atOnce(examine(place, world, kept, true)), new Date(world.clock.now()).toISOString())
   } finally {
     lock.free()
   }
@@ -53,7 +60,7 @@ const note = (code: FindingCode, message: string, more: Partial<Finding> = {}): 
   ...more,
 })
 
-function* examine(place: Place, locked = false): Turns<Diagnosis> {
+function* examine(place: Place, world: StorageWorld, kept: AuditHead | undefined, locked = false): Turns<Diagnosis> {
   const findings: Finding[] = [...lockFindings(place, locked), ...logFindings(place)]
   let sessions = 0
   try {
@@ -81,7 +88,11 @@ function* examine(place: Place, locked = false): Turns<Diagnosis> {
     if (!findings.some(({ code }) => code === 'database.damaged'))
       findings.push(problem('database.damaged', error.message, more))
   }
-  return diagnosisOf(place.path, sessions, findings)
+  const audit = yield* verifyingAudit(besideOf(place, world), AUDIT_FOLDER, kept)
+  const owned = !locked && livingOwnerOf(place.folder, place.lock) !== undefined
+  findings.push(...auditFindings(audit, owned, `${place.name}-http/`))
+  const diagnosis = diagnosisOf(place.path, sessions, findings)
+  return audit.entries === 0 ? diagnosis : { ...diagnosis, audit: audit.head }
 }
 
 interface Patient extends Told {

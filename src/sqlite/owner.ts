@@ -2,6 +2,8 @@
 // brought into the file and synced there, since what a crashed process left in the page cache may be readable and yet not
 // durable; what a crash has left half done is swept away.
 
+import { openAudit } from '../audit.js'
+import type { Backup } from '../backup.js'
 import { describeDamage } from '../damage.js'
 import { ownerOf } from '../directory.js'
 import { HoldfastError } from '../errors.js'
@@ -15,7 +17,7 @@ import { Database } from './database.js'
 import { sweep } from './floor.js'
 import { SqliteJournal, type SqliteJournalOptions } from './journal.js'
 import { logCorrupt, readLog } from './log.js'
-import { isThere, type Place, placeOf } from './place.js'
+import { besideOf, isThere, type Place, placeOf } from './place.js'
 import { endsOf } from './records.js'
 import { createTables, headOf, isOurs, setHead, syncLog } from './schema.js'
 import { SqliteSnapshots } from './snapshots.js'
@@ -91,7 +93,8 @@ function portsOn(db: Database, options: SqliteStorageOptions, world: StorageWorl
     now: () => new Date(clock.now()).toISOString(),
     pause: () => new Promise((resolve) => clock.soon(resolve)),
   })
-  return { ports: { journal, snapshots, backup: (path) => backUp(db, world, path, damage) }, damage }
+  const backup = (path: string): Promise<Backup> => backUp(db, world, path, damage)
+  return { ports: { journal, snapshots, backup, audit: () => openAudit(besideOf(db, world), clock) }, damage }
 }
 
 function noteKinds(db: Database, kinds: { readonly [kind: string]: number }): void {

@@ -16,6 +16,9 @@ export interface Place {
   readonly folder: Disk
 }
 
+/** What belongs to a database and stands in no row: the audit log, and what its server keeps. */
+export const besideOf = ({ path }: Pick<Place, 'path'>, world: StorageWorld): Disk => world.folder(`${path}-http`)
+
 export function placeOf(path: string, world: StorageWorld): Place {
   const whole = resolve(path)
   const name = basename(whole)

@@ -11,7 +11,7 @@ export const sqliteStorage = (options: SqliteStorageOptions): Storage => ({
   location: resolve(options.path),
   open: (world, kinds) => openOwned(options, world, kinds),
   read: (world) => openReading(options.path, world),
-  examine: (world, repair) => examineDatabase(options.path, world, repair),
+  examine: (world, repair, kept) => examineDatabase(options.path, world, repair, kept),
   backup: (world, path) => backUpBeside(options.path, world, path),
   restore: (world, path) => restore(path, options.path, world),
 })

@@ -1,16 +1,17 @@
 // `holdfast serve` in a process of its own: what it says once it listens, what it answers, what is in the audit log
 // afterwards, and that it stops in order. The kind comes from a module, as a user's would.
 import { once } from 'node:events'
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { openReader } from 'holdfast'
+import { openReader, openRuntime } from 'holdfast'
+import { sqlite } from 'holdfast/sqlite'
 import { expect, test } from 'vitest'
 import { fragile, gate } from '../fixtures/troubled.js'
 import { sha256 } from '../http/served.js'
 import { envelopeIn, holdfast, newFolder, type Running, start } from './command.js'
-import { count, openCounters, openTroubled } from './directory.js'
+import { count, counter, openCounters, openTroubled } from './directory.js'
 
 const KINDS = fileURLToPath(new URL('../fixtures/counter.js', import.meta.url))
 
@@ -124,4 +125,39 @@ test('what cannot be served is refused before anything is made: usage, a kind tw
     expect.stringContaining('without --strict-port'),
   ])
   taken.close()
+})
+
+test('on a database it keeps its audit log beside it, where the doctor finds it; backups are fetched from its folder', async () => {
+  const home = newFolder()
+  const dir = join(home, 'agents.db')
+  const open = () => openRuntime({ storage: sqlite({ path: dir }), kinds: [counter], pool: 'inline' })
+  const runtime = await open()
+  await count(runtime, 'c1', 3)
+  await runtime.close()
+  const args = ['serve', '--dir', dir, '--kinds', KINDS, '--port', '0', '--backups', home, '-o', 'json']
+  const server = start(args)
+  const { data } = await readyOf(server)
+  expect(data).toMatchObject({ dir, token: join(`${dir}-http`, 'access', 'token'), sessions: { recovered: 1 } })
+  const at = ['--dir', dir, '--url', data.url, '-o', 'json']
+  const run = async (...words: string[]): Promise<any> => envelopeIn(await holdfast([...words, ...at])).data
+  expect(await run('send', 'c1', 'finish')).toMatchObject({ to: 'finished' })
+  const file = join(home, 'fetched.backup')
+  expect(await run('backup', file)).toMatchObject({ path: file, bytes: statSync(file).size })
+  expect(readdirSync(home).filter((name) => /^holdfast-.*\.backup$/.test(name))).toHaveLength(1)
+  const { audit, healthy } = await run('doctor')
+  expect([healthy, audit.n]).toEqual([true, 4]) // asked and done, of each call that changes something
+  server.child.kill('SIGTERM')
+  expect((await server.ended).code).toBe(0)
+
+  const doctor = (...words: string[]) => holdfast(['doctor', '--dir', dir, '-o', 'json', ...words])
+  expect((await doctor('--audit-head', `${audit.n}:${audit.hash}`)).code).toBe(0)
+  const log = join(`${dir}-http`, 'audit', '00000001.jsonl')
+  writeFileSync(log, readFileSync(log, 'utf8').replace('session.send', 'session.show'))
+  const edited = await doctor()
+  expect(edited.code).toBe(1)
+  expect(envelopeIn(edited).data.findings).toMatchObject([
+    { code: 'audit.edited', file: 'agents.db-http/audit/00000001.jsonl' },
+  ])
+  const restored = ['restore', file, '--dir', join(home, 'back.db'), '-o', 'json']
+  expect(envelopeIn(await holdfast(restored)).data).toMatchObject({ sessions: 1 })
 })

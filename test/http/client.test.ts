@@ -11,7 +11,7 @@ import {
 import { type Client, connect, kindOf, type RemoteSession } from 'holdfast/client'
 import { type Server, serve } from 'holdfast/http'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
-import { sendTo, setup } from 'xstate'
+import { fromPromise, sendTo, setup } from 'xstate'
 import { counter } from '../fixtures/counter.js'
 import { type Relay, relayTo } from './cutting.js'
 import { PRINCIPALS, review, tokenOf } from './served.js'
@@ -33,7 +33,35 @@ const fragile = defineSession({
   supervision: { attempts: 1, backoffMs: 1, maxBackoffMs: 1 },
 })
 
-const kinds = [review, counter, fragile]
+/** Ends in error. */
+const doomed = defineSession({
+  kind: 'doomed',
+  version: 1,
+  machine: setup({
+    types: { events: {} as { type: 'fail' } },
+    actors: { reject: fromPromise(() => Promise.reject(new Error('a promise was rejected'))) },
+  }).createMachine({
+    initial: 'well',
+    states: { well: { on: { fail: 'failing' } }, failing: { invoke: { src: 'reject' } } },
+  }),
+})
+
+/** Is quarantined at its first crash. */
+const nervous = defineSession({
+  kind: 'nervous',
+  version: 1,
+  machine: setup({
+    types: { events: {} as { type: 'crash' | 'idle' } },
+    actions: {
+      fail: () => {
+        throw new Error('an action crashed')
+      },
+    },
+  }).createMachine({ initial: 'here', states: { here: { on: { crash: { actions: 'fail' }, idle: 'here' } } } }),
+  supervision: { intensity: 0, backoffMs: 1, maxBackoffMs: 1 },
+})
+
+const kinds = [review, counter, fragile, doomed, nervous]
 const token = tokenOf('root')
 /** Requests as fast as they come are the point here. */
 const limits = { requestsPerSecond: 1_000_000, burst: 1_000_000 }
@@ -147,6 +175,33 @@ describe('the verbs', () => {
     expect(await idsOf({ quarantined: true })).toEqual([])
     await expect(client.get('/v1/sessions?where={')).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
     await expect(client.get('/v1/sessions?quarantined=yes')).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+  })
+
+  test('result is the output, and rejects with what failed; a release lets a session run again', async () => {
+    const added = await client.create(counter)
+    await added.send({ type: 'add', by: 3, id: 'a' } as never)
+    await added.send({ type: 'finish' } as never)
+    expect(await added.result()).toBe(3)
+    expect(await added.result()).toEqual(await runtime.session(added.id).result())
+    const failing = await client.create(doomed)
+    await failing.send({ type: 'fail' })
+    const [there, here] = await Promise.all([
+      failing.result({ timeoutMs: 20_000 }).catch((error: unknown) => error),
+      runtime
+        .session(failing.id)
+        .result()
+        .catch((error: unknown) => error),
+    ])
+    expect(there).toMatchObject({ name: 'HoldfastError', code: 'SESSION_FAILED', message: (here as Error).message })
+    expect((there as Error).cause).toMatchObject({ message: 'a promise was rejected' })
+    const bad = await client.create(nervous)
+    await bad.release() // one that is not quarantined goes on as it is
+    await bad.send({ type: 'crash' }).catch(() => {})
+    await vi.waitFor(async () => expect((await bad.entry()).quarantine).toBeDefined(), 20_000)
+    await expect(bad.send({ type: 'idle' })).rejects.toMatchObject({ code: 'SESSION_QUARANTINED' })
+    await bad.release()
+    expect((await bad.entry()).quarantine).toBeUndefined()
+    expect(await bad.send({ type: 'idle' })).toMatchObject({ event: { type: 'idle' } })
   })
 
   test('dead letters are found, read, sent again and discarded', async () => {

@@ -120,6 +120,14 @@ test('a body that is no event is told what one looks like; one that is no JSON, 
   expect(await torn.json()).toMatchObject({ code: 'NOT_JSON', title: 'Not JSON' })
 })
 
+test('a port that is taken is an error, or with nextPort the next one that is free', async () => {
+  await expect(serve(runtime, { port: server.port, tokenDir: home })).rejects.toMatchObject({ code: 'PORT_IN_USE' })
+  await using next = await serve(runtime, { port: server.port, nextPort: true, tokenDir: home })
+  expect(next.port).toBeGreaterThan(server.port)
+  expect(next.port).toBeLessThan(server.port + 50)
+  expect((await fetch(`${next.url}/health`)).status).toBe(200)
+})
+
 describe('the token of the first start', () => {
   test('is 256 bits in a file for its owner alone, and stays', async () => {
     const path = join(home, 'access', 'token')

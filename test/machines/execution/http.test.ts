@@ -12,6 +12,9 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createInlinePool } from '../../../src/inline/pool.js'
 import { systemClock } from '../../../src/system/clock.js'
 import { type Ask, asking, PRINCIPALS } from '../../http/served.js'
+import { House } from './house.js'
+import { KEY, PEOPLE, TEAM, TicketServer } from './linear-server.js'
+import { CHANNEL, SlackServer, TOKEN } from './slack-server.js'
 
 let runtime: Runtime
 let integration: ExecutionSessionIntegration
@@ -111,4 +114,40 @@ test('whoever calls acts as themselves: an admin decides, others may not; an org
   const forged = { action: 'create', adminUserId: 'red', teamId: 'team-456' }
   expect((await ask('POST', PATH, { as: 'blue', body: forged })).status).toBe(403)
   expect(await confirm('red')).toMatchObject({ status: 200, body: { status: 'confirmed' } })
+})
+
+test('POST create and modify: 200 with the result, and in the tracker and the channel what was asked for', async () => {
+  const [house, linear, slack] = [new House(), new TicketServer(), new SlackServer()]
+  linear.addTicket('ENG-1', { assignee: PEOPLE[0].id })
+  linear.addTicket('ENG-2', { assignee: PEOPLE[1].id })
+  const people = (userId: string) =>
+    ({ ada: { role: 'admin', teams: ['ENG'] } as const, ben: { role: 'member', teams: ['ENG'] } as const })[userId]
+  const day = createExecutionSessionIntegration({
+    sessionManagement: await house.open({ people }),
+    linear: { apiKey: KEY, teamId: TEAM, apiUrl: await linear.listen() },
+    slack: { botToken: TOKEN, channel: CHANNEL, apiUrl: await slack.listen() },
+  })
+  try {
+    const http = createHttp(house.runtime, { principals: PRINCIPALS, mount: [executionRoutes(() => day)] })
+    const request = asking((request) => http.fetch(request), 'http://127.0.0.1')
+    const act = (body: object) => request('POST', PATH, { body })
+    const created = await act({ action: 'create', adminUserId: 'ada', teamId: 'ENG' })
+    const { sessionId } = created.body
+    expect(created).toMatchObject({
+      status: 200,
+      body: { sessionId: expect.stringMatching(/^session_/), status: 'pending', planCount: 2, errors: [] },
+    })
+    expect(slack.messages).toHaveLength(1)
+    const modify = { action: 'modify', sessionId, userId: 'ben', ticketId: 'ENG-2' }
+    expect(await act({ ...modify, actionType: 'comment', value: 'Later' })).toMatchObject({
+      status: 200,
+      body: { sessionId, modificationCount: 1, errors: [] },
+    })
+    expect(linear.acts).toEqual(['ENG-2 comment Later'])
+    expect(await day.as('ada').getSessionStatus(sessionId)).toMatchObject({ status: 'pending', modificationCount: 1 })
+  } finally {
+    await day.close()
+    await house.remove()
+    await Promise.all([linear.close(), slack.close()])
+  }
 })
