@@ -4,14 +4,14 @@
 // act and after; these fail, limit and lose answers meanwhile, and somebody else moves the tickets.
 // HOLDFAST_RUNS sets how many cuts there are at least, HOLDFAST_SEED which.
 
-import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Session } from 'holdfast'
 import { type ExecutionEvent, execution } from 'holdfast/machines/execution'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import * as steps from '../../../machines/execution/steps.js'
 import { createSeededChance } from '../../../src/testing/chance.js'
 import { turn } from '../../../src/testing/clock.js'
-import { type CrashDisk, createCrashDisk } from '../../../src/testing/disk.js'
-import { openWorld, randomFates, START_MS, type World } from '../../../src/testing/world.js'
+import type { World } from '../../../src/testing/world.js'
+import { chain } from '../chain.js'
 import { type Fault, KEY, PEOPLE, TEAM, TicketServer } from './linear-server.js'
 import { CHANNEL, type SlackFault, SlackServer, TOKEN } from './slack-server.js'
 
@@ -61,74 +61,21 @@ afterAll(() => {
   lives.disable()
 })
 
-/** A process, from its beginning to its end or to a cut. */
-interface Life {
-  over: boolean
-  /** How many points of it are left before the cut; counted from its first call to a service on, if `waits`. */
-  left: number
-  waits: boolean
-  cut: (() => void) | undefined
-}
-const lives = new AsyncLocalStorage<Life>()
+type Day = Session<typeof execution.machine>
 
-/** Counts a point of the life that reaches it; at the last one the power is cut. */
-function point(): void {
-  const life = lives.getStore()
-  if (life === undefined || life.over || life.waits || --life.left > 0) return
-  life.over = true
-  life.cut?.()
-}
-
-const never = new Promise<never>(() => {})
-/** The last call to a service. */
-let lastCall = ''
-
-/** Whoever has died makes no call, and hears no answer. */
-const fetchOf = (linear: TicketServer, slack: SlackServer) => async (url: unknown, init: RequestInit) => {
-  const life = lives.getStore()
-  if (life) life.waits = false
-  point()
-  if (life?.over) return never
-  const service = String(url).includes('slack') ? slack : linear
-  const answer = await service.fetch(url, init).catch((error: unknown) => error as Error)
-  point()
-  lastCall = (service === slack ? slack.calls.at(-1)?.method : linear.calls.at(-1)?.field) ?? ''
-  if (life?.over) return never
-  if (answer instanceof Error) throw answer
-  return answer
-}
-
-interface Ended {
-  readonly disk: CrashDisk
-  readonly nowMs: number
-  readonly session?: Session<typeof execution.machine>
-}
-
-async function live(disk: CrashDisk, nowMs: number, cutAfter: number, random: () => number): Promise<Ended> {
-  const steps = await import('../../../machines/execution/steps.js')
-  const life: Life = { over: false, left: cutAfter, waits: random() < 0.7, cut: undefined }
-  let world: World | undefined
-  const dying = new Promise<Ended>((resolve) => {
-    life.cut = () => resolve({ disk: disk.crash(randomFates(random)), nowMs: world?.clock.now() ?? nowMs })
-  })
-  const whole = lives.run(life, async (): Promise<Ended> => {
-    world = await openWorld({ disk, kinds: [execution], nowMs, steps: () => ({ ...steps }), onPoint: point })
-    const tracker = { kind: 'linear', teamId: TEAM, connection: '' } as const
-    const channel = { kind: 'slack', channel: CHANNEL, connection: '' } as const
-    const input = { id: 'session_1', adminUserId: 'ada', teamId: 'ENG', generatedAt: AT, plan: true, tracker, channel }
-    const session = await world.runtime.create(execution, input, { idempotencyKey: 'day' })
-    let sent = 0
-    while (!life.over && session.snapshot().status === 'active') {
-      if (sent < SENT.length) await session.send(SENT[sent] as ExecutionEvent, { id: `sent-${sent}` })
-      sent++
-      await turn()
-      await world.clock.advance(20)
-    }
-    if (life.over) return never
-    return { disk, nowMs: world.clock.now(), session }
-  })
-  whole.catch(() => {}) // of a life that is over, whatever it still says
-  return Promise.race([dying, whole])
+async function day({ runtime, clock }: World, isOver: () => boolean): Promise<Day> {
+  const tracker = { kind: 'linear', teamId: TEAM, connection: '' } as const
+  const channel = { kind: 'slack', channel: CHANNEL, connection: '' } as const
+  const input = { id: 'session_1', adminUserId: 'ada', teamId: 'ENG', generatedAt: AT, plan: true, tracker, channel }
+  const session = await runtime.create(execution, input, { idempotencyKey: 'day' })
+  let sent = 0
+  while (!isOver() && session.snapshot().status === 'active') {
+    if (sent < SENT.length) await session.send(SENT[sent] as ExecutionEvent, { id: `sent-${sent}` })
+    sent++
+    await turn()
+    await clock.advance(20)
+  }
+  return session
 }
 
 const FAULTS: readonly Fault[] = ['unavailable', 'lost answer', 'rate limit', 'cut off']
@@ -158,21 +105,26 @@ test(name, { timeout: 3_600_000 }, async () => {
       moves++
       linear.set(ticket, { stateId: 'state-backlog' })
     }
-    vi.stubGlobal('fetch', fetchOf(linear, slack))
-    let ended: Ended = { disk: createCrashDisk(), nowMs: START_MS }
-    for (let life = 0; ended.session === undefined; life++) {
-      expect(life, 'lives of one chain').toBeLessThan(40)
-      const heard = linear.calls.length + slack.calls.length
-      const cutAfter = life < 6 ? 1 + Math.floor(random() * 70) : Number.POSITIVE_INFINITY
-      ended = await live(ended.disk, ended.nowMs, cutAfter, random)
-      if (ended.session !== undefined) break
-      cuts++
-      const last = linear.calls.length + slack.calls.length > heard ? lastCall : 'no call'
-      cutIn.set(last, (cutIn.get(last) ?? 0) + 1)
-    }
+    const isSlack = (url: unknown): boolean => String(url).includes('slack')
+    let last = ''
+    const session = await chain<Day>({
+      ...{ kinds: [execution], steps, random, work: day },
+      fetch: async (url, init) => {
+        try {
+          return await (isSlack(url) ? slack : linear).fetch(url, init)
+        } finally {
+          last = (isSlack(url) ? slack.calls.at(-1)?.method : linear.calls.at(-1)?.field) ?? ''
+        }
+      },
+      called: () => last,
+      cut: (call) => {
+        cuts++
+        cutIn.set(call, (cutIn.get(call) ?? 0) + 1)
+      },
+    })
     limits += [...linear.calls, ...slack.calls].filter(({ outcome }) => /rate limit/i.test(outcome)).length
-    found += ended.session.snapshot().context.modifications.filter(({ outcome }) => outcome === 'found').length
-    expectWhole(linear, slack, ended.session)
+    found += session.snapshot().context.modifications.filter(({ outcome }) => outcome === 'found').length
+    expectWhole(linear, slack, session)
   }
   console.log(
     `execution: ${cuts} cuts in ${chains} chains, ${faults} failures and ${limits} limits of services, ${moves} moves by others, ${found} found done; cut after ${JSON.stringify(Object.fromEntries(cutIn))}`,
@@ -181,11 +133,11 @@ test(name, { timeout: 3_600_000 }, async () => {
   expect(cutIn.size).toBeGreaterThan(3)
 })
 
-function expectWhole(linear: TicketServer, slack: SlackServer, session: Ended['session']): void {
-  const { value, context } = session?.snapshot() ?? {}
+function expectWhole(linear: TicketServer, slack: SlackServer, session: Day): void {
+  const { value, context } = session.snapshot()
   expect(value).toEqual({ status: 'completed', tickets: 'done', news: 'done' })
-  expect(context?.problems).toEqual([])
-  expect(context?.modifications.map(({ ticketId, error }) => [ticketId, error !== undefined])).toEqual(
+  expect(context.problems).toEqual([])
+  expect(context.modifications.map(({ ticketId, error }) => [ticketId, error !== undefined])).toEqual(
     SENT.flatMap((event) => (event.type === 'modify' ? event.modifications : [])).map(({ ticketId }) => [
       ticketId,
       ticketId === 'ENG-4',
@@ -199,7 +151,7 @@ function expectWhole(linear: TicketServer, slack: SlackServer, session: Ended['s
   expect(linear.made.map(({ title }) => title).sort()).toEqual(
     ['Ada Lovelace', 'Ben Franklin'].map((name) => `Execution plan 2030-01-01: ${name}`),
   )
-  expect(context?.plans.map(({ issueId }) => issueId).sort()).toEqual([...linear.issues.keys()].sort())
+  expect(context.plans.map(({ issueId }) => issueId).sort()).toEqual([...linear.issues.keys()].sort())
   expect(slack.messages.map(({ metadata }) => metadata?.event_payload.key)).toEqual(
     ['created', 'completed'].map((kind) => `session_1/${kind}`),
   )

@@ -3,17 +3,17 @@
 // is cut at calls to the disk and at calls to Linear, before they act and after; Linear itself fails, limits and loses
 // answers meanwhile. HOLDFAST_RUNS sets how many cuts there are at least, HOLDFAST_SEED which.
 
-import { AsyncLocalStorage } from 'node:async_hooks'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { planning } from 'holdfast/machines/planning'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import * as steps from '../../../machines/planning/steps.js'
 import type { Session } from '../../../src/handle.js'
 import { createSeededChance } from '../../../src/testing/chance.js'
 import { turn } from '../../../src/testing/clock.js'
-import { type CrashDisk, createCrashDisk } from '../../../src/testing/disk.js'
-import { openWorld, randomFates, START_MS, type World } from '../../../src/testing/world.js'
+import type { World } from '../../../src/testing/world.js'
+import { chain } from '../chain.js'
 import { type Fault, KEY, LinearServer, TEAM } from './linear-server.js'
 
 const CUTS = Number(process.env.HOLDFAST_RUNS ?? 100)
@@ -66,68 +66,19 @@ afterAll(() => {
   rmSync(dir, { recursive: true, force: true })
 })
 
-/** A process, from its beginning to its end or to a cut. */
-interface Life {
-  over: boolean
-  /** How many points of it are left before the cut; counted from its first call to Linear on, if `waits`. */
-  left: number
-  waits: boolean
-  cut: (() => void) | undefined
-}
-const lives = new AsyncLocalStorage<Life>()
+type Planned = Session<typeof planning.machine>
 
-/** Counts a point of the life that reaches it; at the last one the power is cut. */
-function point(): void {
-  const life = lives.getStore()
-  if (life === undefined || life.over || life.waits || --life.left > 0) return
-  life.over = true
-  life.cut?.()
-}
-
-const never = new Promise<never>(() => {})
-
-/** Whoever has died makes no call, and hears no answer. */
-const fetchOf = (linear: LinearServer) => async (url: unknown, init: RequestInit) => {
-  const life = lives.getStore()
-  if (life) life.waits = false
-  point()
-  if (life?.over) return never
-  const answer = await linear.fetch(url, init).catch((error: unknown) => error as Error)
-  point()
-  if (life?.over) return never
-  if (answer instanceof Error) throw answer
-  return answer
-}
-
-interface Ended {
-  readonly disk: CrashDisk
-  readonly nowMs: number
-  readonly session?: Session<typeof planning.machine>
-}
-
-async function live(disk: CrashDisk, nowMs: number, cutAfter: number, random: () => number): Promise<Ended> {
-  const steps = await import('../../../machines/planning/steps.js')
-  const life: Life = { over: false, left: cutAfter, waits: random() < 0.7, cut: undefined }
-  let world: World | undefined
-  const dying = new Promise<Ended>((resolve) => {
-    life.cut = () => resolve({ disk: disk.crash(randomFates(random)), nowMs: world?.clock.now() ?? nowMs })
-  })
-  const whole = lives.run(life, async (): Promise<Ended> => {
-    world = await openWorld({ disk, kinds: [planning], nowMs, steps: () => ({ ...steps }), onPoint: point })
-    const input = { title: 'Shop', source: 'shop.md', baseDir: dir, tracker: 'linear' } as const
-    const session = await world.runtime.create(planning, input, { idempotencyKey: 'shop' })
-    while (!life.over && session.snapshot().value !== 'completed') {
-      // Where Linear has failed too often, somebody starts it again, and it goes on.
-      if (session.snapshot().value === 'failed') await session.send({ type: 'setStatus', status: 'pending' })
-      if (session.snapshot().value === 'pending') await session.send({ type: 'start' })
-      await turn()
-      await world.clock.advance(20)
-    }
-    if (life.over) return never
-    return { disk, nowMs: world.clock.now(), session }
-  })
-  whole.catch(() => {}) // of a life that is over, whatever it still says
-  return Promise.race([dying, whole])
+/** Where Linear has failed too often, somebody starts the plan again, and it goes on. */
+async function plan({ runtime, clock }: World, isOver: () => boolean): Promise<Planned> {
+  const input = { title: 'Shop', source: 'shop.md', baseDir: dir, tracker: 'linear' } as const
+  const session = await runtime.create(planning, input, { idempotencyKey: 'shop' })
+  while (!isOver() && session.snapshot().value !== 'completed') {
+    if (session.snapshot().value === 'failed') await session.send({ type: 'setStatus', status: 'pending' })
+    if (session.snapshot().value === 'pending') await session.send({ type: 'start' })
+    await turn()
+    await clock.advance(20)
+  }
+  return session
 }
 
 const FAULTS: readonly Fault[] = ['unavailable', 'lost answer', 'rate limit', 'cut off']
@@ -146,20 +97,17 @@ test(name, { timeout: 3_600_000 }, async () => {
       faults++
       return FAULTS[Math.floor(random() * FAULTS.length)]
     }
-    vi.stubGlobal('fetch', fetchOf(linear))
-    let ended: Ended = { disk: createCrashDisk(), nowMs: START_MS }
-    for (let life = 0; ended.session === undefined; life++) {
-      expect(life, 'lives of one chain').toBeLessThan(40)
-      const calls = linear.calls.length
-      const cutAfter = life < 6 ? 1 + Math.floor(random() * 70) : Number.POSITIVE_INFINITY
-      ended = await live(ended.disk, ended.nowMs, cutAfter, random)
-      if (ended.session !== undefined) break
-      cuts++
-      const last = linear.calls.length > calls ? (linear.calls.at(-1)?.field ?? '') : 'no call'
-      cutIn.set(last, (cutIn.get(last) ?? 0) + 1)
-    }
+    const session = await chain<Planned>({
+      ...{ kinds: [planning], steps, random, work: plan },
+      fetch: (url, init) => linear.fetch(url, init),
+      called: () => linear.calls.at(-1)?.field ?? '',
+      cut: (last) => {
+        cuts++
+        cutIn.set(last, (cutIn.get(last) ?? 0) + 1)
+      },
+    })
     waits += linear.calls.filter(({ outcome }) => outcome === 'Rate limit exceeded').length
-    expectWhole(linear, ended.session)
+    expectWhole(linear, session)
   }
   console.log(
     `${cuts} cuts in ${chains} chains, ${faults} failures of Linear, ${waits} limits; cut after ${JSON.stringify(Object.fromEntries(cutIn))}`,
@@ -168,9 +116,9 @@ test(name, { timeout: 3_600_000 }, async () => {
     expect(cutIn.get(field) ?? 0, field).toBeGreaterThan(0)
 })
 
-function expectWhole(linear: LinearServer, session: Ended['session']): void {
-  const { value, context } = session?.snapshot() ?? {}
-  expect([value, context?.errors], JSON.stringify(context?.errors)).toEqual(['completed', []])
+function expectWhole(linear: LinearServer, session: Planned): void {
+  const { value, context } = session.snapshot()
+  expect([value, context.errors], JSON.stringify(context.errors)).toEqual(['completed', []])
   const byId = new Map(linear.made.map((issue) => [issue.id, issue]))
   expect(linear.made.map(({ title }) => title).sort()).toEqual(Object.keys(PARENTS).sort())
   for (const { title, parentId } of linear.made) expect(byId.get(parentId ?? '')?.title, title).toBe(PARENTS[title])
@@ -180,7 +128,7 @@ function expectWhole(linear: LinearServer, session: Ended['session']): void {
       byId.get(relatedIssueId)?.title,
     ]),
   ).toEqual([['Pay by card', 'Refund']])
-  const { epics = {}, features = {}, stories = {}, enablers = {} } = context?.result ?? {}
+  const { epics = {}, features = {}, stories = {}, enablers = {} } = context.result ?? {}
   const ids = [epics, features, stories, enablers].flatMap((map) => Object.values(map))
   expect([...ids].sort()).toEqual([...byId.keys()].sort())
   const names = [...linear.labels.values()].map(({ name }) => name)
