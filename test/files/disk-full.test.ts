@@ -3,8 +3,7 @@
 // beside it. On a real tmpfs of one MiB, unless mounting one is refused (then it is skipped, and the other says so), and
 // on real files whose disk refuses with ENOSPC beyond a limit. HOLDFAST_FILLS sets how often, HOLDFAST_SEED how far.
 
-import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { defineSession, openReader, type Runtime } from 'holdfast'
@@ -18,10 +17,10 @@ import { systemChance } from '../../src/system/chance.js'
 import { systemClock } from '../../src/system/clock.js'
 import { createSeededChance } from '../../src/testing/chance.js'
 import { systemError } from '../../src/testing/disk-file.js'
+import { mountSmallDisk, SMALL_BYTES, sizesIn } from '../small-disk.js'
 
 const FILLS = Number(process.env.HOLDFAST_FILLS ?? 5)
 const SEED = Number(process.env.HOLDFAST_SEED ?? 1)
-const DISK_BYTES = 1024 * 1024
 const IDS = ['a', 'b', 'c', 'd']
 
 const note = defineSession({
@@ -49,35 +48,18 @@ interface Small {
 let small: Small | undefined
 afterEach(() => small?.release())
 
-const newFolder = (): string => mkdtempSync(join(tmpdir(), 'holdfast-full-'))
-
 /** A real file system of one MiB; undefined where mounting one is refused. */
 function mounted(): Small | undefined {
-  const root = newFolder()
-  const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_BYTES}`, 'tmpfs', root])
-  if (status !== 0) {
-    rmSync(root, { recursive: true, force: true })
-    return undefined
-  }
-  const [dir, filler] = [join(root, 'data'), join(root, 'filler')]
-  return {
-    ...{ dir, disk: createFileDisk(dir) },
-    leave(bytes) {
-      rmSync(filler, { force: true })
-      writeFileSync(filler, Buffer.alloc(Math.max(0, DISK_BYTES - pagesIn(dir) - bytes)))
-    },
-    release() {
-      spawnSync('umount', ['--lazy', root])
-      rmSync(root, { recursive: true, force: true })
-    },
-  }
+  const small = mountSmallDisk()
+  const dir = join(small?.root ?? '', 'data')
+  return small && { dir, disk: createFileDisk(dir), leave: small.leave, release: small.release }
 }
 
 /** Real files that refuse to grow. */
 function injected(): Small {
-  const root = newFolder()
+  const root = mkdtempSync(join(tmpdir(), 'holdfast-full-'))
   const dir = join(root, 'data')
-  let limit = DISK_BYTES
+  let limit = SMALL_BYTES
   return {
     ...{ dir, disk: limited(createFileDisk(dir), () => limit - bytesIn(dir)) },
     leave(bytes) {
@@ -87,12 +69,7 @@ function injected(): Small {
   }
 }
 
-const sizesIn = (dir: string): number[] =>
-  readdirSync(dir, { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => statSync(join(entry.parentPath, entry.name)).size)
 const bytesIn = (dir: string): number => sizesIn(dir).reduce((sum, size) => sum + size, 0)
-const pagesIn = (dir: string): number => sizesIn(dir).reduce((sum, size) => sum + Math.ceil(size / 4096) * 4096, 0)
 
 /** Files that grow only as long as there is room: a write takes what still fits, and then nothing. */
 function limited(inner: Disk, room: () => number): Disk {

@@ -2,18 +2,17 @@
 // room, loses nothing that was acknowledged, and serves reads throughout. On a real tmpfs of one MiB, unless mounting one is
 // refused (then it is skipped), and where SQLite itself says that a database is full. HOLDFAST_FILLS sets how often.
 
-import { spawnSync } from 'node:child_process'
-import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { defineSession, isHoldfastError, openReader, openRuntime, type Runtime } from 'holdfast'
 import { sqlite } from 'holdfast/sqlite'
-import { afterEach, expect, test } from 'vitest'
+import { afterAll, afterEach, expect, test } from 'vitest'
 import { assign, setup } from 'xstate'
 import { sqliteStorage } from '../../src/sqlite/storage.js'
+import { mountSmallDisk, type SmallDisk } from '../small-disk.js'
 import { newFolder, quiet } from './opened.js'
 
 const FILLS = Number(process.env.HOLDFAST_FILLS ?? 3)
-const DISK_BYTES = 1024 * 1024
 
 const note = defineSession({
   kind: 'note',
@@ -31,10 +30,7 @@ const note = defineSession({
 const IDS = ['a', 'b', 'c', 'd']
 const folders: string[] = []
 afterEach(() => {
-  for (const folder of folders.splice(0)) {
-    spawnSync('umount', ['--lazy', folder])
-    rmSync(folder, { recursive: true, force: true })
-  }
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
 })
 
 function folderOf(): string {
@@ -136,19 +132,12 @@ test(`a database that may not grow is filled and freed ${FILLS} times`, async ()
   expect(writesIn(told)).toBeGreaterThan(FILLS * 8)
 })
 
-const root = newFolder()
-const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_BYTES}`, 'tmpfs', root]).status === 0
-if (!mounted) rmSync(root, { recursive: true, force: true })
+const small = mountSmallDisk()
+afterAll(() => small?.release())
 
-test.runIf(mounted)(`a real disk of one MiB is filled and freed ${FILLS} times`, { timeout: 0 }, async () => {
-  folders.push(root)
-  const [path, filler] = [join(root, 'full.db'), join(root, 'filler')]
-  const pages = (): number =>
-    readdirSync(root).reduce((sum, name) => sum + Math.ceil(statSync(join(root, name)).size / 4096) * 4096, 0)
-  const leave = (bytes: number): void => {
-    rmSync(filler, { force: true })
-    writeFileSync(filler, Buffer.alloc(Math.max(0, DISK_BYTES - pages() - bytes)))
-  }
+test.runIf(small)(`a real disk of one MiB is filled and freed ${FILLS} times`, { timeout: 0 }, async () => {
+  const { root, leave, free } = small as SmallDisk
+  const path = join(root, 'full.db')
   const told: Told = new Map()
   await begin(path, told)
   let refused = 0
@@ -160,7 +149,7 @@ test.runIf(mounted)(`a real disk of one MiB is filled and freed ${FILLS} times`,
     if (isHoldfastError(opened)) expect(opened.code).toBe('DISK_FULL')
     else await (opened as Runtime).close()
     if (isHoldfastError(opened)) refused++
-    rmSync(filler)
+    free()
     await freed(path, told)
   }
   expect(writesIn(told)).toBeGreaterThan(FILLS * 8)

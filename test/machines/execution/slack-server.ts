@@ -1,9 +1,7 @@
 // A Slack on the loopback interface: posting, the history of a channel with metadata, and the list of channels, in pages, with
-// its tokens, its errors and its limits (429 with Retry-After). It remembers every call and every message. As `fetch` it
-// answers in this process, without a socket, for simulations.
+// its tokens, its errors and its limits (429 with Retry-After). It remembers every call and every message.
 
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type Answer, type Asked, Loopback } from '../loopback.js'
 
 export const TOKEN = 'xoxb-right'
 export const CHANNEL = 'C0EXECUTION'
@@ -24,13 +22,7 @@ interface Message {
 
 export type SlackFault = 'rate limit' | 'unavailable' | 'failed' | 'lost answer' | 'cut off'
 
-interface Answer {
-  readonly status: number
-  readonly headers?: Record<string, string>
-  readonly body: string
-}
-
-export class SlackServer {
+export class SlackServer extends Loopback {
   readonly calls: SlackCall[] = []
   readonly messages: Message[] = []
   /** Tokens that it accepts. */
@@ -38,15 +30,13 @@ export class SlackServer {
   /** Asked before each call. */
   faultOf: (call: SlackCall) => SlackFault | undefined = () => undefined
   retryAfterS = 30
-  #server: Server | undefined
   #now = Date.now() / 1000
 
   callsTo(method: string): readonly SlackCall[] {
     return this.calls.filter((call) => call.method === method)
   }
 
-  /** Answers a request; undefined: it never does. */
-  answer(url: string, authorization: string | undefined, body: string): Answer | undefined {
+  protected override answer({ url, authorization, body }: Asked): Answer | 'cut off' {
     const args = Object.fromEntries(new URLSearchParams(body))
     const call: SlackCall = { method: url.replace(/^.*\/api\//, ''), args, outcome: 'ok' }
     this.calls.push(call)
@@ -60,49 +50,15 @@ export class SlackServer {
       }
     if (fault === 'unavailable') return { status: 503, body: 'upstream connect error' }
     if (fault === 'failed') return this.#refuse(call, 'internal_error')
-    if (fault === 'cut off') return undefined
+    if (fault === 'cut off') return fault
     const token = authorization?.replace(/^Bearer /, '') ?? args.token
     if (!this.tokens.has(token as string)) return this.#refuse(call, 'invalid_auth')
     const answer = this.#act(call)
-    return fault === 'lost answer' ? undefined : answer
+    return fault === 'lost answer' ? 'cut off' : answer
   }
 
-  /** For `globalThis.fetch`. */
-  readonly fetch = async (url: unknown, init: RequestInit): Promise<Response> => {
-    const answer = this.answer(
-      String(url),
-      new Headers(init.headers).get('authorization') ?? undefined,
-      String(init.body),
-    )
-    if (!answer)
-      throw new TypeError('fetch failed', { cause: Object.assign(new Error('reset'), { code: 'ECONNRESET' }) })
-    return new Response(answer.body, {
-      status: answer.status,
-      headers: { 'content-type': JSON_TYPE, ...answer.headers },
-    })
-  }
-
-  /** Resolves with the URL of its API. */
-  async listen(): Promise<string> {
-    const server = createServer((request, response) => {
-      const chunks: Buffer[] = []
-      request.on('data', (chunk: Buffer) => chunks.push(chunk))
-      request.on('end', () => {
-        const answer = this.answer(request.url ?? '', request.headers.authorization, Buffer.concat(chunks).toString())
-        if (answer) response.writeHead(answer.status, { 'content-type': JSON_TYPE, ...answer.headers }).end(answer.body)
-        else response.destroy()
-      })
-    })
-    this.#server = server
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    return `http://127.0.0.1:${(server.address() as AddressInfo).port}/api/`
-  }
-
-  async close(): Promise<void> {
-    const server = this.#server
-    if (!server) return
-    server.closeAllConnections()
-    await new Promise((resolve) => server.close(resolve))
+  override listen(): Promise<string> {
+    return super.listen('/api/')
   }
 
   #act(call: SlackCall): Answer {
@@ -146,7 +102,5 @@ export class SlackServer {
     return { status: 200, body: JSON.stringify({ ok: false, error }) }
   }
 }
-
-const JSON_TYPE = 'application/json; charset=utf-8'
 
 const ok = (fields: object): Answer => ({ status: 200, body: JSON.stringify({ ok: true, ...fields }) })

@@ -1,8 +1,7 @@
 // A Confluence on the loopback interface: pages, blog posts and spaces of its REST API v2, with its authorization and its
 // failures. It remembers every request.
 
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type Answer, type Asked, Loopback } from '../loopback.js'
 
 export interface Page {
   readonly title: string
@@ -10,13 +9,9 @@ export interface Page {
   readonly space?: string
 }
 
-export interface Reply {
-  readonly status: number
-  readonly headers?: Record<string, string>
-  readonly body?: string
-}
+const BASE = '/wiki'
 
-export class ConfluenceServer {
+export class ConfluenceServer extends Loopback {
   readonly requests: { path: string; authorization: string | undefined }[] = []
   readonly pages: Map<string, Page> = new Map()
   readonly posts: Map<string, Page> = new Map()
@@ -24,34 +19,22 @@ export class ConfluenceServer {
   /** Who may read. */
   authorization = 'Bearer right'
   /** What the next requests get instead of an answer. */
-  faults: Reply[] = []
-  #server: Server | undefined
+  faults: Answer[] = []
 
   /** Resolves with its base URL. */
-  async listen(path = '/wiki'): Promise<string> {
-    const server = createServer((request, response) => {
-      const url = new URL(request.url ?? '', 'http://x')
-      this.requests.push({ path: `${url.pathname}${url.search}`, authorization: request.headers.authorization })
-      const {
-        status,
-        headers = {},
-        body,
-      } = this.faults.shift() ?? this.#answer(url, path, request.headers.authorization)
-      response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(body)
-    })
-    this.#server = server
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    return `http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`
+  override listen(): Promise<string> {
+    return super.listen(BASE)
   }
 
-  async close(): Promise<void> {
-    this.#server?.closeAllConnections()
-    await new Promise((resolve) => (this.#server ? this.#server.close(resolve) : resolve(undefined)))
+  protected override answer({ url: asked, authorization }: Asked): Answer {
+    const url = new URL(asked, 'http://x')
+    this.requests.push({ path: `${url.pathname}${url.search}`, authorization })
+    return this.faults.shift() ?? this.#found(url, authorization)
   }
 
-  #answer(url: URL, base: string, authorization: string | undefined): Reply {
+  #found(url: URL, authorization: string | undefined): Answer {
     if (authorization !== this.authorization) return failed(401, 'UNAUTHORIZED')
-    const api = `${base}/api/v2/`
+    const api = `${BASE}/api/v2/`
     if (!url.pathname.startsWith(api)) return { status: 200, body: '<html>log in</html>' }
     const [kind = '', id] = url.pathname.slice(api.length).split('/')
     const asked = url.searchParams
@@ -79,7 +62,7 @@ function shown(id: string, { title, storage }: Page, asked: URLSearchParams): ob
   return { id, status: 'current', title, spaceId: '65', body, version: { number: 3 } }
 }
 
-const failed = (status: number, code: string): Reply => ({
+const failed = (status: number, code: string): Answer => ({
   status,
   body: JSON.stringify({ errors: [{ status, code, title: code }] }),
 })

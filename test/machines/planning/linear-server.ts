@@ -1,9 +1,9 @@
 // A Linear on the loopback interface: the operations that planning uses, with their rules (ids are UUIDs and unique, what is
 // named must be there, no circles), its key, its errors and its limits. It remembers every call and everything made.
-// As `fetch` it answers in this process, without a socket, for simulations.
 
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type Answer, type Asked, Loopback } from '../loopback.js'
+
+export type { Answer } from '../loopback.js'
 
 export interface Call {
   readonly field: string
@@ -34,17 +34,11 @@ interface Label {
 /** What happens to a call: it is acted on or not, and then answered, refused, or never answered. */
 export type Fault = 'rate limit' | 'unavailable' | 'lost answer' | 'silence' | 'not json' | 'cut off'
 
-export interface Answer {
-  readonly status: number
-  readonly headers?: Record<string, string>
-  readonly body: string
-}
-
 export const TEAM = '0b0f9aa4-8c09-4a34-9e0f-0c6a1d6a5c11'
 export const KEY = 'lin_api_right'
 const UUID_V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
-export class LinearServer {
+export class LinearServer extends Loopback {
   readonly calls: Call[] = []
   readonly issues: Map<string, MadeIssue> = new Map()
   readonly relations: Map<string, { type: string; issueId: string; relatedIssueId: string }> = new Map()
@@ -63,7 +57,6 @@ export class LinearServer {
   resetMs = 90_000
   /** Some answers to a wrong input come with 200. */
   refusalStatus = 400
-  #server: Server | undefined
 
   get made(): readonly MadeIssue[] {
     return [...this.issues.values()]
@@ -79,8 +72,7 @@ export class LinearServer {
     return id
   }
 
-  /** Answers a request; undefined: it never does. */
-  answer(authorization: string | undefined, body: string): Answer | undefined {
+  protected override answer({ authorization, body }: Asked): Answer | 'cut off' | 'silence' {
     const { query, variables = {} } = JSON.parse(body) as { query: string; variables?: Record<string, any> }
     const call: Call = { field: /\{\s*(\w+)/.exec(query)?.[1] ?? '', variables, outcome: 'ok' }
     this.calls.push(call)
@@ -92,43 +84,13 @@ export class LinearServer {
     if (fault === 'unavailable') return { status: 503, body: 'upstream connect error' }
     if (fault === 'not json')
       return { status: 200, headers: { 'content-type': 'text/html' }, body: '<h1>Maintenance</h1>' }
-    if (fault === 'silence' || fault === 'cut off') return undefined
+    if (fault === 'silence' || fault === 'cut off') return fault
     const answer = this.act(call)
-    return fault === 'lost answer' ? undefined : answer
+    return fault === 'lost answer' ? 'cut off' : answer
   }
 
-  /** For `globalThis.fetch`. */
-  readonly fetch = async (_: unknown, init: RequestInit): Promise<Response> => {
-    const answer = this.answer(new Headers(init.headers).get('authorization') ?? undefined, String(init.body))
-    if (!answer)
-      throw new TypeError('fetch failed', { cause: Object.assign(new Error('reset'), { code: 'ECONNRESET' }) })
-    return new Response(answer.body, {
-      status: answer.status,
-      headers: { 'content-type': JSON_TYPE, ...answer.headers },
-    })
-  }
-
-  /** Resolves with the URL of its API. */
-  async listen(): Promise<string> {
-    const server = createServer((request, response) => {
-      const chunks: Buffer[] = []
-      request.on('data', (chunk: Buffer) => chunks.push(chunk))
-      request.on('end', () => {
-        const answer = this.answer(request.headers.authorization, Buffer.concat(chunks).toString())
-        if (answer) response.writeHead(answer.status, { 'content-type': JSON_TYPE, ...answer.headers }).end(answer.body)
-        else if (this.calls.at(-1)?.outcome !== 'silence') response.destroy()
-      })
-    })
-    this.#server = server
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    return `http://127.0.0.1:${(server.address() as AddressInfo).port}/graphql`
-  }
-
-  async close(): Promise<void> {
-    const server = this.#server
-    if (!server) return
-    server.closeAllConnections()
-    await new Promise((resolve) => server.close(resolve))
+  override listen(): Promise<string> {
+    return super.listen('/graphql')
   }
 
   #limited(call: Call): Answer {
@@ -229,8 +191,6 @@ export class LinearServer {
     return data({ issueRelationCreate: { success: true, lastSyncId: 1, issueRelation: { id } } })
   }
 }
-
-const JSON_TYPE = 'application/json; charset=utf-8'
 
 export const data = (value: unknown): Answer => ({ status: 200, body: JSON.stringify({ data: value }) })
 
