@@ -1,8 +1,10 @@
 // The integration by the original's names: what it gives back, what it waits for and for how long, and who presses Slack's buttons.
 
 import { createHmac } from 'node:crypto'
+import { join } from 'node:path'
 import { createExecutionSessionIntegration, type ExecutionSessionIntegration } from 'holdfast/machines/execution'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import Database from 'libsql'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { House } from './house.js'
 import { KEY, PEOPLE, TEAM, TicketServer } from './linear-server.js'
 import { CHANNEL, SlackServer, TOKEN } from './slack-server.js'
@@ -82,18 +84,43 @@ test('nobody waits longer than they want, and what was asked for is done all the
   expect(linear.made).toHaveLength(2)
 })
 
+/** What Slack sends when somebody presses a button, signed with a secret. */
+function pressed(session: string, user: string, action: string, secret: string) {
+  const payload = { type: 'block_actions', user: { id: user }, actions: [{ action_id: action, value: session }] }
+  const rawBody = new TextEncoder().encode(`payload=${encodeURIComponent(JSON.stringify(payload))}`)
+  const at = String(Math.floor(Date.now() / 1000))
+  const digest = createHmac('sha256', secret).update(`v0:${at}:`).update(rawBody).digest('hex')
+  return { headers: { 'x-slack-request-timestamp': at, 'x-slack-signature': `v0=${digest}` }, rawBody }
+}
+
+test('what a configuration leaves out is in the environment: tables, days, and what Slack signs with', async () => {
+  const path = join(house.dir, 'elsewhere.db')
+  vi.stubEnv('SESSION_DB_PATH', path)
+  vi.stubEnv('SESSION_CLEANUP_DAYS', '0')
+  vi.stubEnv('SLACK_SIGNING_SECRET', 'of the environment')
+  const sessionManagement = house.with({ databasePath: undefined })
+  const linear = { apiKey: '', teamId: TEAM }
+  const own = createExecutionSessionIntegration({ sessionManagement, linear, slack: { userOf: (id) => id } })
+  try {
+    const { id } = await sessionManagement.createExecutionSession({ adminUserId: 'ada', teamId: 'ENG' })
+    const database = new Database(path)
+    expect(database.prepare('SELECT id FROM execution_sessions').all()).toMatchObject([{ id }])
+    database.close()
+    const wrong = own.receiveSlackAction(pressed(id, 'ada', 'cancel', 'secret'))
+    await expect(wrong).rejects.toMatchObject({ code: 'NOT_ALLOWED' })
+    const right = await own.receiveSlackAction(pressed(id, 'ada', 'cancel', 'of the environment'))
+    expect(right).toMatchObject({ status: 'cancelled' })
+    expect(await sessionManagement.cleanupOldSessions()).toMatchObject({ deletedSessions: 1 })
+  } finally {
+    vi.unstubAllEnvs()
+    await own.close()
+  }
+})
+
 test("a button in Slack is pressed by whoever Slack says, and may do what they may; nothing is done without Slack's signature", async () => {
   const { sessionId } = await integration.as('ada').createExecutionSession('ada', 'ENG')
-  const press = (user: string, action: string, secret = 'secret') => {
-    const payload = { type: 'block_actions', user: { id: user }, actions: [{ action_id: action, value: sessionId }] }
-    const rawBody = new TextEncoder().encode(`payload=${encodeURIComponent(JSON.stringify(payload))}`)
-    const at = String(Math.floor(Date.now() / 1000))
-    const digest = createHmac('sha256', secret).update(`v0:${at}:`).update(rawBody).digest('hex')
-    return integration.receiveSlackAction({
-      headers: { 'x-slack-request-timestamp': at, 'x-slack-signature': `v0=${digest}` },
-      rawBody,
-    })
-  }
+  const press = (user: string, action: string, secret = 'secret') =>
+    integration.receiveSlackAction(pressed(sessionId, user, action, secret))
   for (const refused of [press('U-ada', 'confirm', 'another'), press('U-ben', 'confirm'), press('U-zoe', 'cancel')]) {
     await expect(refused).rejects.toMatchObject({ code: 'NOT_ALLOWED' })
   }

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { SessionEvent } from 'holdfast/machines/workflow'
+import type { SessionConfigInput, SessionEvent } from 'holdfast/machines/workflow'
 import { expect, test } from 'vitest'
 import { gitIn, processesLeft } from './repository.js'
 import { ended, Workshop } from './workshop.js'
@@ -56,6 +56,20 @@ test('it stops when an iteration has changed nothing, and at the last iteration'
   expect(readFileSync(join(shop.project, 'notes.txt'), 'utf8')).toBe('one\n1 speed\n2 speed\n')
   const last = await shop.run({ workflow: ['date +%N >> notes.txt; git log > /dev/null'], max_iterations: 2 })
   expect(last.state).toMatchObject({ summary: { iterations: 2, stopped_because: 'max_iterations' } })
+})
+
+test('how long a command took is told unless a session collects no metrics; each of its lines is logged if it is verbose', async () => {
+  await using shop = new Workshop()
+  const run = async (options: SessionConfigInput['options']) => {
+    const session = await shop.session({ workflow: ['echo one; echo two >&2'], options })
+    const lines: string[] = []
+    session.progress$().subscribe((update) => void (update.kind === 'log' && lines.push(update.message)))
+    await session.send({ type: 'start' })
+    const [command] = commandsIn((await ended(session)).events)
+    return { timed: typeof command?.duration_ms, lines: lines.sort() }
+  }
+  expect(await run({ collect_metrics: false })).toEqual({ timed: 'undefined', lines: [] })
+  expect(await run({ verbose: true })).toEqual({ timed: 'number', lines: ['one', 'two'] })
 })
 
 test('what a command says is streamed, and kept in bounds with its beginning and its end', async () => {
