@@ -4,7 +4,7 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { AnySessionKind } from 'holdfast'
-import { vi } from 'vitest'
+import { afterAll, vi } from 'vitest'
 import { createCrashDisk } from '../../src/testing/disk.js'
 import { openWorld, randomFates, START_MS, type World } from '../../src/testing/world.js'
 
@@ -36,6 +36,8 @@ interface Life {
 const CUT_LIVES = 6
 const MOST_LIVES = 40
 const lives = new AsyncLocalStorage<Life>()
+// Otherwise every promise of the files after this one costs twice as much, since they share its process.
+afterAll(() => lives.disable())
 const never = new Promise<never>(() => {})
 
 /** Counts a point of the life that reaches it; at the last one the power is cut. */

@@ -57,8 +57,6 @@ beforeAll(() => {
 afterAll(() => {
   vi.unstubAllEnvs()
   vi.unstubAllGlobals()
-  // Otherwise every promise of the files after this one costs twice as much, since they share its process.
-  lives.disable()
 })
 
 type Day = Session<typeof execution.machine>
