@@ -36,7 +36,7 @@ async function runTests() {
     ...options,
     watch: false,
     setupFiles: [join(root, 'scripts', 'coverage-of-children.js')],
-    coverage: { ...options.coverage, include: [`${of}/**/*.ts`], enabled: true, clean: false },
+    coverage: { ...options.coverage, include: [`${of}/**/*.ts`], exclude: ['test/**'], enabled: true, clean: false },
   })
   await vitest.close()
   return !process.exitCode
