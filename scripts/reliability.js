@@ -116,6 +116,11 @@ const GATES = {
     runs: 'HOLDFAST_FOLLOW_KILLS',
     long: 20,
   },
+  R20: {
+    says: 'clients that stall, throw, lose their connections and their server',
+    tests: ['test/http/observers.test.ts'],
+    ...{ runs: 'HOLDFAST_EVENTS', long: 1_000_000 },
+  },
   R21: { says: 'hostile observers', tests: ['test/observers.test.ts'], runs: 'HOLDFAST_OBSERVERS', long: 100_000 },
 }
 

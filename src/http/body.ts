@@ -9,7 +9,9 @@ export interface BodyLimits {
   readonly bodyDepth: number
 }
 
-/** Undefined for no body. Throws MEDIA_TYPE_REFUSED, REQUEST_TOO_LARGE, REQUEST_TOO_DEEP or NOT_JSON. */
+const FIRST_BYTES = 4096
+
+/** Undefined for no body. Throws MEDIA_TYPE_REFUSED, REQUEST_TOO_LARGE, REQUEST_TOO_DEEP, NOT_JSON or ABORTED. */
 export async function jsonOf(request: Request, limits: BodyLimits): Promise<unknown> {
   const bytes = await bytesOf(request, limits.bodyBytes)
   if (bytes.length === 0) return undefined
@@ -33,14 +35,28 @@ export async function jsonOf(request: Request, limits: BodyLimits): Promise<unkn
 async function bytesOf(request: Request, limit: number): Promise<Uint8Array> {
   if (Number(request.headers.get('content-length')) > limit) throw tooLarge(limit)
   if (!request.body) return new Uint8Array()
-  const chunks: Uint8Array[] = []
+  let bytes = new Uint8Array(FIRST_BYTES)
   let size = 0
-  for await (const chunk of request.body) {
-    size += chunk.length
-    if (size > limit) throw tooLarge(limit) // leaving the loop cancels the rest
-    chunks.push(chunk)
+  try {
+    for await (const chunk of request.body) {
+      const needed = size + chunk.length
+      if (needed > limit) throw tooLarge(limit) // leaving the loop cancels the rest
+      // Copied together as they come: a chunk of one byte, kept, would take a hundred.
+      if (needed > bytes.length) bytes = grown(bytes, Math.max(needed, Math.min(bytes.length * 2, limit)))
+      bytes.set(chunk, size)
+      size = needed
+    }
+  } catch (cause) {
+    if (cause instanceof HoldfastError) throw cause
+    throw new HoldfastError('ABORTED', 'the body ended before it was whole', { cause })
   }
-  return Buffer.concat(chunks, size)
+  return bytes.subarray(0, size)
+}
+
+function grown(bytes: Uint8Array, length: number): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(length)
+  larger.set(bytes)
+  return larger
 }
 
 function textOf(bytes: Uint8Array): string {

@@ -3,6 +3,7 @@
 
 import { fc, test as property } from '@fast-check/vitest'
 import type { Runtime, Session } from 'holdfast'
+import { createVirtualClock } from 'holdfast/testing'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Follower } from '../../src/http/follower.js'
 import { LiveStreams, type Told } from '../../src/http/live-streams.js'
@@ -62,6 +63,9 @@ async function readAll(follower: Follower): Promise<Event[]> {
     events.push(...eventsOf(bytes))
   }
 }
+
+const textOf = (bytes: unknown): string | undefined =>
+  bytes instanceof Uint8Array ? new TextDecoder().decode(bytes) : undefined
 
 const seqs = (events: readonly Event[]): number[] =>
   events.filter(({ event }) => event === 'transition').map(({ data }) => data.seq)
@@ -142,6 +146,32 @@ describe('one session', () => {
     }
     await session.send({ type: 'finish' } as never)
     expect(seqs(await reading)).toEqual(upTo(5))
+  })
+
+  test('is silent for 9 seconds at most: then comes a sign of life, which is no event and moves no number', async () => {
+    const clock = createVirtualClock()
+    const streams = new LiveStreams(runtime, { clock, report })
+    const follower = await streams.session(session, TRANSITIONS, 1)
+    expect(textOf(await follower.next())).toBe('id: 1\nretry: 1000\n\n')
+    const within = async (ms: number): Promise<string | undefined> => {
+      const asked = follower.next()
+      await clock.advance(ms)
+      return textOf(await Promise.race([asked, turns(20)]))
+    }
+    for (let minute = 0; minute < 20; minute++) expect(await within(9000)).toBe(':\n\n')
+    await add(1)
+    await turns()
+    expect(await within(0)).toMatch(/^id: 2\n/)
+    // Whoever was just told something is not told that too.
+    const asked = follower.next()
+    await clock.advance(4000)
+    expect(await Promise.race([asked, turns(20)])).toBe(undefined)
+    await clock.advance(5000)
+    expect(textOf(await asked)).toBe(':\n\n')
+    streams.leave(follower)
+    // Without anybody who follows nothing ticks.
+    await clock.advance(9000)
+    expect(clock.pending()).toBe(0)
   })
 
   const step = fc.oneof(
