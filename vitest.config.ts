@@ -4,7 +4,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
-// What users get of XState and of the parsers, not their builds that check themselves: those take a sixth of all time.
+// What users get of XState and of the parsers, not their builds that check themselves: those of the parsers take a sixth more.
 // `test/durable.test.ts` runs once more on XState's development build.
 if (process.env.NODE_ENV !== 'development') process.env.NODE_ENV = 'production'
 

@@ -25,7 +25,7 @@ import {
 } from './watched.js'
 
 const CUTS = Number(process.env.HOLDFAST_CUTS ?? 24)
-const EVERY = Number(process.env.HOLDFAST_EVERY ?? 600)
+const EVERY = Number(process.env.HOLDFAST_EVERY ?? 300)
 const SEED = Number(process.env.HOLDFAST_SEED ?? 1)
 const { random } = createSeededChance(SEED)
 
