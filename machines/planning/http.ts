@@ -58,11 +58,11 @@ export const planningRoutes = (defaults: PlanningDefaults = {}): readonly Route[
     body: creation,
     answers: { 201: { description: 'The session', schema: state } },
     handle: async (call) => {
-      const { runtime, principal, body, signal } = call
+      const { runtime, principal, body, trace, signal } = call
       admitSession(call)
       const { title, confluencePageUrl: source, organizationId } = body
-      const owner = ownerFor(principal, undefined)
-      const session = await runtime.create(planning, { ...defaults, title, source, organizationId }, { owner, signal })
+      const options = { owner: ownerFor(principal, undefined), signal, ...trace }
+      const session = await runtime.create(planning, { ...defaults, title, source, organizationId }, options)
       return planningStateOf(session.snapshot())
     },
   }),
@@ -97,8 +97,10 @@ export const planningRoutes = (defaults: PlanningDefaults = {}): readonly Route[
     concerns: 'session',
     params,
     answers: { 200: { description: 'It has begun', schema: z.object({ status: z.literal('processing') }) } },
-    handle: async ({ session, signal }) => {
-      await planned(session).send({ type: 'start' }, { signal }).catch(notPending)
+    handle: async ({ session, trace, signal }) => {
+      await planned(session)
+        .send({ type: 'start' }, { signal, ...trace })
+        .catch(notPending)
       return { status: 'processing' }
     },
   }),

@@ -69,6 +69,15 @@ test('POST start: 200 and processing; 400 when it is not pending, 404 when it is
   expect((await ask('POST', `${PATH}/nowhere/start`)).status).toBe(404)
 })
 
+test('the trace that a caller names is the session’s from its creation on', async () => {
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+  const { id } = (await ask('POST', PATH, { body, headers: { traceparent } })).body
+  const later = traceparent.replace('b7ad6b7169203331', '00f067aa0ba902b7')
+  await ask('POST', `${PATH}/${id}/start`, { headers: { traceparent: later } })
+  const traces = [...runtime.session(id).history()].map(({ trace }) => trace?.traceparent)
+  expect(traces.slice(0, 2)).toEqual([traceparent, later])
+})
+
 test('DELETE: 200 and deleted, then 404', async () => {
   const { id } = (await ask('POST', PATH, { body })).body
   expect(await ask('DELETE', `${PATH}/${id}`)).toMatchObject({ status: 200, body: { status: 'deleted' } })
