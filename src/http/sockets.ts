@@ -59,6 +59,7 @@ class Sockets implements WebSockets {
 
   async take(incoming: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     if (!asksForWebSocket(incoming)) return handBack(this.#node, incoming, socket, head)
+    /** Ends the stream, too, once the connection is gone. */
     const left = new AbortController()
     socket.on('error', () => {})
     socket.once('close', () => left.abort())
@@ -106,7 +107,6 @@ class Sockets implements WebSockets {
     client.on('pong', () => {
       unanswered = 0
     })
-    client.on('close', () => void reader.cancel())
     let last: Buffer | undefined
     for (;;) {
       const { value: piece } = await reader.read()
