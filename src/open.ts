@@ -331,7 +331,13 @@ export function openBackup(
   let done = 0
   const body = new ReadableStream<Uint8Array>({
     pull(controller) {
-      const chunk = readFrom(file, done, done + BACKUP_CHUNK)
+      let chunk: Uint8Array
+      try {
+        chunk = readFrom(file, done, done + BACKUP_CHUNK)
+      } catch (error) {
+        file.close()
+        throw error
+      }
       done += chunk.length
       if (chunk.length > 0) return controller.enqueue(chunk)
       file.close()

@@ -25,7 +25,7 @@ export function readDirectory(dir: string, output: Output): Reader {
 }
 
 /** The one session whose id begins so. Throws INVALID_ID, SESSION_NOT_FOUND, or AMBIGUOUS_ID; then it has told which. */
-export function findSession(reader: Reader, prefix: string, output: Output): SessionEntry {
+export function findSession(reader: Pick<Reader, 'find'>, prefix: string, output: Output): SessionEntry {
   try {
     return reader.find(prefix)
   } catch (error) {

@@ -7,7 +7,7 @@ import type { SessionEntry } from '../listing.js'
 import type { Pool } from '../pool.js'
 import { unknownKind } from '../refusals.js'
 import type { Transition } from '../transition.js'
-import { ambiguity, idsToTell, readDirectory } from './directory.js'
+import { findSession, readDirectory } from './directory.js'
 import { usage } from './failure.js'
 import { kindsOf } from './kind-modules.js'
 import { logTo } from './log.js'
@@ -74,21 +74,7 @@ async function inDirectory<T>(
       if (!kind) throw unknownKind(name, runtime.kinds)
       return runtime.create(kind, input as never, options)
     },
-    session: async (prefix) => {
-      try {
-        return runtime.session(runtime.sessions.find(prefix).id)
-      } catch (error) {
-        const ids = idsToTell(error, output)
-        throw ids
-          ? ambiguity(
-              error,
-              prefix,
-              ids.map((id) => runtime.sessions.find(id)),
-              output,
-            )
-          : error
-      }
-    },
+    session: async (prefix) => runtime.session(findSession(runtime.sessions, prefix, output).id),
   })
 }
 
