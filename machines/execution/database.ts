@@ -7,6 +7,7 @@ import {
   type Session,
   type SessionEntry,
   type SessionSnapshot,
+  type TraceContext,
   type Transition,
 } from 'holdfast'
 import type { ExecutionEvent } from './events.js'
@@ -56,16 +57,25 @@ const AT_A_TIME = 500
 
 export class SessionDatabase {
   readonly #host: Host
-  #timings: { writes: number; totalMs: number; longestMs: number } = { writes: 0, totalMs: 0, longestMs: 0 }
+  readonly #timings: { writes: number; totalMs: number; longestMs: number }
+  /** Within which changes are made here. */
+  readonly trace: TraceContext | undefined
 
-  constructor(host: Host) {
+  constructor(host: Host, trace?: TraceContext, timings = { writes: 0, totalMs: 0, longestMs: 0 }) {
     this.#host = host
+    this.#timings = timings
+    this.trace = trace
+  }
+
+  /** The same, within a trace. */
+  within(trace: TraceContext | undefined): SessionDatabase {
+    return new SessionDatabase(this.#host, trace, this.#timings)
   }
 
   /** Rejects with INVALID_INPUT naming the field, or SESSION_EXISTS. */
   async createSession(id: string, input: ExecutionInput): Promise<Session<ExecutionMachine>> {
     const { runtime, tables } = await this.#host.open()
-    const session = await this.#timed(() => runtime.create(execution, { ...input, id }, { id }))
+    const session = await this.#timed(() => runtime.create(execution, { ...input, id }, { id, ...this.trace }))
     const [first] = session.history({ from: 1, to: 1 })
     if (first) tables?.take(first as Transition)
     return session
@@ -101,7 +111,10 @@ export class SessionDatabase {
     const session = await this.session(id)
     try {
       const [event] = events
-      const sent = events.length === 1 && event ? () => session.send(event) : () => session.sendBatch(events)
+      const sent =
+        events.length === 1 && event
+          ? () => session.send(event, this.trace)
+          : () => session.sendBatch(events, this.trace)
       const transition = await this.#timed<Transition>(sent as () => Promise<Transition>)
       tables?.take(transition)
       return transition
@@ -163,7 +176,7 @@ export class SessionDatabase {
 
   /** How long it took until changes were durable. */
   timings(): { readonly writes: number; readonly totalMs: number; readonly longestMs: number } {
-    return this.#timings
+    return { ...this.#timings }
   }
 
   async #timed<T>(work: () => Promise<T>): Promise<T> {
@@ -174,8 +187,9 @@ export class SessionDatabase {
     } finally {
       // biome-ignore lint/plugin/clock: as above
       const ms = Date.now() - began
-      const { writes, totalMs, longestMs } = this.#timings
-      this.#timings = { writes: writes + 1, totalMs: totalMs + ms, longestMs: Math.max(longestMs, ms) }
+      this.#timings.writes++
+      this.#timings.totalMs += ms
+      this.#timings.longestMs = Math.max(this.#timings.longestMs, ms)
     }
   }
 }

@@ -3,7 +3,7 @@
 // is refused as everywhere; only a caller that belongs to no organization and may do everything speaks for others.
 
 import { HoldfastError } from 'holdfast'
-import { admitSession, type Principal, type Route, route } from 'holdfast/http'
+import { admitSession, type Call, type Route, route } from 'holdfast/http'
 import { z } from 'zod'
 import type { ExecutionSessionIntegration } from './integration.js'
 
@@ -42,8 +42,9 @@ export const executionRoutes = (integrationOf: IntegrationOf): readonly Route[] 
     concerns: 'sessions',
     query,
     answers: { 200: { description: 'The result, the sessions or the statistics', schema: answer } },
-    handle: ({ query: { action, sessionId: id }, principal }) => {
-      const integration = as(principal, integrationOf)
+    handle: (call) => {
+      const { action, sessionId: id } = call.query
+      const integration = integrationFor(call, integrationOf)
       if (action === 'active') return integration.getActiveSessions()
       if (action === 'stats') return integration.getSessionStats()
       if (id !== undefined) return integration.getSessionStatus(id)
@@ -60,8 +61,8 @@ export const executionRoutes = (integrationOf: IntegrationOf): readonly Route[] 
     body,
     answers: { 200: { description: 'What it came to', schema: answer } },
     handle: (call) => {
-      const { body: asked, principal, signal } = call
-      const integration = as(principal, integrationOf)
+      const { body: asked, signal } = call
+      const integration = integrationFor(call, integrationOf)
       switch (asked.action) {
         case 'create':
           admitSession(call)
@@ -84,8 +85,12 @@ export const executionRoutes = (integrationOf: IntegrationOf): readonly Route[] 
 ]
 
 /** Throws NOT_ALLOWED for a caller whose organization has no sessions here. */
-function as({ id, organization, roles }: Principal, integrationOf: IntegrationOf): ExecutionSessionIntegration {
-  const integration = integrationOf(organization)
+function integrationFor(
+  { principal, trace }: Pick<Call, 'principal' | 'trace'>,
+  integrationOf: IntegrationOf,
+): ExecutionSessionIntegration {
+  const { id, organization, roles } = principal
+  const integration = integrationOf(organization)?.within(trace)
   if (!integration) throw new HoldfastError('NOT_ALLOWED', `${id} is of an organization that has no sessions here`)
   const speaksForOthers = organization === undefined && roles.includes('admin')
   return speaksForOthers ? integration : integration.as(id)

@@ -2,7 +2,7 @@
 // end. It keeps keys and nothing else; what is asked of the services are steps of the sessions, so it is done exactly once,
 // whatever happens to this process.
 
-import { HoldfastError, type SessionSnapshot } from 'holdfast'
+import { HoldfastError, type SessionSnapshot, type TraceContext } from 'holdfast'
 import type { ChannelConfig } from './channel.js'
 import { keepKeys } from './connections.js'
 import type { ModificationAction } from './fields.js'
@@ -85,6 +85,11 @@ export class ExecutionSessionIntegration {
   /** The same, as somebody calls it: what they may not do is refused with NOT_ALLOWED. */
   as(userId: string): ExecutionSessionIntegration {
     return new ExecutionSessionIntegration(this.#config, this.sessions.as(userId))
+  }
+
+  /** The same, within a trace: what is changed here belongs to it, and so does what Linear and Slack are asked for then. */
+  within(trace: TraceContext | undefined): ExecutionSessionIntegration {
+    return new ExecutionSessionIntegration(this.#config, this.sessions.within(trace))
   }
 
   /**

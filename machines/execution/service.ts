@@ -4,7 +4,7 @@
 
 // biome-ignore lint/style/noRestrictedImports: ids of new sessions; each is recorded, and nothing else depends on chance
 import { randomUUID } from 'node:crypto'
-import { type Backup, type Logger, type Restored, restoreBackup } from 'holdfast'
+import { type Backup, type Logger, type Restored, restoreBackup, type TraceContext } from 'holdfast'
 import { Access } from './access.js'
 import { addTo } from './adding.js'
 import { SessionDatabase } from './database.js'
@@ -52,6 +52,13 @@ import { type CleanedUp, cleanUp, keepClean } from './upkeep.js'
 export const createSessionManagementService = (config: SessionManagementConfig = {}): SessionManagementService =>
   new SessionManagementService(config)
 
+/** A service as somebody calls it, within a trace. */
+interface View {
+  readonly whole: SessionManagementService
+  readonly as: string | undefined
+  readonly trace: TraceContext | undefined
+}
+
 export class SessionManagementService {
   readonly database: SessionDatabase
   readonly #config: SessionManagementConfig
@@ -63,32 +70,40 @@ export class SessionManagementService {
   readonly #organizationId: string
   readonly #directory: string
   readonly #closing: AbortController = new AbortController()
-  /** Of whom this is a view. */
-  readonly #whole: SessionManagementService | undefined
+  readonly #view: View | undefined
   #keeping: Promise<void> | undefined
 
-  constructor(config: SessionManagementConfig, whole?: SessionManagementService, as?: string) {
+  constructor(config: SessionManagementConfig, view?: View) {
     const { people, organizationId = '', databasePath = defaultDatabase() } = config
     this.#config = config
-    this.#whole = whole
+    this.#view = view
     this.#organizationId = organizationId
     this.#logger = config.logger ?? stderr
     this.#directory = databasePath === undefined ? defaultDirectory() : directoryBeside(databasePath)
-    this.#host = whole
-      ? whole.#host
+    this.#host = view
+      ? view.whole.#host
       : new Host({
           ...{ databasePath, directory: this.#directory, runtime: config.runtime, logger: this.#logger },
           cleanupDays: config.autoCleanupDays ?? defaultCleanupDays(),
         })
-    this.database = whole ? whole.database : new SessionDatabase(this.#host)
-    this.#access = new Access(people, organizationId, as)
+    this.database = view ? view.whole.database.within(view.trace) : new SessionDatabase(this.#host)
+    this.#access = new Access(people, organizationId, view?.as)
     this.#sight = new Sight(this.database, this.#access, organizationId)
     this.#reports = new Reports(this.#host, this.database, organizationId)
   }
 
   /** The same, as somebody calls it: what they may not do is refused with NOT_ALLOWED. */
   as(userId: string): SessionManagementService {
-    return new SessionManagementService(this.#config, this.#whole ?? this, userId)
+    return new SessionManagementService(this.#config, { whole: this.#whole, as: userId, trace: this.#view?.trace })
+  }
+
+  /** The same, within a trace: what is changed here belongs to it, and so does what follows from that, such as calls to services. */
+  within(trace: TraceContext | undefined): SessionManagementService {
+    return new SessionManagementService(this.#config, { whole: this.#whole, as: this.#view?.as, trace })
+  }
+
+  get #whole(): SessionManagementService {
+    return this.#view?.whole ?? this
   }
 
   /** Resolves when it is there, in `pending`. Rejects with NOT_ALLOWED, or INVALID_INPUT naming the field. */
@@ -327,7 +342,7 @@ export class SessionManagementService {
 
   /** Stops the cleanup, and closes what it has opened. */
   async close(): Promise<void> {
-    if (this.#whole) return this.#whole.close()
+    if (this.#view) return this.#view.whole.close()
     this.#closing.abort()
     await this.#keeping
     this.#keeping = undefined
@@ -340,7 +355,7 @@ export class SessionManagementService {
 
   /** With the first call the cleanup begins to be looked after. */
   async #begin(call: string, about: object): Promise<void> {
-    const whole = this.#whole ?? this
+    const whole = this.#whole
     if (this.#config.debug) this.#logger.info({ ...about }, `execution: ${call}`)
     await whole.#host.open()
     whole.#keeping ??= keepClean(whole.#host, whole.database, whole.#logger, whole.#closing.signal)

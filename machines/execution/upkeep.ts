@@ -38,7 +38,7 @@ export async function cleanUp(host: Host, database: SessionDatabase, options: Cl
     deletedSessions++
     deletedModifications += modifications
   }
-  await cleanup.send({ type: 'cleaned', deletedSessions, deletedModifications, days, by })
+  await cleanup.send({ type: 'cleaned', deletedSessions, deletedModifications, days, by }, database.trace)
   return { deletedSessions, deletedModifications }
 }
 

@@ -104,6 +104,21 @@ test('POST with fields missing: 400 that names them, for every action', async ()
   expect((await ask('POST', PATH, { body: {} })).status).toBe(400)
 })
 
+test('the trace that a caller names is the session’s with the change that they ask for', async () => {
+  const sessionId = await created()
+  const [first, second] = ['b7ad6b7169203331', '00f067aa0ba902b7'].map(
+    (span) => `00-0af7651916cd43dd8448eb211c80319c-${span}-01`,
+  ) as [string, string]
+  const act = (body: object, traceparent: string) => ask('POST', PATH, { as: 'red', body, headers: { traceparent } })
+  await act({ action: 'confirm', sessionId }, first)
+  await act({ action: 'complete', sessionId }, second)
+  await act({ action: 'cleanup', daysOld: 30 }, second)
+  const told = (id: string): (string | undefined)[] =>
+    [...runtime.session(id).history()].map(({ event, trace }) => trace && `${event.type} ${trace.traceparent}`)
+  expect(told(sessionId)).toEqual(expect.arrayContaining([`confirm ${first}`, `complete ${second}`]))
+  expect(told('execution_cleanup')).toEqual([undefined, `cleaned ${second}`])
+})
+
 test('whoever calls acts as themselves: an admin decides, others may not; an organization without sessions is refused', async () => {
   const sessionId = await created()
   const confirm = (as: string) => ask('POST', PATH, { as, body: { action: 'confirm', sessionId } })
@@ -130,7 +145,8 @@ test('POST create and modify: 200 with the result, and in the tracker and the ch
   try {
     const http = createHttp(house.runtime, { principals: PRINCIPALS, mount: [executionRoutes(() => day)] })
     const request = asking((request) => http.fetch(request), 'http://127.0.0.1')
-    const act = (body: object) => request('POST', PATH, { body })
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+    const act = (body: object) => request('POST', PATH, { body, headers: { traceparent } })
     const created = await act({ action: 'create', adminUserId: 'ada', teamId: 'ENG' })
     const { sessionId } = created.body
     expect(created).toMatchObject({
@@ -138,6 +154,8 @@ test('POST create and modify: 200 with the result, and in the tracker and the ch
       body: { sessionId: expect.stringMatching(/^session_/), status: 'pending', planCount: 2, errors: [] },
     })
     expect(slack.messages).toHaveLength(1)
+    const [first] = house.runtime.session(sessionId).history()
+    expect(first?.trace).toEqual({ traceparent })
     const modify = { action: 'modify', sessionId, userId: 'ben', ticketId: 'ENG-2' }
     expect(await act({ ...modify, actionType: 'comment', value: 'Later' })).toMatchObject({
       status: 200,
