@@ -81,7 +81,10 @@ export class Access {
   #actor(what: string, owner: string | undefined): string {
     if (this.#as !== undefined) return this.#as
     if (!this.#people && owner !== undefined) return owner
-    throw new HoldfastError('NOT_ALLOWED', `nobody is named who is to ${what}: call it on service.as(userId)`)
+    throw new HoldfastError(
+      'NOT_ALLOWED',
+      `nobody is named who is to ${what}: call it on service.as(userId), or over HTTP with their userId`,
+    )
   }
 
   async #require(actor: string, what: string, teamId: string, role: Person['role']): Promise<void> {

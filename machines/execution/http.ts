@@ -1,6 +1,7 @@
 // The original's HTTP API of execution sessions, by its own path, fields and statuses, as rows of the table of routes:
 // `createHttp(runtime, { mount: [executionRoutes(integrationOf)] })`. Whoever calls acts as themselves, so what they may not do
-// is refused as everywhere; only a caller that belongs to no organization and may do everything speaks for others.
+// is refused as everywhere; only a caller that belongs to no organization and may do everything speaks for others, and names them:
+// somebody whom `people` knows has to stand behind every decision.
 
 import { HoldfastError } from 'holdfast'
 import { admitSession, type Call, type Route, route } from 'holdfast/http'
@@ -14,7 +15,11 @@ const text = z.string().min(1).max(1000)
 const sessionId = text.describe('The id of an execution session')
 const answer = z.union([z.record(z.string(), z.unknown()), z.array(z.unknown())]).describe('As the original answers')
 
-const query = z.object({ action: z.enum(['status', 'active', 'stats']), sessionId: sessionId.optional() })
+const userId = text
+  .describe('In whose name: whoever speaks for others says so; of all others it is themselves')
+  .optional()
+
+const query = z.object({ action: z.enum(['status', 'active', 'stats']), sessionId: sessionId.optional(), userId })
 
 const body = z.discriminatedUnion('action', [
   z.object({ action: z.literal('create'), adminUserId: text, teamId: text }),
@@ -26,10 +31,10 @@ const body = z.discriminatedUnion('action', [
     actionType: z.enum(['status_change', 'reassign', 'comment']),
     value: z.string().min(1).max(10_000),
   }),
-  z.object({ action: z.literal('confirm'), sessionId }),
-  z.object({ action: z.literal('complete'), sessionId }),
-  z.object({ action: z.literal('cancel'), sessionId, reason: z.string().max(1000).optional() }),
-  z.object({ action: z.literal('cleanup'), daysOld: z.number().min(0).max(36_500).optional() }),
+  z.object({ action: z.literal('confirm'), sessionId, userId }),
+  z.object({ action: z.literal('complete'), sessionId, userId }),
+  z.object({ action: z.literal('cancel'), sessionId, reason: z.string().max(1000).optional(), userId }),
+  z.object({ action: z.literal('cleanup'), daysOld: z.number().min(0).max(36_500).optional(), userId }),
 ])
 
 export const executionRoutes = (integrationOf: IntegrationOf): readonly Route[] => [
@@ -44,7 +49,7 @@ export const executionRoutes = (integrationOf: IntegrationOf): readonly Route[] 
     answers: { 200: { description: 'The result, the sessions or the statistics', schema: answer } },
     handle: (call) => {
       const { action, sessionId: id } = call.query
-      const integration = integrationFor(call, integrationOf)
+      const integration = integrationFor(call, integrationOf, call.query.userId)
       if (action === 'active') return integration.getActiveSessions()
       if (action === 'stats') return integration.getSessionStats()
       if (id !== undefined) return integration.getSessionStatus(id)
@@ -62,7 +67,7 @@ export const executionRoutes = (integrationOf: IntegrationOf): readonly Route[] 
     answers: { 200: { description: 'What it came to', schema: answer } },
     handle: (call) => {
       const { body: asked, signal } = call
-      const integration = integrationFor(call, integrationOf)
+      const integration = integrationFor(call, integrationOf, nameIn(asked))
       switch (asked.action) {
         case 'create':
           admitSession(call)
@@ -84,14 +89,21 @@ export const executionRoutes = (integrationOf: IntegrationOf): readonly Route[] 
   }),
 ]
 
-/** Throws NOT_ALLOWED for a caller whose organization has no sessions here. */
+/** In whose name something is asked for, if that is said. */
+const nameIn = (asked: z.infer<typeof body>): string | undefined =>
+  asked.action === 'create' ? asked.adminUserId : asked.userId
+
+/** Throws NOT_ALLOWED for a caller whose organization has no sessions here, or who speaks for others and may not. */
 function integrationFor(
   { principal, trace }: Pick<Call, 'principal' | 'trace'>,
   integrationOf: IntegrationOf,
+  userId: string | undefined,
 ): ExecutionSessionIntegration {
   const { id, organization, roles } = principal
   const integration = integrationOf(organization)?.within(trace)
   if (!integration) throw new HoldfastError('NOT_ALLOWED', `${id} is of an organization that has no sessions here`)
   const speaksForOthers = organization === undefined && roles.includes('admin')
-  return speaksForOthers ? integration : integration.as(id)
+  if (speaksForOthers) return userId === undefined ? integration : integration.as(userId)
+  if (userId === undefined || userId === id) return integration.as(id)
+  throw new HoldfastError('NOT_ALLOWED', `${id} may not speak for ${userId}`, { details: { user: id } })
 }

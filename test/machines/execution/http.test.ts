@@ -131,6 +131,27 @@ test('whoever calls acts as themselves: an admin decides, others may not; an org
   expect(await confirm('red')).toMatchObject({ status: 200, body: { status: 'confirmed' } })
 })
 
+test('who speaks for others names them: an admin of no organization decides as the session’s admin, and as nobody else', async () => {
+  const sessionId = await created()
+  const act = (body: object, as = 'root') => ask('POST', PATH, { as, body: { sessionId, ...body } })
+  const refused = (detail: string) => ({
+    status: 403,
+    body: { code: 'NOT_ALLOWED', detail: expect.stringContaining(detail) },
+  })
+  for (const action of ['confirm', 'complete', 'cancel', 'cleanup']) {
+    expect(await act({ action }), action).toMatchObject(refused('userId'))
+    expect(await act({ action, userId: 'blue' }), action).toMatchObject(refused('blue may not'))
+    expect(await act({ action, userId: 'red' }, 'blue'), action).toMatchObject(refused('blue may not speak for red'))
+  }
+  expect(await ask('GET', `${PATH}?action=active`)).toMatchObject(refused('userId'))
+  expect(await ask('GET', `${PATH}?action=active&userId=blue`)).toMatchObject({ body: [{ id: sessionId }] })
+  expect(await act({ action: 'confirm', userId: 'red' })).toMatchObject({ status: 200, body: { status: 'confirmed' } })
+  expect(await act({ action: 'complete', userId: 'red' })).toMatchObject({ body: { status: 'completed' } })
+  expect(await act({ action: 'cleanup', userId: 'red' })).toMatchObject({ status: 200, body: { deletedSessions: 0 } })
+  const trail = await integration.sessions.as('red').getAuditTrail({ sessionId })
+  expect(trail.map(({ action, actor }) => `${actor} ${action}`)).toContain('red confirm')
+})
+
 test('POST create and modify: 200 with the result, and in the tracker and the channel what was asked for', async () => {
   const [house, linear, slack] = [new House(), new TicketServer(), new SlackServer()]
   linear.addTicket('ENG-1', { assignee: PEOPLE[0].id })
