@@ -59,8 +59,11 @@ export default defineConfig({
     // A file finds the modules loaded that the files before it needed, which is most of what a short one takes.
     isolate: false,
     sequence: { sequencer: LongestFirst },
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    setupFiles: ['test/seed.ts'],
+    // So long that only what hangs takes it: on a slow machine that has other things to do, half a minute can be ten.
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
+    expect: { poll: { timeout: 60_000 } },
     // What the simulations leave behind is many small things that do not live long.
     execArgv: ['--max-semi-space-size=32'],
     typecheck: { enabled: false },

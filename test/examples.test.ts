@@ -17,7 +17,7 @@ const example = (name: string): string => resolve(import.meta.dirname, '../examp
 
 async function node(name: string, ...args: string[]): Promise<string> {
   const env = { ...process.env, HOLDFAST_DIR: join(dir, 'data'), USER: 'ada' }
-  const { stdout } = await run(process.execPath, [example(name), ...args], { env, cwd: dir, timeout: 60_000 })
+  const { stdout } = await run(process.execPath, [example(name), ...args], { env, cwd: dir })
   return stdout.trim()
 }
 

@@ -272,7 +272,7 @@ describe('what it has under way', () => {
       await (await old.create(one, { title: 'abc' }, { id: 's' })).send({ type: 'work' })
     })
     const session = runtime.session('s', two)
-    const { context } = await session.until('waiting', { timeoutMs: 5000 })
+    const { context } = await session.until('waiting', { timeoutMs: 60_000 })
     expect(context.log).toEqual(['acted'])
     expect([...session.history()].map(({ event }) => event.type)).toEqual([
       ...['xstate.init', 'work', 'holdfast.migrate', 'holdfast.attempt', 'xstate.done.actor.0.m.acting'],
@@ -324,7 +324,7 @@ describe('what it has under way', () => {
     const { runtime, clock } = await upgraded(kind)
     await runtime
       .session('s')
-      .until(({ context }) => (context as { log: string[] }).log.length > 0, { timeoutMs: 5000 })
+      .until(({ context }) => (context as { log: string[] }).log.length > 0, { timeoutMs: 60_000 })
     await clock.advance(24 * HOUR_MS)
     expect(runtime.session('s').snapshot().context).toEqual({ log: ['extra', 'rang'] })
     await runtime.close()
@@ -398,7 +398,7 @@ describe('children that are sessions', () => {
     const [child] = runtime.sessions.list({ parent: 's' }).sessions
     expect(child).toMatchObject({ kind: 'p.clerk', version: 2, value: 'open', status: 'active' })
     await runtime.session(child?.id as string).send({ type: 'stop' })
-    expect(await runtime.session('s').until('off', { timeoutMs: 5000 })).toMatchObject({ status: 'done' })
+    expect(await runtime.session('s').until('off', { timeoutMs: 60_000 })).toMatchObject({ status: 'done' })
     await runtime.close()
   })
 
@@ -433,7 +433,7 @@ describe('children that are sessions', () => {
     const teller = runtime.sessions.list({ kind: 'p.teller' }).sessions[0]
     expect(teller).toMatchObject({ status: 'active', parent: { session: 's', child: 'child' } })
     await runtime.session(teller?.id as string).send({ type: 'stop' })
-    expect(await runtime.session('s').until('off', { timeoutMs: 5000 })).toMatchObject({ status: 'done' })
+    expect(await runtime.session('s').until('off', { timeoutMs: 60_000 })).toMatchObject({ status: 'done' })
     await runtime.close()
   })
 })

@@ -195,7 +195,7 @@ test('a large session is snapshotted while it runs, and found whole afterwards',
     readdirSync(dir, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith(`${session.id}.json`))
   expect(snapshots()).toEqual([])
   for (let n = 0; n < 12; n++) await session.send({ type: 'set', text: `${n}`.repeat(40_000) })
-  await vi.waitFor(() => expect(snapshots()).toHaveLength(1))
+  await vi.waitFor(() => expect(snapshots()).toHaveLength(1), 60_000)
   await runtime.close()
   await using again = await open()
   expect(again.session(session.id, kind).snapshot().context).toEqual({ text: '11'.repeat(40_000), n: 12 })
@@ -415,7 +415,7 @@ test('the index is written while the runtime runs, too, so that opening after a 
   for (let megabytes = 0; megabytes < 4; megabytes++) await send()
   expect(readAll(disk, 'index.jsonl')).toBeUndefined()
   for (let megabytes = 4; megabytes < 10; megabytes++) await send()
-  await vi.waitFor(() => expect(readAll(disk, 'index.jsonl')?.length).toBeGreaterThan(0))
+  await vi.waitFor(() => expect(readAll(disk, 'index.jsonl')?.length).toBeGreaterThan(0), 60_000)
 })
 
 test('a reader that meets a file it cannot read says which, and that the disk failed', async () => {

@@ -786,8 +786,7 @@ test('an asynchronous action that rejects is a crash of its session, and of noth
   await using runtime = await home.open()
   const session = await runtime.create(kind)
   await session.send({ type: 'go' })
-  await new Promise((resolve) => setTimeout(resolve, 5))
-  expect(home.log).toEqual([`an effect of session ${session.id} threw`])
+  await expect.poll(() => home.log).toEqual([`an effect of session ${session.id} threw`])
   // The restart is recorded too.
   expect((await session.send({ type: 'go' })).seq).toBe(4)
 })
@@ -856,9 +855,10 @@ test('the last transition of a session that had ended and is deleted says how it
   const seen: unknown[] = []
   runtime.transitions$({ from: 0 }).subscribe(({ status, deleted }) => void seen.push({ status, deleted }))
   await session.delete()
-  await new Promise((resolve) => setTimeout(resolve, 5))
-  expect(seen).toEqual([
-    { status: 'done', deleted: undefined },
-    { status: 'done', deleted: true },
-  ])
+  await expect
+    .poll(() => seen)
+    .toEqual([
+      { status: 'done', deleted: undefined },
+      { status: 'done', deleted: true },
+    ])
 })

@@ -155,15 +155,15 @@ async function lived(given: typeof secrets | undefined): Promise<Seen> {
     const session = await comeIn(runtime, n, refused)
     session.progress$().subscribe((update) => out.push(update))
     session.emitted$().subscribe((event) => out.push(event))
-    await session.until('idle', { signal: AbortSignal.timeout(5000) }).catch(() => {})
+    await session.until('idle', { signal: AbortSignal.timeout(60_000) }).catch(() => {})
     if (WAYS[n % WAYS.length] === 'emit') await session.send({ type: 'emit', n })
     out.push(session.snapshot(), ...session.history())
   }
   const crashing = await runtime.create(leaky, { text: '' })
   await crashing.send({ type: 'wait', n: 49 })
   await (await runtime.create(leaky, { text: '' })).send({ type: 'late', n: 48 })
-  await vi.waitFor(() => expect(runtime.health().sessions.total).toBeGreaterThan(CANARIES))
-  await vi.waitFor(() => expect(runtime.deadLetters().length).toBe(given ? 2 : 1))
+  await vi.waitFor(() => expect(runtime.health().sessions.total).toBeGreaterThan(CANARIES), 60_000)
+  await vi.waitFor(() => expect(runtime.deadLetters().length).toBe(given ? 2 : 1), 60_000)
   out.push(runtime.health(), runtime.deadLetters())
   await runtime.close()
   return { disk, text: [...out.map((one) => JSON.stringify(one)), ...contentsOf(disk, '')].join('\n'), refused }

@@ -104,7 +104,7 @@ test('the machines that recorded a directory differ in nothing; it is read besid
   const dir = await stored()
   await using owner = await open(dir, kindOf(cart()))
   // A step that was cut off is tried again.
-  await owner.session('paying').until(({ seq }) => seq === 3, { timeoutMs: 5000 })
+  await owner.session('paying').until(({ seq }) => seq === 3, { timeoutMs: 60_000 })
   const before = contents(dir)
   expect(await verify({ dir, kinds: [kindOf(cart())] })).toEqual({
     ...{ sessions: 3, transitions: 8, migrations: 0, unfit: [] },

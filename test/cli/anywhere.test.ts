@@ -31,7 +31,7 @@ beforeAll(async () => {
   runtime = await openTroubled(there)
   const backups = newFolder()
   server = await serve(runtime, { port: 0, tokenDir: there, place: { dir: there }, backups })
-}, 60_000)
+})
 afterAll(async () => {
   await server.close()
   await runtime.close()

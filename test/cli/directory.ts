@@ -24,7 +24,7 @@ export const openTroubled = (dir: string): Promise<Runtime> => {
 
 /** One that is quarantined (`bad`), one with a dead letter (`odd`), one with a family (`oak`). */
 export async function trouble(dir: string): Promise<void> {
-  const wait = { timeout: 20_000 }
+  const wait = { timeout: 60_000 }
   await using runtime = await openTroubled(dir)
   const bad = await runtime.create(fragile, undefined, { id: 'bad' })
   for (const _ of [1, 2, 3]) await bad.send({ type: 'crash' }).catch(() => {})

@@ -153,7 +153,7 @@ describe('documents that cannot become a plan', () => {
 
   test('a tracker that is damaged meanwhile: once it is mended, --resume makes what is missing and nothing twice', async () => {
     const tracker = join(cwd, '.holdfast', 'tracker.json')
-    const running = start(['plan', 'doc.md', '--pace', '150', '-o', 'json'], { cwd })
+    const running = start(['plan', 'doc.md', '--pace', '500', '-o', 'json'], { cwd })
     await running.said('of 12 issues')
     const whole = readFileSync(tracker, 'utf8')
     writeFileSync(tracker, whole.slice(0, 50))
@@ -269,7 +269,7 @@ describe('a hint that names a command names the directory with it, unless the sh
 
 describe('stopping and going on', () => {
   test.each(['SIGINT', 'SIGTERM'] as const)('%s: closes in order, exit 130, says how to go on', async (signal) => {
-    const running = start(['plan', 'doc.md', '--pace', '60'], { cwd })
+    const running = start(['plan', 'doc.md', '--pace', '120'], { cwd })
     await running.said('Creating issues')
     running.child.kill(signal)
     const { code, stdout, stderr } = await running.ended

@@ -44,8 +44,7 @@ describe('beside another process that writes as fast as it can', () => {
     try {
       while (acknowledged < 20) await sleep(5)
       const last = new Map<string, number>()
-      let looks = 0
-      for (const end = performance.now() + 4000; performance.now() < end; looks++) {
+      for (let looks = 0; looks < 60; looks++) {
         const before = acknowledged
         const reader = openReader({ dir })
         const { sessions } = reader.list()
@@ -63,9 +62,9 @@ describe('beside another process that writes as fast as it can', () => {
         }
         expect(total).toBeGreaterThanOrEqual(before) // what was acknowledged before the look is in it
         reader.close()
-        await sleep(1)
+        // It has written more by the next look.
+        while (acknowledged === before) await sleep(1)
       }
-      expect(looks).toBeGreaterThan(20)
     } finally {
       writer.kill('SIGKILL')
     }

@@ -73,7 +73,7 @@ describe('what it shows', () => {
       await runtime.create(sleeping, undefined, { id: 's' })
     }
     const shown = async () => (await holdfast(['show', 's', '--dir', folder])).stdout
-    await expect.poll(shown, { timeout: 20_000 }).toMatch(/^timers\n {2}\S+ \S+Z {2}xstate\.after\S+ {2}overdue$/m)
+    await expect.poll(shown).toMatch(/^timers\n {2}\S+ \S+Z {2}xstate\.after\S+ {2}overdue$/m)
   })
 
   test('a planning session shows its plan: the items as soon as they are found, their issues once those are made', async () => {

@@ -7,7 +7,7 @@ let dir: string
 beforeAll(async () => {
   dir = newFolder()
   await trouble(dir)
-}, 60_000)
+})
 
 const idsOf = (envelope: any): string[] => envelope.data.sessions.map((session: any) => session.id)
 

@@ -194,8 +194,7 @@ describe('what it drops', () => {
     await runtime.create(note, undefined, { id: 'live' })
     const word = 'x'.repeat(500_000)
     for (let n = 0; n < 220; n++) await runtime.session('live', note).send({ type: 'write', word: `${word}${n}` })
-    await new Promise((resolve) => setTimeout(resolve, 200))
-    expect(bytesOf(disk)).toBeLessThan(100_000_000)
+    await expect.poll(() => bytesOf(disk)).toBeLessThan(100_000_000)
     const words = runtime
       .session('live', note)
       .snapshot()

@@ -13,6 +13,7 @@ import { type Server, serve } from 'holdfast/http'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { fromPromise, sendTo, setup } from 'xstate'
 import { counter } from '../fixtures/counter.js'
+import { ownPort } from '../fixtures/own-port.js'
 import { type Relay, relayTo } from './cutting.js'
 import { PRINCIPALS, review, tokenOf } from './served.js'
 
@@ -70,12 +71,12 @@ let runtime: Runtime
 let server: Server
 let relay: Relay
 let client: Client
-const start = (port = 0): Promise<Server> =>
+const start = (port: number): Promise<Server> =>
   serve(runtime, { port, principals: PRINCIPALS, limits, hosts: ['127.0.0.1'] })
 
 beforeAll(async () => {
   runtime = await openRuntime({ storage: 'memory', pool: 'inline', kinds })
-  server = await start()
+  server = await start(await ownPort())
   relay = await relayTo(server.port)
 })
 afterAll(async () => {
@@ -186,7 +187,7 @@ describe('the verbs', () => {
     const failing = await client.create(doomed)
     await failing.send({ type: 'fail' })
     const [there, here] = await Promise.all([
-      failing.result({ timeoutMs: 20_000 }).catch((error: unknown) => error),
+      failing.result({ timeoutMs: 60_000 }).catch((error: unknown) => error),
       runtime
         .session(failing.id)
         .result()
@@ -197,7 +198,7 @@ describe('the verbs', () => {
     const bad = await client.create(nervous)
     await bad.release() // one that is not quarantined goes on as it is
     await bad.send({ type: 'crash' }).catch(() => {})
-    await vi.waitFor(async () => expect((await bad.entry()).quarantine).toBeDefined(), 20_000)
+    await vi.waitFor(async () => expect((await bad.entry()).quarantine).toBeDefined(), 60_000)
     await expect(bad.send({ type: 'idle' })).rejects.toMatchObject({ code: 'SESSION_QUARANTINED' })
     await bad.release()
     expect((await bad.entry()).quarantine).toBeUndefined()
@@ -209,7 +210,7 @@ describe('the verbs', () => {
     const local = runtime.session(session.id, fragile)
     expect(await session.deadLetters()).toEqual([])
     await session.send({ type: 'later' })
-    await vi.waitFor(() => expect(local.deadLetters()).toHaveLength(1), 20_000)
+    await vi.waitFor(() => expect(local.deadLetters()).toHaveLength(1), 60_000)
     const letters = await session.deadLetters()
     expect(letters).toEqual(JSON.parse(JSON.stringify(local.deadLetters())))
     expect(letters).toMatchObject([

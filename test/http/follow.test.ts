@@ -3,7 +3,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -13,6 +12,7 @@ import { rolldown } from 'rolldown'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { start as startCommand } from '../cli/command.js'
 import { counter } from '../fixtures/counter.js'
+import { ownPort } from '../fixtures/own-port.js'
 import { openPage } from './browser.js'
 
 const SERVER = fileURLToPath(new URL('../fixtures/serve-me.js', import.meta.url))
@@ -40,7 +40,7 @@ test(`everything that can follow a session agrees to the last transition, over $
   const inBrowser = told()
   const page = HOLDFAST_WITHOUT_BROWSER ? undefined : await openPage((message) => inBrowser.tell(message))
   leave.push(() => page?.[Symbol.asyncDispose]())
-  const port = await freePort()
+  const port = await ownPort()
   let server = await startServer(port, page?.origin)
   leave.push(() => server.child.kill('SIGKILL'))
   const { url, token } = server
@@ -114,14 +114,6 @@ async function startServer(port: number, origin = ''): Promise<Serving> {
   const [line] = (await Promise.race([once(child.stdout as NodeJS.ReadableStream, 'data'), died])) as [Buffer]
   died.catch(() => {})
   return { child, ...JSON.parse(line.toString()) }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 /** As a person would: again from the last id, whenever it has ended. */

@@ -1,4 +1,5 @@
 // Streams as WebSockets, with a real client: the same events as by Server-Sent Events, for the same callers and no others.
+import { once } from 'node:events'
 import { request } from 'node:http'
 import { connect } from 'node:net'
 import { openRuntime, type Runtime, type Session } from 'holdfast'
@@ -237,11 +238,12 @@ describe('a connection is closed', () => {
       gone = true
     })
     for (let seconds = 9; seconds <= 45; seconds += 9) {
-      const [before, known] = [pings, gone]
+      const before = pings
       await clock.advance(9000)
       await until(() => pings > before)
-      // Its answer is on the way.
-      if (!known) await new Promise((resolve) => setTimeout(resolve, 20))
+      // Its answer has arrived when what it says after that is answered.
+      alive.client.ping()
+      await once(alive.client, 'pong')
     }
     await until(() => gone)
     expect(alive.client.readyState).toBe(WebSocket.OPEN)

@@ -71,16 +71,18 @@ describe('where a stream begins', () => {
     const ids = []
     for (const owner of owners) ids.push((await runtime.create(review, { title: 'one' }, { owner })).id)
     await runtime.session(ids[0] as string, review).send({ type: 'open' })
-    const seen = async (as: string): Promise<string[]> => {
-      const text = await textUntil(await ask('/v1/stream?after=-1', as), 'nothing of this')
+    const streams = await Promise.all(['root', 'red', 'other'].map((as) => ask('/v1/stream?after=-1', as)))
+    // One more of each: who has heard of that has heard of all that came before.
+    const last: string[] = []
+    for (const owner of owners.toReversed()) last.push((await runtime.create(review, { title: 'last' }, { owner })).id)
+    const seen = async (stream: Response | undefined, id: string | undefined): Promise<string[]> => {
+      const text = await textUntil(stream as Response, `"session":"${id}"`)
       return [...text.matchAll(/"session":"([^"]+)"/g)].map(([, id]) => id as string)
     }
-    // What is there by now, and no more: the stream itself would go on.
-    setTimeout(() => void runtime.close(), 100)
-    const [all, red, other] = await Promise.all([seen('root'), seen('red'), seen('other')])
-    expect(all).toEqual([...ids, ids[0]])
-    expect(red).toEqual([ids[0], ids[0]])
-    expect(other).toEqual([ids[2]])
+    const [all, red, other] = [seen(streams[0], last[2]), seen(streams[1], last[2]), seen(streams[2], last[0])]
+    expect(await all).toEqual([...ids, ids[0], ...last])
+    expect(await red).toEqual([ids[0], ids[0], last[2]])
+    expect(await other).toEqual([ids[2], last[0]])
   })
 })
 

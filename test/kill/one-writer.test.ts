@@ -96,7 +96,7 @@ test(`a killed owner is followed by one of the two that wait, with all it had ac
   console.log(
     `R9: ${DEATHS} owners killed at work; a new process, its start included, owned the directory ${median} ms (median), ${longest} ms (longest) after`,
   )
-}, 300_000)
+})
 
 test('a frozen owner keeps the directory, is named to who asks for it, and works on; killed while it is frozen, it leaves it', async () => {
   const owner = new Starter()

@@ -307,7 +307,7 @@ test('the rest before a respawn is none, then doubles, up to a cap', () => {
 test('a pool keeps its process alive while it has a task, also while a thread rests, and no longer', async () => {
   const script = fileURLToPath(new URL('../fixtures/keeps-alive.js', import.meta.url))
   const args = [script, builtPackage().href, stepsModule('hostile.js')]
-  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 20_000 })
+  const { stdout } = await promisify(execFile)(process.execPath, args)
   expect(stdout.trim()).toBe('failed failed failed done')
 })
 

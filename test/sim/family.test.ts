@@ -248,7 +248,7 @@ test('a family of sessions comes to the same end through any power cuts', async 
   console.log(`family: ${crashes} power cuts, ${under} with records in flight`)
   expect(crashes).toBeGreaterThan(3 * RUNS)
   expect(under).toBeGreaterThan(RUNS)
-}, 180_000)
+})
 
 /** It starts its child, and tells it something, in one transition. */
 const teller = defineSession({

@@ -106,7 +106,7 @@ test(`${RUNS} lives: a migration that changes nothing is nothing but a record`, 
   await fc.assert(property, { numRuns: RUNS, seed: SEED })
   console.log(`${migrated} sessions migrated, ${compared} points compared`)
   expect(migrated).toBeGreaterThan(RUNS / 3)
-}, 60_000)
+})
 
 const machineOf = (name: string): AnyStateMachine =>
   setup({
@@ -189,7 +189,7 @@ test('the power is cut at every call to the disk of an opening that migrates: ea
   console.log(`${cuts.length} distinct states after a cut, ${half} of them with some sessions migrated and some not`)
   expect(cuts.length).toBeGreaterThanOrEqual(150)
   expect(half).toBeGreaterThan(10)
-}, 60_000)
+})
 
 /** When sessions were migrated, as far as that is before or after the cut. */
 const againAt = ({ journal }: World, nowMs: number): Set<boolean> =>

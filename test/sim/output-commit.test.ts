@@ -303,4 +303,4 @@ test(`in ${RUNS} lives nothing leaves a session before its record is durable`, a
     'shown',
   ]
   for (const what of kinds) expect(totals.get(what) ?? 0, what).toBeGreaterThan(RUNS / 10)
-}, 200_000)
+})

@@ -124,7 +124,7 @@ test('modifications are added, found, marked and processed', async () => {
     byAction: { status_change: 1_101, reassign: 1, comment: 1 },
     byUser: { 'user-1': 1_102, 'user-2': 1 },
   })
-}, 120_000)
+})
 
 test('sessions are listed by status, admin and age, page by page, and counted', async () => {
   const service = await house.open()

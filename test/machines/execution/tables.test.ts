@@ -160,7 +160,7 @@ test('after transitions that came too fast the tables hear on from there', async
   vi.spyOn(house.runtime, 'transitions$').mockReturnValueOnce(throwError(() => cut) as never)
   const { id } = await service.createExecutionSession({ adminUserId: 'ada', teamId: 'red' })
   await house.runtime.session(id, execution).send({ type: 'confirm', by: 'ada' })
-  await vi.waitFor(() => expect(house.ask('SELECT status FROM execution_sessions')).toEqual([{ status: 'confirmed' }]))
+  await expect.poll(() => house.ask('SELECT status FROM execution_sessions')).toEqual([{ status: 'confirmed' }])
 })
 
 test('a file that is no database is left as it is, and the error names it', async () => {

@@ -112,9 +112,14 @@ test(`killed up to ${KILLS} times while it creates and links, it makes each issu
   const killedIn = new Set<string>()
   for (let life = 1; outcome === undefined; life++) {
     // After a dozen lines, or two, or three: sometimes that is in one step, sometimes in another.
-    const ended = await live([2, 8], (_, count) => life <= KILLS && count > (life * 13) % 40)
+    let killedAt = ''
+    const ended = await live([2, 8], (line, count) => {
+      const kills = life <= KILLS && count > (life * 13) % 40
+      if (kills) killedAt ||= line
+      return kills
+    })
     outcome = ended.outcome
-    if (!outcome) killedIn.add(ended.lines.at(-1)?.split(' ')[1] ?? '')
+    if (!outcome) killedIn.add(killedAt.split(' ')[1] ?? '')
     expect(life).toBeLessThan(KILLS + 5)
   }
   expect(killedIn).toContain('createIssues')

@@ -137,7 +137,7 @@ test('in every state but pending, start is refused: the error names the state an
     await using runtime = await openRuntime({ kinds: [planning], pool: hanging(stopAt) })
     const session = await runtime.create(planning, input)
     await session.send(setUp as PlanningEvent)
-    await session.until(({ value }) => stateName(value) === name, { timeoutMs: 10_000 })
+    await session.until(({ value }) => stateName(value) === name, { timeoutMs: 60_000 })
     const before = session.snapshot()
     const error = await session.send({ type: 'start' }).catch((thrown: unknown) => thrown)
     expect(error, name).toMatchObject({ code: 'NOT_ACCEPTED' })

@@ -177,7 +177,7 @@ test('cancel ends the whole group, first by asking and then by force; cancelled 
     workflow: [
       {
         shell: `trap 'echo yes > ${asked}' TERM; (trap "" TERM; setsid sleep 300) & echo up > up; while :; do sleep 0.05; done`,
-        kill_grace_ms: 300,
+        kill_grace_ms: 1_500,
       },
     ],
   })

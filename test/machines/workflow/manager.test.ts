@@ -200,10 +200,10 @@ describe('sessions', () => {
   test('that run their commands are completed after the one that runs', async () => {
     await using shop = new Workshop()
     const manager = await shop.manager()
-    const session = await shop.session({ workflow: ['echo a > a; sleep 0.3', 'echo b > b'], max_iterations: 9 })
+    const session = await shop.session({ workflow: ['echo a > a; sleep 1', 'echo b > b'], max_iterations: 9 })
     await manager.startSession(session.id)
     await session.until({ running: { working: 'command' } })
-    expect((await manager.getProgress(session.id)).current_phase).toBe('echo a > a; sleep 0.3')
+    expect((await manager.getProgress(session.id)).current_phase).toBe('echo a > a; sleep 1')
     const summary = await manager.completeSession(session.id)
     expect(summary).toMatchObject({ iterations: 1, commands: 1, files_changed: 1, stopped_because: 'asked' })
   })
