@@ -37,10 +37,17 @@ export interface CallOptions {
   readonly signal?: AbortSignal
 }
 
+/** Which options there are, here and of a session behind a server: others are refused. */
+type Known<T> = { readonly [K in keyof Required<T>]: true }
+
+export const CALL_OPTIONS: Known<CallOptions> = { signal: true }
+
 export interface WaitOptions extends CallOptions {
   /** Gives up waiting after this many ms, with TIMEOUT. */
   readonly timeoutMs?: number
 }
+
+export const WAIT_OPTIONS: Known<WaitOptions> = { signal: true, timeoutMs: true }
 
 /** What `until` waits for: a state (as XState's `matches` takes it), a tag, or whatever a function says of the snapshot. */
 export type Wanted<TMachine extends AnyMachine = AnyMachine> =
@@ -56,7 +63,7 @@ export interface SendOptions extends CallOptions, TraceHeaders {
   readonly id?: string
 }
 
-export const SEND_OPTIONS: { readonly [K in keyof Required<SendOptions>]: true } = {
+export const SEND_OPTIONS: Known<SendOptions> = {
   id: true,
   signal: true,
   traceparent: true,
@@ -71,12 +78,16 @@ export interface CancelOptions extends CallOptions {
   readonly reason?: string
 }
 
+export const CANCEL_OPTIONS: Known<CancelOptions> = { reason: true, signal: true }
+
 export interface HistoryOptions {
   /** The first transition, default 1. */
   readonly from?: number
   /** The last transition, default the last durable one. */
   readonly to?: number
 }
+
+export const HISTORY_OPTIONS: Known<HistoryOptions> = { from: true, to: true }
 
 export interface ForkOptions extends CallOptions {
   /** The transition after which the fork goes on; default the last durable one. */
@@ -87,6 +98,14 @@ export interface ForkOptions extends CallOptions {
   readonly idempotencyKey?: string
   /** `restart` begins child sessions that were active anew, with their inputs; default: such a fork is refused. */
   readonly children?: 'restart'
+}
+
+export const FORK_OPTIONS: Known<ForkOptions> = {
+  at: true,
+  id: true,
+  idempotencyKey: true,
+  children: true,
+  signal: true,
 }
 
 export interface TransitionsOptions extends CallOptions {

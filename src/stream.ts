@@ -9,6 +9,7 @@ import type { Clock } from './clock.js'
 import { Delivery, type LiveSource, QUEUE_LIMIT } from './delivery.js'
 import { requireWhole } from './numbers.js'
 import { IsolatedObserver, StreamIterator } from './observer.js'
+import { admitOptions } from './options.js'
 
 export { Broadcast } from './broadcast.js'
 
@@ -171,23 +172,26 @@ export class Stream<T> extends Observable<T> implements AsyncIterable<T, undefin
 
 /** The durable items from `from` on, then the live ones. Throws INVALID_ARGUMENT. */
 export function replayThenLive<T>(source: Source<T>, options: StreamOptions, host: StreamHost): Stream<T> {
-  if (options.from !== undefined) requireWhole('from', options.from, Number.MIN_SAFE_INTEGER)
+  admitStreamOptions(options)
   return deliver(source, options, host)
 }
 
+/** Throws INVALID_ARGUMENT, for a stream of whichever runtime: this one, or one behind a server. */
+export function admitStreamOptions(options: StreamOptions): void {
+  admitOptions('options of a stream', options, { from: true, queueLimit: true, signal: true })
+  if (options.from !== undefined) requireWhole('from', options.from, Number.MIN_SAFE_INTEGER)
+  if (options.queueLimit !== undefined) requireWhole('queueLimit', options.queueLimit, 1)
+}
+
 /** What comes live, without numbers and without replay. Throws INVALID_ARGUMENT. */
-export function liveOnly<T>(
-  listen: Source<T>['listen'],
-  options: Omit<StreamOptions, 'from'>,
-  host: StreamHost,
-): Stream<T> {
+export function liveOnly<T>(listen: Source<T>['listen'], options: StreamOptions, host: StreamHost): Stream<T> {
+  admitStreamOptions(options)
   const { queueLimit, signal } = options
   return deliver({ listen }, { queueLimit, signal }, host)
 }
 
 function deliver<T>(source: Source<T> | LiveSource<T>, options: StreamOptions, host: StreamHost): Stream<T> {
   const queueLimit = options.queueLimit ?? QUEUE_LIMIT
-  requireWhole('queueLimit', queueLimit, 1)
   return new Stream<T>(host, queueLimit, (subscriber) => {
     const delivery = new Delivery<T>(source, options, host, subscriber)
     // Before it starts: an observer may have enough after the first item.

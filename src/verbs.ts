@@ -9,9 +9,13 @@ import { admitEvent, admitEvents, admitKey } from './door.js'
 import { HoldfastError, isHoldfastError } from './errors.js'
 import type { Feeds } from './feeds.js'
 import {
+  CALL_OPTIONS,
+  CANCEL_OPTIONS,
   type CallOptions,
   type CancelOptions,
+  FORK_OPTIONS,
   type ForkOptions,
+  HISTORY_OPTIONS,
   type HistoryOptions,
   NO_OPTIONS,
   SEND_OPTIONS,
@@ -19,6 +23,7 @@ import {
   type SessionSnapshot,
   type SessionVerbs,
   type TransitionsOptions,
+  WAIT_OPTIONS,
   type WaitOptions,
   type Wanted,
 } from './handle.js'
@@ -100,7 +105,9 @@ export class Verbs implements SessionVerbs {
     return abortable(session.ask({ kind: 'batch', events: admitted, id: key, trace }), signal)
   }
 
-  async cancel(id: string, { reason = 'cancelled', signal }: CancelOptions): Promise<void> {
+  async cancel(id: string, options: CancelOptions): Promise<void> {
+    admitOptions('options of cancel', options, CANCEL_OPTIONS)
+    const { reason = 'cancelled', signal } = options
     this.#host.assertWritable()
     refuseAborted(signal)
     const session = this.#host.supervisor.reach(id)
@@ -108,13 +115,15 @@ export class Verbs implements SessionVerbs {
     await abortable(session.gone(), signal)
   }
 
-  async delete(id: string, { signal }: CallOptions): Promise<void> {
+  async delete(id: string, options: CallOptions): Promise<void> {
+    const signal = signalOf('delete', options)
     this.#host.assertWritable()
     refuseAborted(signal)
     await abortable(this.#deletable(this.#entry(id)).ask({ kind: 'delete' }), signal)
   }
 
-  async release(id: string, { signal }: CallOptions): Promise<void> {
+  async release(id: string, options: CallOptions): Promise<void> {
+    const signal = signalOf('release', options)
     this.#host.assertWritable()
     refuseAborted(signal)
     if (this.#entry(id).quarantine) await abortable(this.#host.supervisor.reach(id).ask({ kind: 'release' }), signal)
@@ -126,17 +135,15 @@ export class Verbs implements SessionVerbs {
     return entry.deadLetters === undefined ? [] : this.#point(entry).trouble.letters
   }
 
-  resend(id: string, letter: number, { signal }: CallOptions): Promise<Transition> {
-    try {
-      this.#host.assertWritable()
-      refuseAborted(signal)
-      return abortable(this.#host.supervisor.activate(id).ask({ kind: 'resend', letter }), signal)
-    } catch (error) {
-      return Promise.reject(error)
-    }
+  async resend(id: string, letter: number, options: CallOptions): Promise<Transition> {
+    const signal = signalOf('resend', options)
+    this.#host.assertWritable()
+    refuseAborted(signal)
+    return abortable(this.#host.supervisor.activate(id).ask({ kind: 'resend', letter }), signal)
   }
 
-  async discard(id: string, letter: number, { signal }: CallOptions): Promise<void> {
+  async discard(id: string, letter: number, options: CallOptions): Promise<void> {
+    const signal = signalOf('discard', options)
     this.#host.assertWritable()
     refuseAborted(signal)
     await abortable(this.#host.supervisor.reach(id).ask({ kind: 'discard', letter }), signal)
@@ -170,7 +177,9 @@ export class Verbs implements SessionVerbs {
     }
   }
 
-  async until(id: string, wanted: Wanted, { signal, timeoutMs }: WaitOptions): Promise<SessionSnapshot> {
+  async until(id: string, wanted: Wanted, options: WaitOptions): Promise<SessionSnapshot> {
+    admitOptions('options of until', options, WAIT_OPTIONS)
+    const { signal, timeoutMs } = options
     const kind = this.#host.kinds.get(this.#entry(id).kind)
     if (kind) admitWanted(wanted, kind.machine.root)
     if (timeoutMs === undefined) return abortable(this.#until(id, testOf(wanted), signal), signal)
@@ -188,6 +197,7 @@ export class Verbs implements SessionVerbs {
   }
 
   async result(id: string, options: WaitOptions): Promise<unknown> {
+    admitOptions('options of result', options, WAIT_OPTIONS)
     return resultOf(await this.until(id, ({ status }) => status !== 'active', options))
   }
 
@@ -232,7 +242,7 @@ export class Verbs implements SessionVerbs {
 
   history(id: string, options: HistoryOptions): Generator<Transition> {
     this.#host.assertOpen()
-    admitOptions('options of history', options, { from: true, to: true })
+    admitOptions('options of history', options, HISTORY_OPTIONS)
     const { from, to } = options
     for (const [name, seq] of Object.entries({ from, to })) {
       if (seq === undefined || Number.isSafeInteger(seq)) continue
@@ -352,7 +362,11 @@ export class Verbs implements SessionVerbs {
   }
 }
 
-const FORK_OPTIONS = { at: true, id: true, idempotencyKey: true, children: true, signal: true } as const
+/** Throws INVALID_ARGUMENT for an option that is not there. */
+function signalOf(verb: string, options: CallOptions): AbortSignal | undefined {
+  admitOptions(`options of ${verb}`, options, CALL_OPTIONS)
+  return options.signal
+}
 
 function shown(entry: IndexEntry, point: Point, tags: readonly string[]): SessionSnapshot {
   const { id, kind, version, createdAt } = entry

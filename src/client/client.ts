@@ -3,7 +3,13 @@
 import type { CreateOptions } from '../creation.js'
 import type { AnyMachine, AnySessionKind, KindInput, SessionKind } from '../define.js'
 import { HoldfastError } from '../errors.js'
-import type { CallOptions, SessionSnapshot, TransitionsOptions } from '../handle.js'
+import {
+  CALL_OPTIONS,
+  type CallOptions,
+  SEND_OPTIONS,
+  type SessionSnapshot,
+  type TransitionsOptions,
+} from '../handle.js'
 import type { SessionEntry, SessionFilter, SessionPage } from '../listing.js'
 import { admitOptions } from '../options.js'
 import type { Stream, StreamHost } from '../stream.js'
@@ -49,6 +55,17 @@ type CreateArguments<TMachine extends AnyMachine> =
 export interface RemoteCreateOptions extends Omit<CreateOptions, 'owner'> {
   /** Which of the caller's teams the session is of; the first by default. */
   readonly team?: string
+}
+
+const CREATE_OPTIONS: { readonly [K in keyof Required<RemoteCreateOptions>]: true } = {
+  ...SEND_OPTIONS,
+  idempotencyKey: true,
+  team: true,
+}
+
+export interface PostOptions extends CallOptions {
+  /** With the same key, the same request is done once, and is asked again while the server cannot be reached. */
+  readonly idempotencyKey?: string
 }
 
 export interface RemoteSessions {
@@ -110,6 +127,7 @@ export class Client implements Disposable {
     { kind }: KindName<TMachine>,
     ...[input, options = {}]: CreateArguments<TMachine>
   ): Promise<RemoteSession<TMachine>> {
+    admitOptions('options of create', options, CREATE_OPTIONS)
     const { idempotencyKey = newKey(), signal, id, team, ...trace } = options
     const body = { kind, input, id, team }
     const request = { method: 'POST', path: '/v1/sessions', body, idempotencyKey, trace, signal } as const
@@ -135,22 +153,21 @@ export class Client implements Disposable {
   }
 
   /** What any route answers: `get('/v1/approvals')`. Rejects with what it refuses. */
-  get<T = unknown>(path: string, options: CallOptions = {}): Promise<T> {
+  async get<T = unknown>(path: string, options: CallOptions = {}): Promise<T> {
+    admitOptions('options of get', options, CALL_OPTIONS)
     return this.#requests.json<T>({ method: 'GET', path, ...options })
   }
 
   /** As `get`, for a route that takes a body. */
-  post<T = unknown>(
-    path: string,
-    body?: unknown,
-    options: CallOptions & { readonly idempotencyKey?: string } = {},
-  ): Promise<T> {
+  async post<T = unknown>(path: string, body?: unknown, options: PostOptions = {}): Promise<T> {
+    admitOptions('options of post', options, { idempotencyKey: true, signal: true })
     return this.#requests.json<T>({ method: 'POST', path, body, ...options })
   }
 
   /** The body of what a route answers, as it comes: a backup. Rejects with what it refuses. */
-  async read(path: string, { signal }: CallOptions = {}): Promise<ReadableStream<Uint8Array>> {
-    const { body } = await this.#requests.fetch({ method: 'GET', path, signal })
+  async read(path: string, options: CallOptions = {}): Promise<ReadableStream<Uint8Array>> {
+    admitOptions('options of read', options, CALL_OPTIONS)
+    const { body } = await this.#requests.fetch({ method: 'GET', path, signal: options.signal })
     return body ?? new ReadableStream({ start: (controller) => controller.close() })
   }
 

@@ -5,9 +5,8 @@
 import type { Subscriber } from 'rxjs'
 import { HoldfastError } from '../errors.js'
 import type { TransitionsOptions } from '../handle.js'
-import { requireWhole } from '../numbers.js'
 import { Pace } from '../pace.js'
-import { Stream, type StreamHost } from '../stream.js'
+import { admitStreamOptions, Stream, type StreamHost } from '../stream.js'
 import type { Transition } from '../transition.js'
 import { EventParser, type ServerEvent } from './events.js'
 import { errorOf, isPassing, pauseMs, type Requests } from './requests.js'
@@ -26,9 +25,8 @@ const QUEUE_LIMIT = 1024
 
 /** Throws INVALID_ARGUMENT. */
 export function follow<T>(requests: Requests, feed: Feed, options: TransitionsOptions, host: StreamHost): Stream<T> {
+  admitStreamOptions(options)
   const { from, queueLimit = QUEUE_LIMIT, signal } = options
-  if (from !== undefined) requireWhole('from', from, Number.MIN_SAFE_INTEGER)
-  requireWhole('queueLimit', queueLimit, 1)
   return new Stream<T>(host, queueLimit, (subscriber) => {
     const left = new AbortController()
     subscriber.add(() => left.abort())

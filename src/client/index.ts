@@ -7,6 +7,7 @@ export {
   connect,
   type KindName,
   kindOf,
+  type PostOptions,
   type RemoteCreateOptions,
   type RemoteSessions,
 } from './client.js'

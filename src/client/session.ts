@@ -4,19 +4,26 @@
 import { refuseAborted } from '../abort.js'
 import type { AnyMachine, KindEvent, KindOutput } from '../define.js'
 import type { SessionDiff } from '../diff.js'
-import type {
-  CallOptions,
-  CancelOptions,
-  ForkOptions,
-  HistoryOptions,
-  SendOptions,
-  SessionSnapshot,
-  SessionTransition,
-  TransitionsOptions,
-  WaitOptions,
-  Wanted,
+import {
+  CALL_OPTIONS,
+  CANCEL_OPTIONS,
+  type CallOptions,
+  type CancelOptions,
+  FORK_OPTIONS,
+  type ForkOptions,
+  HISTORY_OPTIONS,
+  type HistoryOptions,
+  SEND_OPTIONS,
+  type SendOptions,
+  type SessionSnapshot,
+  type SessionTransition,
+  type TransitionsOptions,
+  WAIT_OPTIONS,
+  type WaitOptions,
+  type Wanted,
 } from '../handle.js'
 import type { SessionEntry } from '../listing.js'
+import { admitOptions } from '../options.js'
 import { endedFirst, resultOf } from '../outcome.js'
 import type { RecordedEvent } from '../record.js'
 import type { SessionState } from '../state.js'
@@ -49,27 +56,29 @@ export class RemoteSession<TMachine extends AnyMachine = AnyMachine> {
    * again while the server cannot be reached, and happens once. Rejects as the embedded `send` does.
    */
   send(event: KindEvent<TMachine>, options: SendOptions = {}): Promise<SessionTransition<TMachine>> {
-    return this.#send(event, options)
+    return this.#send('send', event, options)
   }
 
   /** Sends several events as one, all or none; as `send` else. */
   sendBatch(events: readonly KindEvent<TMachine>[], options: SendOptions = {}): Promise<SessionTransition<TMachine>> {
-    return this.#send(events, options)
+    return this.#send('sendBatch', events, options)
   }
 
   /** The last durable state. */
   snapshot(options: CallOptions = {}): Promise<SessionSnapshot<TMachine>> {
-    return this.#ask({ method: 'GET', path: '', ...options })
+    return this.#call('snapshot', { method: 'GET', path: '' }, options)
   }
 
   /** Whether an event would be taken now. */
   async can(event: KindEvent<TMachine>, options: CallOptions = {}): Promise<boolean> {
-    const request: Request = { method: 'POST', path: '/can', body: event, ...options }
-    return (await this.#ask<{ readonly can: boolean }>(request)).can
+    const request = { method: 'POST', path: '/can', body: event } as const
+    return (await this.#call<{ readonly can: boolean }>('can', request, options)).can
   }
 
   /** As the embedded `until`: what a function says is asked of each state that is seen, the last one always among them. */
-  async until(wanted: Wanted<TMachine>, { signal, timeoutMs }: WaitOptions = {}): Promise<SessionSnapshot<TMachine>> {
+  async until(wanted: Wanted<TMachine>, options: WaitOptions = {}): Promise<SessionSnapshot<TMachine>> {
+    admitOptions('options of until', options, WAIT_OPTIONS)
+    const { signal, timeoutMs } = options
     const { clock } = this.#requests.server
     if (timeoutMs === undefined) return this.#until(testOf(wanted as Wanted), signal)
     const late = new AbortController()
@@ -86,6 +95,7 @@ export class RemoteSession<TMachine extends AnyMachine = AnyMachine> {
 
   /** Resolves with the machine's output when it is done; rejects with SESSION_FAILED (its `cause` is what failed). */
   async result(options: WaitOptions = {}): Promise<KindOutput<TMachine>> {
+    admitOptions('options of result', options, WAIT_OPTIONS)
     return resultOf(await this.until(({ status }) => status !== 'active', options)) as KindOutput<TMachine>
   }
 
@@ -105,7 +115,9 @@ export class RemoteSession<TMachine extends AnyMachine = AnyMachine> {
   }
 
   /** Its durable transitions in order, asked for page by page. */
-  async *history({ from = 1, to }: HistoryOptions = {}): AsyncGenerator<SessionTransition<TMachine>> {
+  async *history(options: HistoryOptions = {}): AsyncGenerator<SessionTransition<TMachine>> {
+    admitOptions('options of history', options, HISTORY_OPTIONS)
+    const { from = 1, to } = options
     for (let next: number | undefined = from; next !== undefined; ) {
       const query = { from: next, ...(to !== undefined && { to }), limit: PAGE }
       const page: HistoryPage = await this.#ask({ method: 'GET', path: '/history', query })
@@ -116,62 +128,74 @@ export class RemoteSession<TMachine extends AnyMachine = AnyMachine> {
 
   /** What it was right after its transition `seq`. */
   at(seq: number, options: CallOptions = {}): Promise<SessionSnapshot<TMachine>> {
-    return this.#ask({ method: 'GET', path: `/at/${seq}`, ...options })
+    return this.#call('at', { method: 'GET', path: `/at/${seq}` }, options)
   }
 
   /** The whole durable state: children, timers and trouble, too. At `seq`, or now. */
   state(seq?: number, options: CallOptions = {}): Promise<SessionState> {
-    return this.#ask({ method: 'GET', path: '/state', query: { at: seq }, ...options })
+    return this.#call('state', { method: 'GET', path: '/state', query: { at: seq } }, options)
   }
 
   /** What changed between two of its transitions, in either direction. */
   diff(from: number, to: number, options: CallOptions = {}): Promise<SessionDiff> {
-    return this.#ask({ method: 'GET', path: '/diff', query: { from, to }, ...options })
+    return this.#call('diff', { method: 'GET', path: '/diff', query: { from, to } }, options)
   }
 
   /** A new session that goes on from this one. Without a key it is given one, so that it is made once. */
-  async fork({ signal, idempotencyKey = newKey(), ...body }: ForkOptions = {}): Promise<RemoteSession<TMachine>> {
+  async fork(options: ForkOptions = {}): Promise<RemoteSession<TMachine>> {
+    admitOptions('options of fork', options, FORK_OPTIONS)
+    const { signal, idempotencyKey = newKey(), ...body } = options
     const { id } = await this.#ask<SessionSnapshot>({ method: 'POST', path: '/fork', body, idempotencyKey, signal })
     return new RemoteSession(this.#requests, this.#host, id, this.kind)
   }
 
   /** What the registry knows of it. */
   entry(options: CallOptions = {}): Promise<SessionEntry> {
-    return this.#ask({ method: 'GET', path: '/entry', ...options })
+    return this.#call('entry', { method: 'GET', path: '/entry' }, options)
   }
 
   /** Ends it as `stopped`; resolves when that is durable and nothing of it runs any more. */
-  async cancel({ reason, signal }: CancelOptions = {}): Promise<void> {
+  async cancel(options: CancelOptions = {}): Promise<void> {
+    admitOptions('options of cancel', options, CANCEL_OPTIONS)
+    const { reason, signal } = options
     await this.#ask({ method: 'POST', path: '/cancel', body: { ...(reason !== undefined && { reason }) }, signal })
   }
 
   /** Lets it run again after it was quarantined. */
   async release(options: CallOptions = {}): Promise<void> {
-    await this.#ask({ method: 'POST', path: '/release', ...options })
+    await this.#call('release', { method: 'POST', path: '/release' }, options)
   }
 
   /** Events that were set aside because it crashed on them. */
   deadLetters(options: CallOptions = {}): Promise<readonly DeadLetter[]> {
-    return this.#ask({ method: 'GET', path: '/dead-letters', ...options })
+    return this.#call('deadLetters', { method: 'GET', path: '/dead-letters' }, options)
   }
 
   /** Has it decide a dead letter after all. */
   resend(letter: number, options: CallOptions = {}): Promise<SessionTransition<TMachine>> {
-    return this.#ask({ method: 'POST', path: `/dead-letters/${letter}/resend`, ...options })
+    return this.#call('resend', { method: 'POST', path: `/dead-letters/${letter}/resend` }, options)
   }
 
   /** Removes a dead letter for good. */
   async discard(letter: number, options: CallOptions = {}): Promise<void> {
-    await this.#ask({ method: 'DELETE', path: `/dead-letters/${letter}`, ...options })
+    await this.#call('discard', { method: 'DELETE', path: `/dead-letters/${letter}` }, options)
   }
 
   /** Stops it and removes it for good. */
   async delete(options: CallOptions = {}): Promise<void> {
-    await this.#ask({ method: 'DELETE', path: '', ...options })
+    await this.#call('delete', { method: 'DELETE', path: '' }, options)
   }
 
-  #send<T>(body: unknown, { id = newKey(), signal, ...trace }: SendOptions): Promise<T> {
+  async #send<T>(verb: string, body: unknown, options: SendOptions): Promise<T> {
+    admitOptions(`options of ${verb}`, options, SEND_OPTIONS)
+    const { id = newKey(), signal, ...trace } = options
     return this.#ask({ method: 'POST', path: '/events', body, idempotencyKey: id, trace, signal })
+  }
+
+  /** For a verb whose only option is `signal`. */
+  async #call<T>(verb: string, request: Request, options: CallOptions): Promise<T> {
+    admitOptions(`options of ${verb}`, options, CALL_OPTIONS)
+    return this.#ask({ ...request, signal: options.signal })
   }
 
   #ask<T>(request: Request): Promise<T> {

@@ -137,6 +137,65 @@ describe('the verbs', () => {
     stranger.close()
   })
 
+  test('refuse an option that is not there, as the embedded ones do, before anything is asked or done', async () => {
+    const made = await client.create(review, { title: 'Checkout' })
+    const asked: string[] = []
+    const counting: typeof fetch = (url, init) => {
+      asked.push(String(url))
+      return fetch(url, init)
+    }
+    using careful = connect({ url: relay.url, token, fetch: counting })
+    const handles = [runtime.session(made.id), await careful.session(made.id)]
+    asked.length = 0
+    const [signal, typo] = [{ signl: 1 }, { timeoutMS: 5, frm: 2, reson: '', childen: 'restart', key: '' }] as never[]
+    const event = { type: 'open' } as never
+    for (const session of handles as RemoteSession[]) {
+      const calls: { readonly [verb: string]: () => unknown } = {
+        send: () => session.send(event, signal),
+        sendBatch: () => session.sendBatch([event], signal),
+        until: () => session.until('open', typo),
+        result: () => session.result(typo),
+        cancel: () => session.cancel(typo),
+        fork: () => session.fork(typo),
+        history: () => session.history(typo).next(),
+        stream: () => session.transitions$(typo),
+        'stream of steps': () => session.progress$(typo),
+        'stream of what is emitted': () => session.emitted$(typo),
+        release: () => session.release(signal),
+        resend: () => session.resend(1, signal),
+        discard: () => session.discard(1, signal),
+        delete: () => session.delete(signal),
+      }
+      for (const [verb, call] of Object.entries(calls)) {
+        const message = expect.stringMatching(/^options of \w.* have no "\w+"; "\w+" may be meant/)
+        const error = await Promise.resolve()
+          .then(call)
+          .catch((thrown: unknown) => thrown)
+        expect(error, verb).toMatchObject({ code: 'INVALID_ARGUMENT', message })
+      }
+    }
+    const elsewhere = [
+      () => careful.create(review, { title: 'Checkout' }, { tem: 'red' } as never),
+      () => careful.transitions$({ frm: 1 } as never),
+      () => runtime.transitions$({ frm: 1 } as never),
+      () => careful.get('/v1/approvals', signal),
+      () => careful.post('/v1/prune', {}, { idempotencyKy: '1' } as never),
+      () => careful.read('/v1/backup', signal),
+    ]
+    for (const call of elsewhere) {
+      const error = await Promise.resolve()
+        .then(call)
+        .catch((thrown: unknown) => thrown)
+      expect(error, String(call)).toMatchObject({
+        code: 'INVALID_ARGUMENT',
+        message: expect.stringContaining('may be meant'),
+      })
+    }
+    expect(asked).toEqual([])
+    expect(await made.snapshot()).toMatchObject({ seq: 1, status: 'active' })
+    await expect(client.sessions.list({ knd: 'review' } as never)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+  })
+
   test('until and result wait for a state, a tag or an answer, and say when it never comes', async () => {
     const session = await client.create(review, { title: 'Checkout' })
     const waiting = Promise.all([
