@@ -185,7 +185,7 @@ export class Runtime implements AsyncDisposable {
     return new Session(this.#parts.verbs, id, kind.kind)
   }
 
-  /** A session by its id; with `kind`, typed. Throws SESSION_NOT_FOUND, KIND_MISMATCH or RUNTIME_CLOSED. */
+  /** A session by its whole id (`sessions.find` takes the beginning of one); with `kind`, typed. Throws SESSION_NOT_FOUND, KIND_MISMATCH or RUNTIME_CLOSED. */
   session(id: string): Session
   session<TMachine extends AnyMachine>(id: string, kind: SessionKind<TMachine>): Session<TMachine>
   session(id: string, kind?: AnySessionKind): Session {
