@@ -15,6 +15,7 @@ import type { SessionManagementConfig } from './service-config.js'
 import type { ExecutionSession } from './session.js'
 import { statusOf } from './session.js'
 import { type SlackRequest, slackActionOf } from './slack-request.js'
+import { admitSlackTokens } from './slack-tokens.js'
 import type { TrackerConfig } from './tracker.js'
 import type { CleanedUp } from './upkeep.js'
 
@@ -23,10 +24,10 @@ export interface IntegrationConfig {
   readonly sessionManagement?: SessionManagementConfig | SessionManagementService
   /** Default: `LINEAR_API_KEY`, `LINEAR_TEAM_ID`; without a key, a file of tickets. */
   readonly linear?: { readonly apiKey?: string; readonly teamId?: string; readonly apiUrl?: string }
-  /** Default: `SLACK_BOT_TOKEN`, `SLACK_SIGNING_SECRET`, `SLACK_CHANNEL`; without a token, a log. */
+  /** Default: `SLACK_BOT_TOKEN`, `SLACK_SIGNING_SECRET`, `SLACK_CHANNEL`; without a bot's token, a log. */
   readonly slack?: {
     readonly botToken?: string
-    /** For Slack's own socket, which this does not open: presses of buttons come as requests. */
+    /** Default: `SLACK_APP_TOKEN`. Of Slack's socket mode, which this does not use: it is held apart from the bot's, and kept nowhere. */
     readonly appToken?: string
     readonly signingSecret?: string
     /** The id or the name of a channel. Default: `general`. */
@@ -48,6 +49,7 @@ export interface ExecutionResult {
 
 const TIMEOUT_MS = 30_000
 
+/** Throws INVALID_ARGUMENT for tokens of Slack that are in each other's place. */
 export const createExecutionSessionIntegration = (config: IntegrationConfig = {}): ExecutionSessionIntegration =>
   new ExecutionSessionIntegration(config)
 
@@ -70,6 +72,7 @@ export class ExecutionSessionIntegration {
     const connection = ('organizationId' in sessionManagement && sessionManagement.organizationId) || 'default'
     const { apiKey = env('LINEAR_API_KEY'), teamId = env('LINEAR_TEAM_ID'), apiUrl } = linear
     const { botToken = env('SLACK_BOT_TOKEN'), channel = env('SLACK_CHANNEL') || 'general' } = slack
+    admitSlackTokens({ botToken, appToken: slack.appToken ?? env('SLACK_APP_TOKEN') })
     this.#tracker = apiKey ? { kind: 'linear', teamId, connection } : undefined
     this.#channel = botToken ? { kind: 'slack', channel, connection } : undefined
     this.#signingSecret = slack.signingSecret ?? env('SLACK_SIGNING_SECRET')

@@ -31,6 +31,7 @@ beforeEach(async () => {
   })
 })
 afterEach(async () => {
+  vi.unstubAllEnvs()
   await integration.close()
   await house.remove()
   await Promise.all([linear.close(), slack.close()])
@@ -65,6 +66,17 @@ test('a day from its plans to its end: each call gives what the session has come
   expect(await ben.getSessionStats()).toMatchObject({ completedSessions: 1, errorModifications: 1 })
   expect(await ada.cleanupOldSessions(0)).toEqual({ deletedSessions: 1, deletedModifications: 2 })
   await expect(ben.getSessionStatus(sessionId)).rejects.toMatchObject({ code: 'SESSION_NOT_FOUND' })
+})
+
+test('tokens of Slack that are in each other’s place are refused at once, naming the places and no token', () => {
+  const made = (slack: { readonly botToken?: string; readonly appToken?: string }) => () =>
+    createExecutionSessionIntegration({ sessionManagement: house.service, slack })
+  const refused = (message: string) => expect.objectContaining({ code: 'INVALID_ARGUMENT', message })
+  const [bot, app] = ['botToken (SLACK_BOT_TOKEN)', 'appToken (SLACK_APP_TOKEN)']
+  expect(made({ botToken: 'xapp-1-A' })).toThrow(refused(`${bot} is an app's token, which belongs in ${app}`))
+  vi.stubEnv('SLACK_APP_TOKEN', 'xoxb-1')
+  expect(made({ botToken: 'token' })).toThrow(refused(`${app} is a bot's token, which belongs in ${bot}`))
+  expect(made({ botToken: 'xoxb-1', appToken: 'xapp-1-A' })).not.toThrow()
 })
 
 test('nobody waits longer than they want, and what was asked for is done all the same', async () => {
