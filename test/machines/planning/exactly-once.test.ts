@@ -110,7 +110,7 @@ test(name, { timeout: 3_600_000 }, async () => {
   console.log(
     `${cuts} cuts in ${chains} chains, ${faults} failures of Linear, ${waits} limits; cut after ${JSON.stringify(Object.fromEntries(cutIn))}`,
   )
-  for (const field of ['no call', 'issues', 'issueCreate', 'issueUpdate'])
+  for (const field of ['no call', 'issueCreate', 'issueUpdate', ...(CUTS < 500 ? [] : ['issues'])])
     expect(cutIn.get(field) ?? 0, field).toBeGreaterThan(0)
 })
 
