@@ -18,6 +18,7 @@ import { jsonOf } from './body.js'
 import { type Limits, limitsOf, Meter } from './limits.js'
 import { LiveStreams } from './live-streams.js'
 import { LOOPBACK, Names } from './names.js'
+import { type OpenApi, openApiOf } from './openapi.js'
 import { isOfTeam, type KnownPrincipal, mayDo, NOBODY, type Principal, Principals, tokenOf } from './principal.js'
 import { problemOf, tellable } from './problem.js'
 import type { Call, Fields, Route } from './route.js'
@@ -107,7 +108,13 @@ class Server {
     const tickets = options.ticketSecret === undefined ? undefined : new Tickets(options.ticketSecret)
     const report = (err: unknown): void => logger.error({ err }, 'a stream failed for no reason that has a code')
     const streams = new LiveStreams(runtime, { clock: runtime.clock, report })
-    this.services = { routes: tableOf(mount), ...known, streams, tickets, logger, readOnly, place, backups }
+    const routes = tableOf(mount)
+    let document: OpenApi | undefined
+    const openApi = (): OpenApi => {
+      document ??= openApiOf(routes)
+      return document
+    }
+    this.services = { routes, openApi, ...known, streams, tickets, logger, readOnly, place, backups }
     this.#register()
   }
 

@@ -5,7 +5,6 @@ import { z } from 'zod'
 import type { AuditHead } from '../audit-chain.js'
 import { HoldfastError } from '../errors.js'
 import { doctor, openBackup } from '../open.js'
-import { openApiOf } from './openapi.js'
 import { visiblePage } from './owners.js'
 import { mayDo } from './principal.js'
 import { type Route, route } from './route.js'
@@ -230,7 +229,7 @@ export const careRoutes: readonly Route[] = [
     access: 'read',
     concerns: 'nothing',
     answers: { 200: { description: 'An OpenAPI 3.1 document', schema: shapes.anyJson } },
-    handle: ({ services }) => openApiOf(services.routes),
+    handle: ({ services }) => services.openApi(),
   }),
 ]
 

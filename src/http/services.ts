@@ -4,6 +4,7 @@ import type { Logger } from '../logger.js'
 import type { ReadOptions } from '../open.js'
 import type { Limits, Meter } from './limits.js'
 import type { LiveStreams } from './live-streams.js'
+import type { OpenApi } from './openapi.js'
 import type { Principals } from './principal.js'
 import type { Route } from './route.js'
 import type { Tickets } from './tickets.js'
@@ -11,6 +12,8 @@ import type { Tickets } from './tickets.js'
 export interface Services {
   /** Every route of this server. */
   readonly routes: readonly Route[]
+  /** What describes them: made when it is first asked for, and then there. */
+  readonly openApi: () => OpenApi
   readonly principals: Principals
   readonly limits: Limits
   readonly meter: Meter
