@@ -3,7 +3,8 @@
 // that is slow is waited for, and meanwhile pauses the deliveries that feed it. It never lets an error out to its caller,
 // as RxJS's own subscriber does in a timer, which ends the process.
 
-import { type Observer, Subscriber, type Subscription } from 'rxjs'
+import type { Observer, Subscription } from 'rxjs'
+import { Subscriber } from 'rxjs/internal/Subscriber'
 import { overflowError, report } from './delivery.js'
 import { Fifo } from './fifo.js'
 import { Pace } from './pace.js'

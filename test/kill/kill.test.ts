@@ -8,7 +8,7 @@ import { type Death, Directory, type Ready } from './directory.js'
 const KILLS = Number(process.env.HOLDFAST_KILLS ?? 300)
 const SESSIONS = 1000
 /** A directory is looked at from end to end, and left, after so many kills. */
-const KILLS_EACH = 25
+const KILLS_EACH = 50
 /** Two processes at a time, each on a directory of its own. */
 const LANES = 2
 
@@ -23,7 +23,7 @@ const PLACES: readonly Death[] = [
   { place: 'opening', calls: 0 },
   { place: 'migration', calls: 24 },
   { place: 'append', calls: 80 },
-  { place: 'snapshot', calls: 12 },
+  { place: 'snapshot', calls: 8 },
   { place: 'compaction', calls: 24 },
   { place: 'shutdown', calls: 16 },
 ]
