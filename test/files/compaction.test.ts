@@ -24,7 +24,8 @@ const note = defineSession({
   machine: setup({
     types: {
       context: {} as { words: string[] },
-      events: {} as { type: 'write'; word: string } | { type: 'wait' } | { type: 'end' },
+      // What is said beside a word is in the journal alone, in no state.
+      events: {} as { type: 'write'; word: string; aside?: string } | { type: 'wait' } | { type: 'end' },
     },
   }).createMachine({
     context: { words: [] },
@@ -192,14 +193,10 @@ describe('what it drops', () => {
     const disk = createMemoryDisk()
     const { runtime, log } = await open(disk, 0)
     await runtime.create(note, undefined, { id: 'live' })
-    const word = 'x'.repeat(500_000)
-    for (let n = 0; n < 220; n++) await runtime.session('live', note).send({ type: 'write', word: `${word}${n}` })
-    await expect.poll(() => bytesOf(disk)).toBeLessThan(100_000_000)
-    const words = runtime
-      .session('live', note)
-      .snapshot()
-      .context.words.map((text) => text.slice(word.length))
-    expect(words).toEqual(['215', '216', '217', '218', '219'])
+    const aside = 'x'.repeat(500_000)
+    for (let n = 0; n < 220; n++) await runtime.session('live', note).send({ type: 'write', word: `${n}`, aside })
+    await expect.poll(() => bytesOf(disk), { timeout: 20_000 }).toBeLessThan(100_000_000)
+    expect(runtime.session('live', note).snapshot().context.words).toEqual(['215', '216', '217', '218', '219'])
     await runtime.close()
     expect(log).toEqual([])
   }, 60_000)
@@ -278,26 +275,23 @@ describe('crashes and bad disks', () => {
       whole.onCall = undefined
       cuts.push(whole.crash())
       await runtime.close()
-      for (const cut of cuts) {
-        for (const indexed of [true, false]) {
-          states++
-          const disk = cut.crash()
-          if (!indexed) disk.remove('index.jsonl')
-          const reader = openFileReader(disk)
-          expect(reader.damage).toEqual([])
-          expect(reader.unreadable).toEqual([])
-          reader.close()
-          const opened = await open(disk)
-          expect(stateOf(opened.runtime)).toEqual(before)
-          expect(opened.runtime.health()).toMatchObject({ damage: [], parked: [] })
-          await opened.runtime.close()
-          expect(opened.log).toEqual([])
-          const numbers = segmentsOf(disk).map((name) => Number.parseInt(name, 10))
-          expect(numbers).toEqual(numbers.map((_, index) => (numbers[0] as number) + index))
-        }
+      for (const disk of cuts) {
+        // In turn, so that of states that differ in a piece of a write one is opened so and one so.
+        if (states++ % 2) disk.remove('index.jsonl')
+        const reader = openFileReader(disk)
+        expect(reader.damage).toEqual([])
+        expect(reader.unreadable).toEqual([])
+        reader.close()
+        const opened = await open(disk)
+        expect(stateOf(opened.runtime)).toEqual(before)
+        expect(opened.runtime.health()).toMatchObject({ damage: [], parked: [] })
+        await opened.runtime.close()
+        expect(opened.log).toEqual([])
+        const numbers = segmentsOf(disk).map((name) => Number.parseInt(name, 10))
+        expect(numbers).toEqual(numbers.map((_, index) => (numbers[0] as number) + index))
       }
     }
-    expect(states).toBeGreaterThan(60)
+    expect(states).toBeGreaterThan(1000)
   }, 120_000)
 
   test('a disk that fails at any call: nothing is lost, sessions go on, and the next opening has them all', async () => {
