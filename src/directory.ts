@@ -47,6 +47,38 @@ export function readDirectoryFile(disk: Disk): DirectoryFile | undefined {
   )
 }
 
+/** What Holdfast keeps at the top of a directory. */
+const OWN = [DIRECTORY_FILE, LOCK_FILE, 'journal', 'sessions', 'index.jsonl', 'quarantine', 'access', 'audit']
+/** What a file system or a desktop puts into a folder by itself; what begins with a dot is no content either. */
+const NOBODYS = ['lost+found', 'Thumbs.db', 'desktop.ini']
+/** How many of them a refusal names. */
+const NAMED = 3
+
+/**
+ * Throws DIRECTORY_NOT_EMPTY for a folder of other things: files of Holdfast's would stand among them, and one that is called as
+ * they are would be replaced. A folder is Holdfast's when a journal or `holdfast.json` is in it, or by its name. Changes nothing.
+ */
+export function refuseForeign(disk: Disk): void {
+  if (disk.location.endsWith('.holdfast')) return
+  const files = disk.list('').filter((name) => !name.startsWith('.') && !OWN.includes(name) && !NOBODYS.includes(name))
+  if (files.length === 0 || isOurs(disk)) return
+  const named = files.slice(0, NAMED).join(', ')
+  const more = files.length > NAMED ? ` and ${files.length - NAMED} more` : ''
+  throw new HoldfastError(
+    'DIRECTORY_NOT_EMPTY',
+    `${disk.location} holds other files (${named}${more}) and no sessions; name a directory of its own, or, to have sessions among them, put an empty file ${DIRECTORY_FILE} there`,
+    { details: { dir: disk.location } },
+  )
+}
+
+/** A journal without `holdfast.json` is what a crash, or damage, leaves. */
+function isOurs(disk: Disk): boolean {
+  if (disk.list('journal').some((name) => /^(\d{8}|floor)\.jsonl/.test(name))) return true
+  const file = disk.openRead(DIRECTORY_FILE)
+  file?.close()
+  return file !== undefined
+}
+
 /** Who owns a directory, if the owner has said so and has not gone in order. */
 export function ownerOf(disk: Disk, file: string = LOCK_FILE): Owner | undefined {
   const { pid, since } = readLock(disk, file)

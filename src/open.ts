@@ -9,7 +9,7 @@ import type { Clock } from './clock.js'
 import { describeDamage } from './damage.js'
 import type { AnySessionKind } from './define.js'
 import type { Diagnosis } from './diagnosis.js'
-import { DIRECTORY_FILE, type DirectoryFile, directoryText, readDirectoryFile } from './directory.js'
+import { DIRECTORY_FILE, type DirectoryFile, directoryText, readDirectoryFile, refuseForeign } from './directory.js'
 import { type Disk, readAll, readFrom, replaceFile } from './disk.js'
 import { HoldfastError } from './errors.js'
 import { absentFile } from './files/absent-file.js'
@@ -49,7 +49,7 @@ import type { Verification } from './verify.js'
 
 export interface OpenOptions extends PassivationLimits {
   readonly kinds: readonly AnySessionKind[]
-  /** The data directory, created if absent; default `.holdfast`. */
+  /** The data directory, created if absent, and nothing else's; default `.holdfast`. */
   readonly dir?: string
   /** `memory` keeps everything in this process only, on purpose; default `files`. Another: what `holdfast/sqlite` gives. */
   readonly storage?: 'files' | 'memory' | Storage
@@ -104,7 +104,8 @@ const OPEN_OPTIONS = {
 
 /**
  * Opens a data directory and everything in it. Sessions with work to do go on at once.
- * Throws INVALID_ARGUMENT, DIRECTORY_LOCKED naming the owner, DIRECTORY_NOT_WRITABLE, FORMAT_NEWER, DISK_FULL or DISK_FAILED.
+ * Throws INVALID_ARGUMENT, DIRECTORY_LOCKED naming the owner, DIRECTORY_NOT_EMPTY for a folder of other files,
+ * DIRECTORY_NOT_WRITABLE, FORMAT_NEWER, DISK_FULL or DISK_FAILED.
  */
 export async function openRuntime(options: OpenOptions): Promise<Runtime> {
   admitOptions('options of openRuntime', options, OPEN_OPTIONS)
@@ -417,6 +418,7 @@ export async function openFiles(
 
 function readFormat(disk: Disk): DirectoryFile | undefined {
   try {
+    refuseForeign(disk)
     return readDirectoryFile(disk)
   } catch (error) {
     throw unwritable(disk, error)
@@ -434,7 +436,7 @@ async function writeDirectoryFile(
   const text = directoryText(seen)
   const present = readAll(disk, DIRECTORY_FILE)
   if (present && new TextDecoder().decode(present) === text) return
-  if (present && !old) {
+  if (present && present.length > 0 && !old) {
     const kept = new DurableFiles(disk).quarantine(DIRECTORY_FILE)
     logger.warn({ file: DIRECTORY_FILE, kept }, `${DIRECTORY_FILE} cannot be read; it is kept, and written anew`)
   }

@@ -8,7 +8,7 @@ import { assign, setup } from 'xstate'
 import { readAll } from '../src/disk.js'
 import { openFileReader } from '../src/files/reader.js'
 import { createMemoryDisk } from '../src/memory/disk.js'
-import { createInlinePool, openFiles } from '../src/open.js'
+import { createInlinePool, openFiles, openToken } from '../src/open.js'
 import { systemChance } from '../src/system/chance.js'
 import { systemClock } from '../src/system/clock.js'
 import { createCrashDisk, failAt } from '../src/testing/disk.js'
@@ -120,6 +120,51 @@ test('a file in the place of a directory is told as that, to who writes and to w
   const error = { code: 'DIRECTORY_NOT_WRITABLE', message: expect.stringContaining(message) }
   await expect(openRuntime({ dir: file, kinds: [kind] })).rejects.toMatchObject(error)
   expect(() => openReader({ dir: file })).toThrow(message)
+})
+
+test('a folder of other things is refused, and left as it is; an empty holdfast.json there says that it is meant', async () => {
+  for (const name of ['package.json', 'index.ts', 'notes.md', 'lock']) writeFileSync(join(dir, name), 'theirs')
+  mkdirSync(join(dir, 'journal'))
+  writeFileSync(join(dir, 'journal', 'monday.md'), 'theirs')
+  const before = readdirSync(dir, { recursive: true })
+  await expect(open()).rejects.toMatchObject({
+    code: 'DIRECTORY_NOT_EMPTY',
+    message: expect.stringContaining(
+      `${dir} holds other files (index.ts, notes.md, package.json) and no sessions; name a`,
+    ),
+    details: { dir },
+  })
+  expect(readdirSync(dir, { recursive: true })).toEqual(before)
+  expect(readFileSync(join(dir, 'lock'), 'utf8')).toBe('theirs')
+  rmSync(join(dir, 'lock'))
+  writeFileSync(join(dir, 'holdfast.json'), '')
+  await (await open()).close()
+  expect(readdirSync(dir)).not.toContain('quarantine')
+  await (await open()).close()
+})
+
+test.each([
+  [
+    'what file systems, desktops and editors leave',
+    ['.DS_Store', '.gitkeep', 'lost+found', 'Thumbs.db', 'desktop.ini'],
+    '',
+  ],
+  ['a token that was made first', ['access'], ''],
+  ['a lock, where an opening was killed at its beginning', ['lock'], ''],
+  ['a journal among other files, though holdfast.json is gone', ['journal/00000001.jsonl', 'tickets.jsonl'], ''],
+  ['other files in a folder that is called as Holdfast calls its own', ['tickets.jsonl'], 'plans.holdfast'],
+])('a folder with %s is opened', async (_, names, below) => {
+  for (const name of names) {
+    mkdirSync(join(dir, below, name, '..'), { recursive: true })
+    writeFileSync(join(dir, below, name), '')
+  }
+  if (names[0] === 'access') {
+    rmSync(join(dir, 'access'))
+    await openToken(dir)
+  }
+  const runtime = await openRuntime({ dir: join(dir, below), kinds: [kind], pool: 'inline', logger: quiet })
+  expect(runtime.health()).toMatchObject({ status: 'ok' })
+  await runtime.close()
 })
 
 test('a directory that may not be read: DIRECTORY_NOT_READABLE', () => {
