@@ -287,7 +287,7 @@ export function poolContract(name: string, fixture: PoolFixture): void {
     describe('cancel', () => {
       test('reaches the step, which ends by itself; only then is it cancelled', async () => {
         const listener = recorder()
-        const running = run(create(), task('tidiesUp', 20, { graceMs: 5000 }), listener)
+        const running = run(create(), task('tidiesUp', 20, { graceMs: 30_000 }), listener)
         await listener.when('chunk')
         running.cancel('no longer wanted')
         expect(await running.outcome).toEqual({ kind: 'cancelled' })
@@ -337,7 +337,7 @@ export function poolContract(name: string, fixture: PoolFixture): void {
 
       test('makes an error of the step a cancel too', async () => {
         const listener = recorder()
-        const running = run(create(), task('sleeps', 30_000, { graceMs: 5000 }), listener)
+        const running = run(create(), task('sleeps', 30_000, { graceMs: 30_000 }), listener)
         await listener.when('started')
         running.cancel('no longer wanted')
         expect(await running.outcome).toEqual({ kind: 'cancelled' })
@@ -347,9 +347,10 @@ export function poolContract(name: string, fixture: PoolFixture): void {
     describe('time', () => {
       test('is up for a step that runs too long; it is told first', async () => {
         const listener = recorder()
-        const outcome = await outcomeOf(create(), task('tidiesUp', 10, { runTimeoutMs: 500, graceMs: 5000 }), listener)
-        expect(outcome).toEqual(failure('STEP_TIMEOUT', true, 'over 500 ms'))
-        const data = { name: 'AbortError', message: 'out of time after 500 ms' }
+        const wanted = task('tidiesUp', 10, { runTimeoutMs: 1000, graceMs: 30_000 })
+        const outcome = await outcomeOf(create(), wanted, listener)
+        expect(outcome).toEqual(failure('STEP_TIMEOUT', true, 'over 1000 ms'))
+        const data = { name: 'AbortError', message: 'out of time after 1000 ms' }
         expect(listener.heard).toContainEqual({ kind: 'log', message: 'tidied up', data })
       })
 
@@ -360,8 +361,8 @@ export function poolContract(name: string, fixture: PoolFixture): void {
 
       test('in the queue does not count as run time', async () => {
         const pool = create({ workers: 1 })
-        const first = outcomeOf(pool, task('sleeps', 600))
-        const second = outcomeOf(pool, task('sleeps', 20, { runTimeoutMs: 500 }))
+        const first = outcomeOf(pool, task('sleeps', 1100))
+        const second = outcomeOf(pool, task('sleeps', 20, { runTimeoutMs: 1000 }))
         expect(await first).toEqual(done('slept'))
         expect(await second).toEqual(done('slept'))
       })
@@ -376,13 +377,13 @@ export function poolContract(name: string, fixture: PoolFixture): void {
         expect(outcome).toEqual(failure('STEP_QUEUE_TIMEOUT', true, 'over 30 ms'))
         expect(listener.heard).toEqual([])
         first.cancel('enough')
-        expect(await outcomeOf(pool, task('echo', 2, { queueTimeoutMs: 10_000 }))).toEqual(done(2))
+        expect(await outcomeOf(pool, task('echo', 2, { queueTimeoutMs: 60_000 }))).toEqual(done(2))
       })
 
       test('to wait ends when the step starts', async () => {
         const pool = create()
         await outcomeOf(pool, task('nothing'))
-        expect(await outcomeOf(pool, task('sleeps', 700, { queueTimeoutMs: 500 }))).toEqual(done('slept'))
+        expect(await outcomeOf(pool, task('sleeps', 1100, { queueTimeoutMs: 1000 }))).toEqual(done('slept'))
       })
     })
 
@@ -444,7 +445,7 @@ export function poolContract(name: string, fixture: PoolFixture): void {
       test('cancels what runs and what waits, and waits for the end', async () => {
         const pool = create({ workers: 1 })
         const listener = recorder()
-        const running = run(pool, task('tidiesUp', 20, { graceMs: 5000 }), listener)
+        const running = run(pool, task('tidiesUp', 20, { graceMs: 30_000 }), listener)
         const waiting = run(pool, task('echo', 1))
         await listener.when('chunk')
         await pool.close()
