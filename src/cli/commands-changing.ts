@@ -30,6 +30,25 @@ function key(text: string): string {
   throw new InvalidArgumentError('It has from 1 to 256 characters.')
 }
 
+/** The same event with the same id, also one that was given already. */
+const EVENT_ID = (): Option =>
+  new Option('--event-id <id>', 'the same event with the same id does nothing again').argParser(key)
+
+/** A command whose name is the type of the event that it sends: a session whose machine has none refuses it, and says what it takes. */
+const saying = (name: string, what: string): CommandRow => ({
+  name,
+  server: true,
+  describe: (command) =>
+    changing(
+      command
+        .argument('<id>', ID)
+        .description(`${what}: send it the event "${name}"`)
+        .option('--with <json>', 'what the event holds besides: JSON, @file, or - for stdin')
+        .addOption(EVENT_ID()),
+    ),
+  run: async (output, options, id) => (await import('./send.js')).say(name, id, options, output),
+})
+
 export const changingCommands: readonly CommandRow[] = [
   {
     name: 'create',
@@ -54,12 +73,15 @@ export const changingCommands: readonly CommandRow[] = [
           .argument('<id>', ID)
           .argument('<event>', 'its type; or JSON, @file, or - for stdin, of one event or of a list, taken all or none')
           .description('send an event to a session; ends once the transition is durable')
-          .addOption(
-            new Option('--event-id <id>', 'the same event with the same id does nothing again').argParser(key),
-          ),
+          .addOption(EVENT_ID()),
       ),
     run: async (output, options, id, event) => (await import('./send.js')).send(id, event, options, output),
   },
+  saying('approve', 'say yes to a session that waits for a person'),
+  saying('reject', 'say no to a session that waits for a person'),
+  saying('pause', 'have a session wait'),
+  saying('resume', 'have a session that waits go on'),
+  saying('retry', 'have a session try once more what failed'),
   {
     name: 'cancel',
     server: true,

@@ -1,4 +1,5 @@
-// `holdfast send`: an event to a session, or several as one; what it prints is the transition, once that is durable.
+// `holdfast send`: an event to a session, or several as one; what it prints is the transition, once that is durable. `approve`,
+// `pause` and their like send the event of that name.
 
 import type { SendOptions } from '../handle.js'
 import { usage } from './failure.js'
@@ -13,8 +14,24 @@ export interface SendCommand extends ChangeWhere {
 }
 
 export async function send(prefix: string, event: string, command: SendCommand, output: Output): Promise<number> {
+  return sent(prefix, await eventIn(event), command, output)
+}
+
+export interface SayCommand extends SendCommand {
+  /** What the event holds beside its type. */
+  readonly with?: string
+}
+
+/** Sends the event that is called as the command. */
+export async function say(type: string, prefix: string, command: SayCommand, output: Output): Promise<number> {
+  const fields = command.with === undefined ? {} : await jsonIn(command.with, 'what the event holds')
+  if (typeof fields !== 'object' || fields === null || Array.isArray(fields) || 'type' in fields)
+    throw usage('what the event holds is an object of JSON without a type', `the type is "${type}"`)
+  return sent(prefix, { type, ...fields }, command, output)
+}
+
+async function sent(prefix: string, events: unknown, command: SendCommand, output: Output): Promise<number> {
   const { eventId } = command
-  const events = await eventIn(event)
   requireThere(command, output)
   const options: SendOptions = eventId === undefined ? {} : { id: eventId }
   const transition = await at(command, output, async (target) => {
