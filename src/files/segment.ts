@@ -252,9 +252,13 @@ function* linesOf(buffer: Buffer): Generator<Buffer> {
 
 const NAMED = new RegExp(`"session":"(${ID_SHAPE})"`, 'g')
 
+const ZEROS = Buffer.alloc(4096)
+
 /** The end of what was written: zeros behind it are space that was reserved. */
 export function contentEnd(bytes: Uint8Array): number {
   let end = bytes.length
+  // By blocks at first: byte by byte, this was a tenth of what a new process takes to open a small directory.
+  while (end >= ZEROS.length && ZEROS.equals(bytes.subarray(end - ZEROS.length, end))) end -= ZEROS.length
   while (end > 0 && bytes[end - 1] === 0) end--
   return end
 }

@@ -1,5 +1,5 @@
 // R9: the lock between real processes: one owner at a time, and the kernel frees at once what a dead owner held.
-// HOLDFAST_RACES sets how many races of two starters.
+// HOLDFAST_RACES sets how many races of two.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
@@ -27,13 +27,43 @@ afterEach(async () => {
   rmSync(disk.location, { recursive: true, force: true })
 })
 
+/** A process that asks for the lock. */
+interface Contender {
+  readonly child: ChildProcess
+  /** The next line that it says. */
+  said(): Promise<string>
+}
+
+async function started(...when: string[]): Promise<Contender> {
+  const child = spawn(process.execPath, [SCRIPT, DIST.href, disk.location, ...when], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  children.push(child)
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  return { child, said: async () => (await lines.next()).value as string }
+}
+
 /** Starts a process that asks for the lock, and gives its answer. */
 async function contend(): Promise<{ child: ChildProcess; answer: string }> {
-  const child = spawn(process.execPath, [SCRIPT, DIST.href, disk.location], { stdio: ['ignore', 'pipe', 'inherit'] })
-  children.push(child)
-  const [answer] = (await once(createInterface({ input: child.stdout }), 'line')) as [string]
-  return { child, answer }
+  const { child, said } = await started()
+  return { child, answer: await said() }
 }
+
+/** Starts a process that asks for the lock when it is told to. */
+async function waiting(): Promise<Contender> {
+  const contender = await started('when-told')
+  expect(await contender.said()).toBe('ready')
+  return contender
+}
+
+/** Both are told in the same moment. */
+const race = (two: readonly Contender[]): Promise<string[]> =>
+  Promise.all(
+    two.map(({ child, said }) => {
+      child.stdin?.write('\n')
+      return said()
+    }),
+  )
 
 /** `kill -9`, until the process is gone. */
 async function kill(child: ChildProcess): Promise<void> {
@@ -70,18 +100,23 @@ test('a frozen owner keeps the lock, however long it is frozen', async () => {
   expect(disk.lock('lock')).toBeUndefined()
 })
 
-test(`of two processes that start together one gets the lock, and its death leaves it at once: ${RACES} races`, async () => {
+test(`of two processes that ask together one gets the lock, and its death leaves it at once: ${RACES} races`, async () => {
   const freedMs: number[] = []
-  for (let race = 0; race < RACES; race++) {
-    const starters = await Promise.all([contend(), contend()])
-    expect(starters.map(({ answer }) => answer).sort()).toEqual(['owner', 'refused'])
+  let two = await Promise.all([waiting(), waiting()])
+  for (let number = 1; number <= RACES; number++) {
+    const next = number < RACES ? waiting() : undefined
+    const answers = await race(two)
+    expect([...answers].sort()).toEqual(['owner', 'refused'])
     expect(disk.lock('lock')).toBeUndefined()
+    const [owner, refused] = answers[0] === 'owner' ? two : [two[1], two[0]]
     const begun = performance.now()
-    await Promise.all(starters.map(({ child }) => kill(child)))
+    await kill((owner as Contender).child)
     const lock = disk.lock('lock')
     expect(lock).toBeDefined()
     freedMs.push(performance.now() - begun)
     lock?.release()
+    // Who was refused asks again, beside one that is new.
+    two = [refused as Contender, (await next) ?? (owner as Contender)]
   }
   console.log(
     `R9: ${RACES} races, one owner each; taken over ${Math.max(...freedMs).toFixed(1)} ms after kill -9 at the latest`,
