@@ -1,9 +1,10 @@
 // One flipped bit is found by its checksum, wherever it is; more than one is not taken for one.
 import { crc32 } from 'node:zlib'
-import { fc, test } from '@fast-check/vitest'
-import { expect } from 'vitest'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
 import { sessionsIn } from '../src/files/segment.js'
 import { turnedBack } from '../src/flipped.js'
+import { property } from './property.js'
 
 const flip = (bytes: Uint8Array, bit: number): Uint8Array => {
   const other = new Uint8Array(bytes)
@@ -11,7 +12,7 @@ const flip = (bytes: Uint8Array, bit: number): Uint8Array => {
   return other
 }
 
-test.prop([fc.uint8Array({ minLength: 1, maxLength: 300 }), fc.nat(2 ** 32 - 1), fc.nat()])(
+property([fc.uint8Array({ minLength: 1, maxLength: 300 }), fc.nat(2 ** 32 - 1), fc.nat()])(
   'any one bit of any bytes, whatever checksum they continue, is turned back',
   (bytes, seed, at) => {
     const checksum = crc32(bytes, seed)
@@ -19,7 +20,7 @@ test.prop([fc.uint8Array({ minLength: 1, maxLength: 300 }), fc.nat(2 ** 32 - 1),
   },
 )
 
-test.prop([fc.uint8Array({ minLength: 2, maxLength: 300 }), fc.nat(), fc.nat()])(
+property([fc.uint8Array({ minLength: 2, maxLength: 300 }), fc.nat(), fc.nat()])(
   'two bits are not',
   (bytes, at, other) => {
     const [one, two] = [at % (bytes.length * 8), other % (bytes.length * 8)]

@@ -2,7 +2,7 @@
 // A journal here is an array; an item is its number. Most tests run by a manual clock, so that nothing depends on luck.
 
 import { getEventListeners } from 'node:events'
-import { fc, test as property } from '@fast-check/vitest'
+import fc from 'fast-check'
 import {
   bufferCount,
   concatMap,
@@ -34,6 +34,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Clock } from '../src/clock.js'
 import { HoldfastError } from '../src/errors.js'
 import { Broadcast, liveOnly, replayThenLive, type Source, Stream, type StreamOptions } from '../src/stream.js'
+import { property } from './property.js'
 
 class ManualClock implements Clock {
   turns: (() => void)[] = []
@@ -1502,7 +1503,7 @@ class Interleaving {
 }
 
 describe('any interleaving', () => {
-  property.prop([fc.integer({ min: 1, max: 3 }), fc.array(commands, { minLength: 5, maxLength: 40 })], {
+  property([fc.integer({ min: 1, max: 3 }), fc.array(commands, { minLength: 5, maxLength: 40 })], {
     numRuns: 400,
   })(
     'every observer sees exactly the items from its first one on, in order, until it leaves or is cut off',

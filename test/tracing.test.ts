@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { fc, test as property } from '@fast-check/vitest'
+import fc from 'fast-check'
 import { type AnySessionKind, defineSession, openRuntime, type Runtime, type Transition } from 'holdfast'
 import { connect } from 'holdfast/client'
 import { expect, test } from 'vitest'
@@ -18,6 +18,7 @@ import { weigh } from './fixtures/parcel-steps.js'
 import { house } from './house.js'
 import { PRINCIPALS, served, tokenOf } from './http/served.js'
 import { builtPackage } from './piscina/built.js'
+import { property } from './property.js'
 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736'
 const TRACEPARENT = `00-${TRACE}-00f067aa0ba902b7-01`
@@ -66,7 +67,7 @@ test.each([
   })
 })
 
-property.prop([fc.string({ maxLength: 80 }), fc.string({ maxLength: 80 })])(
+property([fc.string({ maxLength: 80 }), fc.string({ maxLength: 80 })])(
   'whatever headers say, what is taken of them is of their form, bounded, and taken again as it is',
   (traceparent, tracestate) => {
     for (const header of [traceparent, `00-${traceparent}`, TRACEPARENT]) {

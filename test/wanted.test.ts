@@ -1,11 +1,12 @@
 // What is waited for and asked after: the states of XState's `matches`, without XState; and nothing that can never come.
-import { fc, test } from '@fast-check/vitest'
+import fc from 'fast-check'
 import { defineSession, openRuntime } from 'holdfast'
 import { createVirtualClock } from 'holdfast/testing'
-import { expect } from 'vitest'
+import { expect, test } from 'vitest'
 import { matchesState, setup } from 'xstate'
 import type { Wanted } from '../src/handle.js'
 import { isIn } from '../src/wanted.js'
+import { property } from './property.js'
 
 const name = fc.constantFrom('a', 'b', 'c')
 const { value } = fc.letrec((tie) => ({
@@ -13,7 +14,7 @@ const { value } = fc.letrec((tie) => ({
 })) as { value: fc.Arbitrary<string | Record<string, never>> }
 const path = fc.array(name, { minLength: 1, maxLength: 3 }).map((names) => names.join('.'))
 
-test.prop([value, fc.oneof(path, value)], { numRuns: 2000 })(
+property([value, fc.oneof(path, value)], { numRuns: 2000 })(
   'a state value is in those states in which XState says it is',
   (stands, asked) => {
     expect(isIn(stands, asked)).toBe(matchesState(asked, stands))

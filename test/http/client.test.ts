@@ -1,5 +1,5 @@
 // The client over a real socket: the verbs of the embedded runtime, and streams that nobody notices being cut off.
-import { fc, test as property } from '@fast-check/vitest'
+import fc from 'fast-check'
 import {
   type DeadLetter,
   defineSession,
@@ -14,6 +14,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { fromPromise, sendTo, setup } from 'xstate'
 import { counter } from '../fixtures/counter.js'
 import { ownPort } from '../fixtures/own-port.js'
+import { property } from '../property.js'
 import { type Relay, relayTo } from './cutting.js'
 import { PRINCIPALS, review, tokenOf } from './served.js'
 
@@ -388,7 +389,7 @@ describe('streams', () => {
     own.close()
   })
 
-  property.prop([fc.array(fc.integer({ min: 1, max: 30_000 }), { minLength: 1, maxLength: 6 })], {
+  property([fc.array(fc.integer({ min: 1, max: 30_000 }), { minLength: 1, maxLength: 6 })], {
     numRuns: Number(process.env.HOLDFAST_RUNS ?? 8),
   })('a stream that is cut off after any byte has no gap and no duplicate', async (cuts) => {
     const here = await runtime.create(counter)

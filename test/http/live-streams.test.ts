@@ -1,7 +1,7 @@
 // What clients of a stream are given, without a socket: every transition once, in order, from wherever they come again,
 // whether they read, rest, or do not read at all.
 
-import { fc, test as property } from '@fast-check/vitest'
+import fc from 'fast-check'
 import type { Runtime, Session } from 'holdfast'
 import { createVirtualClock } from 'holdfast/testing'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -10,6 +10,7 @@ import { LiveStreams, type Told } from '../../src/http/live-streams.js'
 import { systemClock } from '../../src/system/clock.js'
 import { counter } from '../fixtures/counter.js'
 import { house } from '../house.js'
+import { property } from '../property.js'
 
 interface Event {
   readonly event: string
@@ -186,7 +187,7 @@ describe('one session', () => {
   )
   const runs = Number(process.env.HOLDFAST_RUNS ?? 40)
 
-  property.prop([fc.array(step, { minLength: 5, maxLength: 60 })], { numRuns: runs })(
+  property([fc.array(step, { minLength: 5, maxLength: 60 })], { numRuns: runs })(
     'has no gap and no duplicate for anybody, however they read, leave and come again',
     async (steps) => {
       const one = (await runtime.create(counter)) as Session

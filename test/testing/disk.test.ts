@@ -1,5 +1,5 @@
 // The crash disk: it keeps the contract of the disk, loses what no sync has covered, and never anything else.
-import { fc, test as property } from '@fast-check/vitest'
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type Disk, type DiskFile, readAll, replaceFile, writeAllSync } from '../../src/disk.js'
 import { createMemoryDisk } from '../../src/memory/disk.js'
@@ -7,6 +7,7 @@ import { type CrashDisk, createCrashDisk, failAt } from '../../src/testing/disk.
 import { fatesOf, subsets } from '../../src/testing/disk-fates.js'
 import { recordingDisk } from '../../src/testing/recording-disk.js'
 import { diskContract } from '../contract/disk.js'
+import { property } from '../property.js'
 
 diskContract('crash disk', () => ({ disk: createCrashDisk() }))
 
@@ -540,7 +541,7 @@ const covers = ({ position, length }: { position: number; length: number }, offs
 const contents = (disk: Disk): string[] => disk.list('').map((path) => `${path}=${show(disk, path)}`)
 
 describe('over random operations', () => {
-  property.prop([operations])('a disk that does not crash is the disk in memory', (list) => {
+  property([operations])('a disk that does not crash is the disk in memory', (list) => {
     const crash = createCrashDisk()
     const memory = createMemoryDisk()
     run(crash, list)
@@ -550,7 +551,7 @@ describe('over random operations', () => {
     expect(contents(crash.crash(() => 'kept'))).toEqual(contents(memory))
   })
 
-  property.prop([operations])('once everything is synced no crash changes anything', (list) => {
+  property([operations])('once everything is synced no crash changes anything', (list) => {
     const disk = createCrashDisk()
     run(disk, list)
     for (const path of disk.list('')) disk.openRead(path)?.syncSync()
@@ -558,7 +559,7 @@ describe('over random operations', () => {
     expect([...disk.crashStates()].map((state) => contents(state.disk))).toEqual([contents(disk)])
   })
 
-  property.prop([operations], { numRuns: 200 })(
+  property([operations], { numRuns: 200 })(
     'every byte found was synced last or written since, or is a zero behind the synced end',
     (list) => {
       const disk = createCrashDisk()
@@ -589,7 +590,7 @@ describe('over random operations', () => {
     },
   )
 
-  property.prop([operations], { numRuns: 200 })(
+  property([operations], { numRuns: 200 })(
     'a name is found with a file that had it when last synced or since, or absent if it was',
     (list) => {
       const disk = createCrashDisk()

@@ -1,9 +1,10 @@
 // Edits and pages: the text at every revision, to the letter, whatever was done to it.
 
-import { fc, test as property } from '@fast-check/vitest'
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { contentAt, editTo, PAGE_EDITS, type Pages, revisionOf, withEdit } from '../../../machines/document/contents.js'
 import { applyEdit, editBetween, fits, piecesOf } from '../../../machines/document/text.js'
+import { property } from '../../property.js'
 
 const words = fc.constantFrom('a', 'b. ', '\n', 'The end. ', '? ', 'ü', '😀', ' ', '')
 const text = fc.oneof(
@@ -11,12 +12,12 @@ const text = fc.oneof(
   fc.string({ maxLength: 60 }),
 )
 
-property.prop([text])('the pieces of a text are the text', (whole) => {
+property([text])('the pieces of a text are the text', (whole) => {
   expect(piecesOf(whole).join('')).toBe(whole)
   expect(piecesOf(whole)).not.toContain('')
 })
 
-property.prop([text, text])('an edit leads from one text to the other, and fits', (before, after) => {
+property([text, text])('an edit leads from one text to the other, and fits', (before, after) => {
   const pieces = piecesOf(before)
   const edit = editBetween(pieces, piecesOf(after))
   expect(fits(edit, pieces.length)).toBe(true)
@@ -25,7 +26,7 @@ property.prop([text, text])('an edit leads from one text to the other, and fits'
   if (before === after) expect(edit).toEqual([])
 })
 
-property.prop([fc.array(text, { maxLength: 12 })])('every revision of a text can be read again', (texts) => {
+property([fc.array(text, { maxLength: 12 })])('every revision of a text can be read again', (texts) => {
   const kept: string[] = []
   let pages: Pages = []
   for (const next of texts) {

@@ -1,7 +1,7 @@
 // The statechart of an execution session as a table: which event leads where from every state there is, and that nothing else
 // does; every forbidden transition refused; every path lived by sessions that lose their power at any moment.
 
-import { fc } from '@fast-check/vitest'
+import fc from 'fast-check'
 import { openRuntime, type StepContext } from 'holdfast'
 import { type ExecutionEvent, type ExecutionInput, type ExecutionStatus, execution } from 'holdfast/machines/execution'
 import { checkDurable } from 'holdfast/testing'

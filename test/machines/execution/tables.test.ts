@@ -2,7 +2,7 @@
 
 import { copyFileSync, existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fc } from '@fast-check/vitest'
+import fc from 'fast-check'
 import { HoldfastError } from 'holdfast'
 import { execution } from 'holdfast/machines/execution'
 import Database from 'libsql'

@@ -1,6 +1,5 @@
 // HTML and Confluence's storage format to sections: the same structure as Markdown gives, whatever boxes the text stands in.
 
-import { test as property } from '@fast-check/vitest'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Block } from '../../../machines/planning/blocks.js'
@@ -9,6 +8,7 @@ import { parseHtml } from '../../../machines/planning/html.js'
 import { parseMarkdown } from '../../../machines/planning/parse.js'
 import { render } from '../../../machines/planning/render.js'
 import { handed, received } from '../../../machines/planning/steps/handover.js'
+import { property } from '../../property.js'
 
 const blocksOf = (html: string): Block[] => parseHtml(html).sections.flatMap(({ blocks }) => blocks)
 const outline = (html: string): [number, string][] => parseHtml(html).sections.map(({ depth, title }) => [depth, title])
@@ -161,7 +161,7 @@ describe('Markdown of a line', () => {
     expect(markdownOf(html)).toBe(markdown)
   })
 
-  property.prop([fc.string({ minLength: 1, maxLength: 30 })], { numRuns: Number(process.env.HOLDFAST_RUNS ?? 300) })(
+  property([fc.string({ minLength: 1, maxLength: 30 })], { numRuns: Number(process.env.HOLDFAST_RUNS ?? 300) })(
     'reads as the text that it was made of',
     (text) => {
       const written = text.replace(/[<&]/g, (each) => `&#${each.charCodeAt(0)};`)
@@ -283,7 +283,7 @@ describe('any page at all', () => {
     fc.string({ maxLength: 12 }),
   )
 
-  property.prop([fc.array(piece, { maxLength: 40 })], { numRuns: Number(process.env.HOLDFAST_RUNS ?? 300) })(
+  property([fc.array(piece, { maxLength: 40 })], { numRuns: Number(process.env.HOLDFAST_RUNS ?? 300) })(
     'is parsed, survives its journey between the steps, and gives a plan or a clear failure',
     (pieces) => {
       try {

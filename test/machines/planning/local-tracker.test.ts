@@ -19,12 +19,13 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
-import { fc, test as property } from '@fast-check/vitest'
+import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { openLocalTracker } from '../../../machines/planning/steps/local-tracker.js'
 import { STAGES, type Stage } from '../../../machines/planning/steps/tracker-file.js'
 import type { Issue, NewIssue, Tracker } from '../../../machines/planning/tracker.js'
 import { builtPackage } from '../../piscina/built.js'
+import { property } from '../../property.js'
 
 const SCRIPT = new URL('fixtures/create-issues.js', import.meta.url)
 const MODULE = new URL('machines/planning/steps/local-tracker.js', builtPackage()).href
@@ -271,7 +272,7 @@ describe('after a crash', () => {
     crash: fc.option(fc.constantFrom(...STAGES), { freq: 1 }),
   })
 
-  property.prop([fc.array(attempt, { maxLength: 12 })], { numRuns: 150 })(
+  property([fc.array(attempt, { maxLength: 12 })], { numRuns: 150 })(
     'at any points of any calls, nothing acknowledged is lost and nothing is there twice',
     async (attempts) => {
       rmSync(file, { force: true })
@@ -295,7 +296,7 @@ describe('after a crash', () => {
 })
 
 describe('shared', () => {
-  property.prop([fc.array(fc.array(fc.integer({ min: 1, max: 12 })), { minLength: 2, maxLength: 5 })], { numRuns: 50 })(
+  property([fc.array(fc.array(fc.integer({ min: 1, max: 12 })), { minLength: 2, maxLength: 5 })], { numRuns: 50 })(
     'by several trackers at a time, it has each issue once',
     async (lists) => {
       rmSync(file, { force: true })

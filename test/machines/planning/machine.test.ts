@@ -1,6 +1,6 @@
 // The statechart by itself: what it accepts where, and where that leads. Nothing runs; a step's end is an event.
 
-import { fc, test as property } from '@fast-check/vitest'
+import fc from 'fast-check'
 import {
   type PlanningEvent,
   type PlanningInput,
@@ -9,6 +9,7 @@ import {
 } from 'holdfast/machines/planning'
 import { describe, expect, test } from 'vitest'
 import { initialTransition, type SnapshotFrom, transition } from 'xstate'
+import { property } from '../../property.js'
 
 type Snapshot = SnapshotFrom<typeof planningMachine>
 type AnyEvent = PlanningEvent | { type: `xstate.${string}`; output?: unknown; error?: unknown; actorId?: string }
@@ -320,33 +321,30 @@ describe('always', () => {
     return typeof inner === 'string' ? inner : inner.working
   }
 
-  property.prop([fc.array(event, { maxLength: 60 })])(
-    'a step runs in its own state only, and none runs twice',
-    (events) => {
-      let snapshot = begun()
-      for (const next of events) {
-        const before = snapshot
-        if (isStale(next, before)) continue
-        snapshot = advance(before, next)
-        const step = STEPS.find(({ state }) => state === place(snapshot))
-        expect(running(snapshot)).toEqual(step ? [step.step] : [])
-        expect(snapshot.status).toBe('active')
-        expect(JSON.parse(JSON.stringify(snapshot.context))).toEqual(
-          Object.fromEntries(Object.entries(snapshot.context).filter(([, value]) => value !== undefined)),
-        )
-        if (!step || place(before) === place(snapshot)) continue
-        // Issues that were being made are made on.
-        const goesOn = place(before) === 'pending' && before.context.making !== undefined
-        expect(place(before)).toBe(goesOn ? 'pending' : ROUTE[ROUTE.indexOf(step.state) - 1])
-        if (goesOn) expect(step.state).toBe('creatingIssues')
-        expect(next.type).toBe(
-          place(before) === 'pending' ? 'start' : `xstate.done.actor.${STEPS[STEPS.indexOf(step) - 1]?.step}`,
-        )
-      }
-    },
-  )
+  property([fc.array(event, { maxLength: 60 })])('a step runs in its own state only, and none runs twice', (events) => {
+    let snapshot = begun()
+    for (const next of events) {
+      const before = snapshot
+      if (isStale(next, before)) continue
+      snapshot = advance(before, next)
+      const step = STEPS.find(({ state }) => state === place(snapshot))
+      expect(running(snapshot)).toEqual(step ? [step.step] : [])
+      expect(snapshot.status).toBe('active')
+      expect(JSON.parse(JSON.stringify(snapshot.context))).toEqual(
+        Object.fromEntries(Object.entries(snapshot.context).filter(([, value]) => value !== undefined)),
+      )
+      if (!step || place(before) === place(snapshot)) continue
+      // Issues that were being made are made on.
+      const goesOn = place(before) === 'pending' && before.context.making !== undefined
+      expect(place(before)).toBe(goesOn ? 'pending' : ROUTE[ROUTE.indexOf(step.state) - 1])
+      if (goesOn) expect(step.state).toBe('creatingIssues')
+      expect(next.type).toBe(
+        place(before) === 'pending' ? 'start' : `xstate.done.actor.${STEPS[STEPS.indexOf(step) - 1]?.step}`,
+      )
+    }
+  })
 
-  property.prop([fc.array(event, { maxLength: 60 })])(
+  property([fc.array(event, { maxLength: 60 })])(
     'no event changes what was there: an old snapshot stays as it was',
     (events) => {
       let snapshot = begun()

@@ -1,11 +1,11 @@
 // Markdown to sections: what a reader sees, where it stands, and that any text and any size goes through.
 
-import { test as property } from '@fast-check/vitest'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Block, List, Paragraph, Table } from '../../../machines/planning/blocks.js'
 import { PlanningError } from '../../../machines/planning/errors.js'
 import { type ParsedDocument, parseMarkdown, type Section } from '../../../machines/planning/parse.js'
+import { property } from '../../property.js'
 
 const sectionOf = (markdown: string, title: string): Section => {
   const section = parseMarkdown(markdown).sections.find((each) => each.title === title)
@@ -130,7 +130,7 @@ describe('bounds', () => {
     }
   })
 
-  property.prop(
+  property(
     [
       fc
         .array(

@@ -1,7 +1,7 @@
 // The statechart of a planning session as a table: which event leads where from every state there is, and that nothing else
 // does; every path lived by sessions that lose their power at any moment, and are where they were.
 
-import { fc } from '@fast-check/vitest'
+import fc from 'fast-check'
 import { openRuntime, type StepContext } from 'holdfast'
 import { type PlanningEvent, planning } from 'holdfast/machines/planning'
 import { checkDurable } from 'holdfast/testing'

@@ -5,7 +5,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { fc, test as property } from '@fast-check/vitest'
+import fc from 'fast-check'
 import type { StepContext } from 'holdfast'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { PlanningDocument } from '../../../machines/planning/document.js'
@@ -16,6 +16,7 @@ import { openLocalTracker } from '../../../machines/planning/steps/local-tracker
 import { LARGEST_DOCUMENT_BYTES } from '../../../machines/planning/steps/source.js'
 import { createIssues, extract, fetch, linkHierarchy, parse } from '../../../machines/planning/steps.js'
 import type { NewIssue, Tracker, TrackerConfig } from '../../../machines/planning/tracker.js'
+import { property } from '../../property.js'
 
 const DOCUMENT = `# Checkout
 
@@ -191,7 +192,7 @@ describe('parse and extract', () => {
   const MORE = ['1. one', '> quote', '```\ncode\n```', '| a | b |\n|---|---|\n| 1 | **2** |', '', '---', 'two  \nlines']
   const lines = fc.array(fc.constantFrom(...KINDS, ...MORE), { minLength: 1, maxLength: 40 })
 
-  property.prop([lines])('what is handed over comes out as it went in', (parts) => {
+  property([lines])('what is handed over comes out as it went in', (parts) => {
     const parsed = parseMarkdown(`x\n${parts.join('\n')}`)
     expect(received(JSON.parse(JSON.stringify(handed(parsed))))).toEqual(parsed)
   })
