@@ -1,6 +1,6 @@
 // A day of an execution session by the built package, its files and its tables, in a process that is killed at calls to the
 // services, before these act and after: everything is done once, nothing is lost, and the tables say what the session is.
-// HOLDFAST_EXECUTION_KILLS sets how many kills there are.
+// HOLDFAST_EXECUTION_KILLS sets how many kills there are, HOLDFAST_SEED at which calls.
 
 import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
@@ -8,12 +8,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { createSeededChance } from '../../../src/testing/chance.js'
 import { builtPackage } from '../../piscina/built.js'
 import { KEY, PEOPLE, TEAM, TicketServer } from './linear-server.js'
 import { CHANNEL, SlackServer, TOKEN } from './slack-server.js'
 
 const SCRIPT = fileURLToPath(new URL('fixtures/run-day.js', import.meta.url))
 const KILLS = Number(process.env.HOLDFAST_EXECUTION_KILLS ?? 4)
+const SEED = Number(process.env.HOLDFAST_SEED ?? 1)
 
 let dir: string
 beforeEach(() => {
@@ -23,6 +25,7 @@ beforeEach(() => {
 afterEach(() => rmSync(dir, { recursive: true, force: true }))
 
 test(`killed ${KILLS} times at calls to Linear and Slack, a day is done once, and its tables say so`, async () => {
+  const { random } = createSeededChance(SEED)
   const killedAt = new Map<string, number>()
   let chains = 0
   for (let kills = 0; kills < KILLS; chains++) {
@@ -40,8 +43,8 @@ test(`killed ${KILLS} times at calls to Linear and Slack, a day is done once, an
     for (let life = 0; end === undefined; life++) {
       expect(life).toBeLessThan(12)
       const child = spawn(process.execPath, [SCRIPT, folder], { stdio: ['ignore', 'pipe', 'inherit'], env })
-      let left = life < 6 && kills < KILLS ? 1 + Math.floor(Math.random() * 9) : Number.POSITIVE_INFINITY
-      const before = Math.random() < 0.5
+      let left = life < 6 && kills < KILLS ? 1 + Math.floor(random() * 9) : Number.POSITIVE_INFINITY
+      const before = random() < 0.5
       const faultOf = (call: string): 'cut off' | 'lost answer' | undefined => {
         if (--left > 0) return undefined
         if (left === 0) {

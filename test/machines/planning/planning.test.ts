@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { PlanningContext } from '../../../machines/planning/machine.js'
 import type { Issue } from '../../../machines/planning/tracker.js'
+import { createSeededChance } from '../../../src/testing/chance.js'
 import { builtPackage } from '../../piscina/built.js'
 import { KEY, LinearServer, TEAM } from './linear-server.js'
 
@@ -131,6 +132,7 @@ test(`killed up to ${KILLS} times while it creates and links, it makes each issu
 })
 
 test(`killed ${LINEAR_KILLS} times at calls to Linear, which remembers every call, it makes each issue once and loses none`, async () => {
+  const { random } = createSeededChance(Number(process.env.HOLDFAST_SEED ?? 1))
   const fields = new Map<string, number>()
   for (let kills = 0, chain = 0; kills < LINEAR_KILLS; chain++) {
     const linear = new LinearServer()
@@ -145,9 +147,8 @@ test(`killed ${LINEAR_KILLS} times at calls to Linear, which remembers every cal
       // At a call of each mutation, and at any call, in turn; before Linear acts on it, or after it did, but before anybody
       // has heard of it.
       const aim = AIMS[kills % AIMS.length]
-      let left =
-        here < 6 && kills < LINEAR_KILLS ? 1 + Math.floor(Math.random() * (aim ? 8 : 30)) : Number.POSITIVE_INFINITY
-      const before = Math.random() < 0.5
+      let left = here < 6 && kills < LINEAR_KILLS ? 1 + Math.floor(random() * (aim ? 8 : 30)) : Number.POSITIVE_INFINITY
+      const before = random() < 0.5
       linear.faultOf = ({ field }) => {
         if (left > 0 && aim && field !== aim) return undefined
         if (--left > 0) return undefined
