@@ -6,6 +6,8 @@ import type { SessionEvent } from './session-events.js'
 import type { CommandOutput, CommandRun, Place } from './steps.js'
 import { iterationIn } from './story.js'
 
+export const nameOf = ({ name, shell }: Pick<Command, 'name' | 'shell'>): string => name ?? shell
+
 export const commandOf = ({ config, index }: WorkflowContext): Command | undefined => config.workflow.commands[index]
 
 export function handlerOf(context: WorkflowContext): FailureHandler | undefined {

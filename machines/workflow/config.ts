@@ -87,7 +87,6 @@ export interface AdmittedInput {
 }
 
 const DEFAULT_ITERATIONS = 10
-export const DEFAULT_GRACE_MS = 5_000
 /** Commands in all: each leaves an event. */
 const MOST_RUNS = 100_000
 
@@ -157,5 +156,3 @@ export const inputSchema: StandardSchemaV1<unknown, AdmittedInput> = z.strictObj
   config: configSchema,
   restored: restoredSchema.optional(),
 }) as unknown as StandardSchemaV1<unknown, AdmittedInput>
-
-export const nameOf = ({ name, shell }: Pick<Command, 'name' | 'shell'>): string => name ?? shell

@@ -17,8 +17,8 @@ import {
   type StateSchema,
   setup,
 } from 'xstate'
-import { commandOf, executedOf, failureOf, handlerOf, policyOf, runOf } from './commands.js'
-import { type AdmittedInput, type Command, nameOf, type WorkflowInput } from './config.js'
+import { commandOf, executedOf, failureOf, handlerOf, nameOf, policyOf, runOf } from './commands.js'
+import type { AdmittedInput, Command, WorkflowInput } from './config.js'
 import {
   contextOf,
   type Ending,

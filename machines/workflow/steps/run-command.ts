@@ -10,7 +10,8 @@ import { join } from 'node:path'
 import { env, platform } from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StepContext } from 'holdfast'
-import { type Command, DEFAULT_GRACE_MS, nameOf } from '../config.js'
+import { nameOf } from '../commands.js'
+import type { Command } from '../config.js'
 import { Capture, type Captured } from './captured.js'
 import { readIfThere, readJson, remove, writeWhole } from './files.js'
 import { WorkflowError } from './problem.js'
@@ -55,6 +56,8 @@ export interface CommandOutput {
  */
 const CLAIM =
   '(set -C; echo $$ > "$0") 2>/dev/null || exit 125; if [ -e "$1" ]; then exit 125; fi; exec /bin/sh -c "$2"'
+
+const DEFAULT_GRACE_MS = 5_000
 
 const NOTHING: Captured = { text: '', chars: 0 }
 
