@@ -11,21 +11,24 @@ const TABLE: Uint32Array = Uint32Array.from({ length: 256 }, (_, value) => {
   return rest
 })
 
-const passed = (change: number): number => ((TABLE[change & 0xff] as number) ^ (change >>> 8)) >>> 0
+/** The low byte whose change came to a change with this high byte: there is one for each. */
+const LOW: Uint8Array = new Uint8Array(256)
+for (const [low, change] of TABLE.entries()) LOW[change >>> 24] = low
 
 /** `bytes` with one bit turned, so that their CRC-32, continued from `seed`, is `checksum`; undefined when none does that. */
 export function turnedBack(bytes: Uint8Array, seed: number, checksum: number): Uint8Array | undefined {
-  const change = (crc32(bytes, seed) ^ checksum) >>> 0
-  // What turning each bit of one byte changes, from the last byte on.
-  const changes = Array.from({ length: 8 }, (_, bit) => passed(1 << bit))
+  // From the last byte back: what the change was behind this one, and which change of its bits that can only come of.
+  let change = (crc32(bytes, seed) ^ checksum) >>> 0
+  if (change === 0) return undefined
   for (let offset = bytes.length - 1; offset >= 0; offset--) {
-    const bit = changes.indexOf(change)
-    if (bit >= 0) {
+    const low = LOW[change >>> 24] as number
+    const before = change ^ (TABLE[low] as number)
+    if (before === 0 && (low & (low - 1)) === 0) {
       const turned = new Uint8Array(bytes)
-      turned[offset] = (bytes[offset] as number) ^ (1 << bit)
+      turned[offset] = (bytes[offset] as number) ^ low
       return turned
     }
-    for (let index = 0; index < 8; index++) changes[index] = passed(changes[index] as number)
+    change = ((before << 8) | low) >>> 0
   }
   return undefined
 }

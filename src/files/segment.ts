@@ -224,7 +224,8 @@ function lineAt(buffer: Buffer, offset: number): Line | undefined {
 export function sessionsIn(bytes: Uint8Array): string[] {
   const buffer = view(bytes.at(-1) === NEWLINE ? bytes.subarray(0, -1) : bytes)
   const whole = turnedLine(buffer)
-  const lines = whole ? [whole] : [...linesOf(buffer)].map((line) => turnedLine(line) ?? line)
+  const isOne = whole !== undefined || !buffer.includes(NEWLINE)
+  const lines = isOne ? [whole ?? buffer] : [...linesOf(buffer)].map((line) => turnedLine(line) ?? line)
   const named = lines.flatMap((line) => [...line.toString('latin1').matchAll(NAMED)])
   return [...new Set(named.map((match) => match[1] as string))]
 }

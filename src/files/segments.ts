@@ -220,7 +220,7 @@ function lineStart(bytes: Uint8Array, offset: number): number {
 
 export function lineFrom(file: DiskFile, offset: number): (Piece & { kind: 'record' }) | undefined {
   for (let size = READ_BYTES; ; size *= 4) {
-    const bytes = new Uint8Array(size)
+    const bytes = Buffer.allocUnsafe(size)
     const read = file.readSync(bytes, offset)
     const found = readRecord(bytes.subarray(0, read), 0)
     if (found) return found

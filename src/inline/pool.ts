@@ -26,7 +26,9 @@ export interface InlinePoolOptions {
 export function createInlinePool(options: InlinePoolOptions): Pool {
   const { clock, load = importModule, workers = DEFAULT_INLINE_WORKERS, queueLimit = DEFAULT_QUEUE_LIMIT } = options
   requireWhole('workers', workers, 1)
-  const seats = Array.from({ length: workers }, () => createInlineSeat(clock, load))
+  const seat = createInlineSeat(clock, load)
+  // Seats of this thread are all alike; the pool needs one to hold for each step.
+  const seats = Array.from({ length: workers }, () => ({ ...seat }))
   return createDispatch({ clock, seats, queueLimit })
 }
 

@@ -333,8 +333,9 @@ export class Twin {
     if (attempt) this.features.add('step tried again')
     if (order) this.features.add('order of regions')
     if (typeof value === 'object') this.features.add('hierarchy')
-    if (/,/.test(JSON.stringify(value))) this.features.add('parallel')
-    if (this.#comparisons.get(session)?.reference.look().tags.length) this.features.add('tags')
+    if (!this.features.has('parallel') && /,/.test(JSON.stringify(value))) this.features.add('parallel')
+    if (!this.features.has('tags') && this.#comparisons.get(session)?.reference.look().tags.length)
+      this.features.add('tags')
   }
 }
 
