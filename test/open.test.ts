@@ -254,7 +254,7 @@ test('a session that is restored again and again gets its snapshot: what was fol
     expect(left.list('sessions')).toEqual([])
     const runtime = await house([kind], {}, left).open()
     await runtime.session(id, kind).send({ type: 'set', text: `${life % 10}`.repeat(30_000) })
-    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve))
+    for (let turn = 0; turn < 200; turn++) await new Promise((resolve) => setImmediate(resolve))
     left = left.crash()
     if (left.list('sessions').length > 0) return expect(life).toBe(4) // event and patch: 60 KB a life
   }
