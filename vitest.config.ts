@@ -9,19 +9,28 @@ const here = (path: string): string => fileURLToPath(new URL(path, import.meta.u
 // `test/durable.test.ts` runs once more on XState's development build.
 if (process.env.NODE_ENV !== 'development') process.env.NODE_ENV = 'production'
 
-/** What takes longest, longest first: begun last, it would be waited for while the other processors are idle. */
+/**
+ * What takes longest, about longest first: begun last, it would be waited for while the other processors are idle. Those that
+ * compute stand beside those that mostly wait.
+ */
 const LONG = [
   'kill/kill',
   'sim/simulation',
-  'sim/equivalence-2',
-  'sim/simulation-2',
-  'sim/equivalence',
-  'sim/equivalence-3',
-  'sim/equivalence-4',
-  'sim/crash',
-  'examples/delivery',
   'cli/plan',
+  'sim/equivalence-2',
+  'machines/workflow/worktrees',
+  'sim/simulation-2',
+  'machines/planning/planning',
+  'sim/equivalence',
+  'examples/delivery',
+  'sim/equivalence-3',
   'machines/workflow/kill',
+  'sim/equivalence-4',
+  'http/observers',
+  'sim/crash',
+  'piscina/pool',
+  'http/fuzz',
+  'readme',
 ]
 
 class LongestFirst extends BaseSequencer {
