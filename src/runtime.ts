@@ -12,7 +12,7 @@ import { CREATE_OPTIONS, type CreateOptions } from './creation.js'
 import type { AnyMachine, AnySessionKind, KindInput, SessionKind } from './define.js'
 import { admitId } from './door.js'
 import { HoldfastError } from './errors.js'
-import { Session, type TransitionsOptions } from './handle.js'
+import { HISTORY_OPTIONS, type HistoryOptions, Session, type TransitionsOptions } from './handle.js'
 import { wholeFrom } from './history.js'
 import type { Compacted, Damage, JournalStats } from './journal.js'
 import { kindsByName } from './kinds.js'
@@ -205,16 +205,25 @@ export class Runtime implements AsyncDisposable {
    * journal is damaged it ends with JOURNAL_CORRUPT: those before are given, `details.resumeFrom` is the position behind.
    */
   transitions$(options: TransitionsOptions = {}): Stream<Transition> {
-    const { journal } = this.#ports
-    const damage = this.#damage
     const source: Source<Transition> = {
-      *replay(from) {
-        for (const { position, record } of wholeFrom(journal, from, damage)) yield transitionOf(record, position)
-      },
+      replay: (from) => this.history({ from }),
       numberOf: (transition) => transition.position,
       listen: this.#parts.feeds.all(),
     }
     return replayThenLive(source, options, this.#parts.stream)
+  }
+
+  /**
+   * The durable transitions of all sessions in the order of the journal, read as they are asked for: from a `position` to
+   * another, both included. Throws as `transitions$` ends, or INVALID_ARGUMENT.
+   */
+  *history(options: HistoryOptions = {}): Generator<Transition> {
+    admitOptions('options of history', options, HISTORY_OPTIONS)
+    const { from = 0, to = Number.POSITIVE_INFINITY } = options
+    for (const { position, record } of wholeFrom(this.#ports.journal, from, this.#damage)) {
+      if (position > to) return
+      yield transitionOf(record, position)
+    }
   }
 
   /** The kinds that it was opened with, and those of child sessions among them, by name. */

@@ -22,6 +22,8 @@ export interface Followed {
   /** Set when nothing will be appended any more, with what is said last, if anything is. */
   readonly ending: { readonly frame: string | undefined } | undefined
   numberOf(transition: Transition): number
+  /** Has the tail begin behind `after`, if that is near and others follow, too. */
+  reach(after: number): void
   /** Whether a transition is for those who follow. */
   sees(transition: Transition): boolean
   /** The transitions from a number on, replayed and then live. */
@@ -146,7 +148,9 @@ export class Follower {
 
   /** Goes on in the tail if that has everything from here on, else in the journal. */
   #meet(): void {
-    this.#place = this.#followed.tail.placeAfter(this.#last)
+    const { tail } = this.#followed
+    if (tail.placeAfter(this.#last) === undefined) this.#followed.reach(this.#last)
+    this.#place = tail.placeAfter(this.#last)
     if (this.#place !== undefined) return this.#begin()
     this.#replaying = true
     const replay = this.#followed.replay(this.#last + 1, REPLAY_QUEUE).subscribe({
@@ -182,6 +186,7 @@ export class Follower {
   #meetTail(): boolean {
     this.#place = this.#followed.tail.placeAfter(this.#last)
     if (this.#place === undefined) return false
+    this.#begin()
     this.#leaveReplay()
     this.wake()
     return true

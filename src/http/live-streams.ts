@@ -12,7 +12,7 @@ import type { Transition } from '../transition.js'
 import { type Followed, Follower } from './follower.js'
 import { frame, transitionFrame } from './frame.js'
 import { problemOf, tellable } from './problem.js'
-import { Tail } from './tail.js'
+import { type NumberedFrame, Tail } from './tail.js'
 
 /** What of a session is told. */
 export type Told = 'transition' | 'emitted' | 'step'
@@ -33,6 +33,8 @@ export interface Scope {
 const WAITING_BYTES = 1024 * 1024
 /** A client that was given nothing is given a sign of life after one to two of these, so within 9 s. */
 const BEAT_MS = 4500
+/** Of what was before, as many transitions are read in one turn for all who come again. */
+const SHARED_TRANSITIONS = 1024
 /** How many are woken before the event loop has its turn. */
 const WOKEN_AT_ONCE = 200
 const LONGEST_REST_MS = 100
@@ -131,6 +133,7 @@ export class LiveStreams {
     const channel = new Channel(key, this.#clock, new Tail(this.#waitingBytes, seq), this.#report, {
       numberOf: (transition) => transition.seq,
       replay: (from, queueLimit) => session.transitions$({ from, queueLimit }),
+      between: (from, to) => session.history({ from, to }),
     })
     if (told.has('emitted')) channel.tell(session.emitted$(), (event) => channel.append(frame('emitted', event)))
     if (told.has('step')) channel.tell(session.progress$(), (update) => channel.append(frame('step', update)))
@@ -150,6 +153,7 @@ export class LiveStreams {
       numberOf: (transition) => transition.position,
       sees,
       replay: (from, queueLimit) => this.#runtime.transitions$({ from, queueLimit }),
+      between: (from, to) => this.#runtime.history({ from, to }),
     })
     channel.tell(
       this.#runtime.transitions$(),
@@ -173,7 +177,11 @@ function endOf(session: Session): string | undefined {
   }
 }
 
-type Numbered = Pick<Followed, 'numberOf' | 'replay'> & { readonly sees?: (transition: Transition) => boolean }
+type Numbered = Pick<Followed, 'numberOf' | 'replay'> & {
+  readonly sees?: (transition: Transition) => boolean
+  /** Durable transitions by their numbers, both included. */
+  readonly between: (from: number, to: number) => Iterable<Transition>
+}
 
 class Channel implements Followed {
   readonly key: string
@@ -183,6 +191,9 @@ class Channel implements Followed {
   readonly sees: (transition: Transition) => boolean
   readonly numberOf: Followed['numberOf']
   readonly replay: Followed['replay']
+  readonly #between: Numbered['between']
+  /** What comes after a number below this one is too much to be shared. */
+  #farBelow = Number.NEGATIVE_INFINITY
   readonly report: (error: unknown) => void
   readonly #clock: Clock
   readonly #subscriptions: Subscription[] = []
@@ -196,7 +207,7 @@ class Channel implements Followed {
     clock: Clock,
     tail: Tail,
     report: (error: unknown) => void,
-    { numberOf, replay, sees }: Numbered,
+    { numberOf, replay, sees, between }: Numbered,
   ) {
     this.key = key
     this.#clock = clock
@@ -204,6 +215,7 @@ class Channel implements Followed {
     this.report = report
     this.numberOf = numberOf
     this.replay = replay
+    this.#between = between
     this.sees = sees ?? (() => true)
   }
 
@@ -211,6 +223,31 @@ class Channel implements Followed {
   tell<T>(stream: Stream<T>, next: (item: T) => void, complete?: () => void): void {
     const error = (thrown: unknown): void => this.end(frame('problem', problemOf(tellable(thrown, this.report))))
     this.#subscriptions.push(stream.subscribe({ next, ...(complete && { complete }), error }))
+  }
+
+  /** Who comes again at the same time, as after a restart, lacks about the same: it is read and encoded once for all of them. */
+  reach(after: number): void {
+    const { since } = this.tail
+    if (this.followers.size === 0 || since === undefined || after >= since || after < this.#farBelow) return
+    const frames: NumberedFrame[] = []
+    let [room, read] = [this.tail.room, 0]
+    try {
+      for (const transition of this.#between(after + 1, since)) {
+        const number = this.numberOf(transition)
+        const text = this.sees(transition) ? transitionFrame(transition, number) : undefined
+        room -= text === undefined ? 0 : Buffer.byteLength(text)
+        if (room < 0 || ++read > SHARED_TRANSITIONS) {
+          this.#farBelow = number
+          return
+        }
+        if (text !== undefined) frames.push({ frame: text, number })
+      }
+    } catch {
+      // Whoever replays it is told why it cannot be read.
+      this.#farBelow = since
+      return
+    }
+    this.tail.prepend(frames, after)
   }
 
   append(text: string, number?: number): void {

@@ -14,6 +14,11 @@ interface Block {
   readonly places: number[]
 }
 
+export interface NumberedFrame {
+  readonly frame: string
+  readonly number: number
+}
+
 /** Whole frames, to be sent as they are. */
 export interface Piece {
   readonly bytes: Uint8Array
@@ -57,6 +62,38 @@ export class Tail {
     block.used += written
     this.#end += written
     while (this.#blocks.length > 1 && this.#end - this.start > this.#limit) this.#evict()
+  }
+
+  /** Every numbered frame behind this number is here, or will be. */
+  get since(): number | undefined {
+    return this.#since
+  }
+
+  /** How many bytes may be put before the oldest frame, so that whoever begins there has half of the limit left to read on. */
+  get room(): number {
+    return this.#limit / 2 - (this.#end - this.start)
+  }
+
+  /** Puts frames before the oldest: all that there are behind `since`, up to where it began. */
+  prepend(frames: readonly NumberedFrame[], since: number): void {
+    const pieces = frames.map(({ frame }) => this.#encoder.encode(frame))
+    const blocks: Block[] = []
+    let place = this.start - pieces.reduce((sum, { length }) => sum + length, 0)
+    for (const [index, piece] of pieces.entries()) {
+      let block = blocks.at(-1)
+      if (!block || block.bytes.length - block.used < piece.length) {
+        const bytes = new Uint8Array(Math.max(BLOCK_BYTES, piece.length))
+        block = { start: place, bytes, used: 0, numbers: [], places: [] }
+        blocks.push(block)
+      }
+      block.bytes.set(piece, block.used)
+      block.used += piece.length
+      block.numbers.push((frames[index] as NumberedFrame).number)
+      block.places.push(place)
+      place += piece.length
+    }
+    this.#blocks.unshift(...blocks)
+    this.#since = since
   }
 
   /** True when older frames may go for this one. */

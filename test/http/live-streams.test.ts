@@ -2,9 +2,9 @@
 // whether they read, rest, or do not read at all.
 
 import fc from 'fast-check'
-import type { Runtime, Session } from 'holdfast'
+import type { Runtime, Session, Transition } from 'holdfast'
 import { createVirtualClock } from 'holdfast/testing'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Follower } from '../../src/http/follower.js'
 import { LiveStreams, type Told } from '../../src/http/live-streams.js'
 import { systemClock } from '../../src/system/clock.js'
@@ -120,6 +120,27 @@ describe('one session', () => {
     expect(new Set(pieces.map(({ buffer }) => buffer)).size).toBe(1)
     expect(new Set(pieces.map(({ byteOffset }) => byteOffset)).size).toBe(1)
   })
+
+  test.each([
+    ['one session', 'session', 'seq'],
+    ['all sessions', 'all', 'position'],
+  ] as const)(
+    'what many lack who come again to %s at once, after a restart, is read and encoded once for all',
+    async (_, what, number) => {
+      for (let id = 0; id < 40; id++) await add(id)
+      const streams = new LiveStreams(runtime, { clock: systemClock, report })
+      const replays = vi.spyOn(what === 'session' ? session : runtime, 'transitions$')
+      const known = [...session.history()]
+      const lasts = upTo(100).map((client) => known[(client * 7) % 40] as Transition)
+      const follow = (after: number): Follower | Promise<Follower> =>
+        what === 'session' ? streams.session(session, TRANSITIONS, after) : streams.all(undefined, after)
+      const followers = await Promise.all(lasts.map((last) => follow(last[number])))
+      for (const [client, follower] of followers.entries())
+        expect(seqs(await readAll(follower))).toEqual(upTo(41, (lasts[client] as Transition).seq + 1))
+      // The first is alone when it comes, and nobody is known to come.
+      expect(replays.mock.calls.filter(([options]) => options?.from !== undefined)).toHaveLength(1)
+    },
+  )
 
   test('a client that does not read is cut off, told from where to go on, and costs no more than the tail', async () => {
     const streams = new LiveStreams(runtime, { clock: systemClock, report, waitingBytes: 200_000 })
