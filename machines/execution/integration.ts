@@ -7,7 +7,7 @@ import type { ChannelConfig } from './channel.js'
 import { keepKeys } from './connections.js'
 import type { ModificationAction } from './fields.js'
 import type { ExecutionMachine, ExecutionStatus, ExecutionValue } from './machine.js'
-import { env } from './places.js'
+import { env, slackBotToken } from './places.js'
 import type { ProcessOptions } from './processing.js'
 import type { SessionStats } from './reports.js'
 import { createSessionManagementService, type SessionManagementService } from './service.js'
@@ -15,7 +15,6 @@ import type { SessionManagementConfig } from './service-config.js'
 import type { ExecutionSession } from './session.js'
 import { statusOf } from './session.js'
 import { type SlackRequest, slackActionOf } from './slack-request.js'
-import { admitSlackTokens } from './slack-tokens.js'
 import type { TrackerConfig } from './tracker.js'
 import type { CleanedUp } from './upkeep.js'
 
@@ -69,10 +68,10 @@ export class ExecutionSessionIntegration {
     this.#owned = view === undefined && !('database' in sessionManagement)
     const given = 'database' in sessionManagement ? sessionManagement : undefined
     this.sessions = view ?? given ?? createSessionManagementService(sessionManagement as SessionManagementConfig)
-    const connection = ('organizationId' in sessionManagement && sessionManagement.organizationId) || 'default'
+    const connection = this.sessions.organizationId || 'default'
     const { apiKey = env('LINEAR_API_KEY'), teamId = env('LINEAR_TEAM_ID'), apiUrl } = linear
-    const { botToken = env('SLACK_BOT_TOKEN'), channel = env('SLACK_CHANNEL') || 'general' } = slack
-    admitSlackTokens({ botToken, appToken: slack.appToken ?? env('SLACK_APP_TOKEN') })
+    const { channel = env('SLACK_CHANNEL') || 'general' } = slack
+    const botToken = slackBotToken(slack)
     this.#tracker = apiKey ? { kind: 'linear', teamId, connection } : undefined
     this.#channel = botToken ? { kind: 'slack', channel, connection } : undefined
     this.#signingSecret = slack.signingSecret ?? env('SLACK_SIGNING_SECRET')

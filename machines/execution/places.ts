@@ -3,6 +3,7 @@
 
 import { join, resolve } from 'node:path'
 import type { ChannelConfig } from './channel.js'
+import { admitSlackTokens } from './slack-tokens.js'
 import type { TrackerConfig } from './tracker.js'
 
 // biome-ignore lint/style/noProcessEnv: these are chosen as the command line chooses them
@@ -29,8 +30,13 @@ export const defaultTracker = (teamId: string, directory: string = defaultDirect
     ? { kind: 'linear', teamId: env('LINEAR_TEAM_ID') || teamId, connection: '' }
     : { kind: 'local', file: ticketsIn(directory) }
 
-/** Slack with a token, else the log. */
+/** The token of Slack's bot: what is given, else `SLACK_BOT_TOKEN`. Throws INVALID_ARGUMENT where it and the app's are in each other's place. */
+export function slackBotToken(given: { readonly botToken?: string; readonly appToken?: string } = {}): string {
+  const { botToken = env('SLACK_BOT_TOKEN'), appToken = env('SLACK_APP_TOKEN') } = given
+  admitSlackTokens({ botToken, appToken })
+  return botToken
+}
+
+/** Slack with a token, else the log. Throws as `slackBotToken`. */
 export const defaultChannel = (): ChannelConfig =>
-  env('SLACK_BOT_TOKEN')
-    ? { kind: 'slack', channel: env('SLACK_CHANNEL') || 'general', connection: '' }
-    : { kind: 'log' }
+  slackBotToken() ? { kind: 'slack', channel: env('SLACK_CHANNEL') || 'general', connection: '' } : { kind: 'log' }

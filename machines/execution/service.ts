@@ -61,13 +61,14 @@ interface View {
 
 export class SessionManagementService {
   readonly database: SessionDatabase
+  /** Whose sessions these are. */
+  readonly organizationId: string
   readonly #config: SessionManagementConfig
   readonly #host: Host
   readonly #access: Access
   readonly #sight: Sight
   readonly #reports: Reports
   readonly #logger: Logger
-  readonly #organizationId: string
   readonly #directory: string
   readonly #closing: AbortController = new AbortController()
   readonly #view: View | undefined
@@ -77,7 +78,7 @@ export class SessionManagementService {
     const { people, organizationId = '', databasePath = defaultDatabase() } = config
     this.#config = config
     this.#view = view
-    this.#organizationId = organizationId
+    this.organizationId = organizationId
     this.#logger = config.logger ?? stderr
     this.#directory = databasePath === undefined ? defaultDirectory() : directoryBeside(databasePath)
     this.#host = view
@@ -117,7 +118,7 @@ export class SessionManagementService {
       ...rest
     } = input
     const session = await this.database.createSession(`session_${randomUUID().replaceAll('-', '')}`, {
-      ...{ ...rest, tracker, channel, organizationId: this.#organizationId },
+      ...{ ...rest, tracker, channel, organizationId: this.organizationId },
       ...(generatedAt && { generatedAt: generatedAt.toISOString() }),
     })
     return sessionOf(session.entry())
@@ -330,7 +331,7 @@ export class SessionManagementService {
     const { actor, mine } = await this.#access.cleanUp()
     // biome-ignore lint/plugin/clock: a question from outside of every session
     const nowMs = Date.now()
-    return cleanUp(this.#host, this.database, { days, nowMs, by: actor, organizationId: this.#organizationId, mine })
+    return cleanUp(this.#host, this.database, { days, nowMs, by: actor, organizationId: this.organizationId, mine })
   }
 
   /** Writes everything that is durable now to one file, while sessions go on; by an admin, where people are known. */

@@ -4,7 +4,7 @@
 import { HoldfastError } from 'holdfast'
 
 /** What a token begins with, and where it belongs. */
-const OF: readonly (readonly [prefix: string, name: 'botToken' | 'appToken', what: string])[] = [
+const PREFIXES: readonly (readonly [prefix: string, name: 'botToken' | 'appToken', what: string])[] = [
   ['xoxb-', 'botToken', "a bot's token"],
   ['xapp-', 'appToken', "an app's token"],
 ]
@@ -14,7 +14,7 @@ const VARIABLES = { botToken: 'SLACK_BOT_TOKEN', appToken: 'SLACK_APP_TOKEN' } a
 /** Throws INVALID_ARGUMENT for a token that is told by its beginning to be another one. */
 export function admitSlackTokens(tokens: { readonly botToken: string; readonly appToken: string }): void {
   for (const name of ['botToken', 'appToken'] as const) {
-    const [, right, what] = OF.find(([prefix]) => tokens[name].startsWith(prefix)) ?? []
+    const [, right, what] = PREFIXES.find(([prefix]) => tokens[name].startsWith(prefix)) ?? []
     if (right === undefined || right === name) continue
     const places = [name, right].map((place) => `${place} (${VARIABLES[place]})`)
     throw new HoldfastError('INVALID_ARGUMENT', `${places[0]} is ${what}, which belongs in ${places[1]}`)

@@ -13,6 +13,8 @@ let house: House
 let linear: TicketServer
 let slack: SlackServer
 let integration: ExecutionSessionIntegration
+let linearUrl: string
+let slackUrl: string
 beforeEach(async () => {
   house = new House()
   linear = new TicketServer()
@@ -21,11 +23,13 @@ beforeEach(async () => {
   linear.addTicket('ENG-2', { assignee: PEOPLE[1].id })
   const people = (userId: string) =>
     ({ ada: { role: 'admin', teams: ['ENG'] } as const, ben: { role: 'member', teams: ['ENG'] } as const })[userId]
+  linearUrl = await linear.listen()
+  slackUrl = await slack.listen()
   integration = createExecutionSessionIntegration({
     sessionManagement: await house.open({ people }),
-    linear: { apiKey: KEY, teamId: TEAM, apiUrl: await linear.listen() },
+    linear: { apiKey: KEY, teamId: TEAM, apiUrl: linearUrl },
     slack: {
-      ...{ botToken: TOKEN, appToken: 'xapp', signingSecret: 'secret', channel: CHANNEL, apiUrl: await slack.listen() },
+      ...{ botToken: TOKEN, appToken: 'xapp', signingSecret: 'secret', channel: CHANNEL, apiUrl: slackUrl },
       userOf: (id) => id.replace('U-', ''),
     },
   })
@@ -77,6 +81,30 @@ test('tokens of Slack that are in each other’s place are refused at once, nami
   vi.stubEnv('SLACK_APP_TOKEN', 'xoxb-1')
   expect(made({ botToken: 'token' })).toThrow(refused(`${app} is a bot's token, which belongs in ${bot}`))
   expect(made({ botToken: 'xoxb-1', appToken: 'xapp-1-A' })).not.toThrow()
+})
+
+test('so are those of the environment, where a service takes the channel from there', async () => {
+  vi.stubEnv('SLACK_BOT_TOKEN', 'xapp-1-A')
+  await expect(house.service.createExecutionSession({ adminUserId: 'ada', teamId: 'ENG' })).rejects.toMatchObject({
+    code: 'INVALID_ARGUMENT',
+    message: "botToken (SLACK_BOT_TOKEN) is an app's token, which belongs in appToken (SLACK_APP_TOKEN)",
+  })
+})
+
+test('each organization asks Slack with its own token, also where each is given its service', async () => {
+  const [acme, other] = ['acme', 'other'].map((organizationId) =>
+    createExecutionSessionIntegration({
+      sessionManagement: house.with({ organizationId }),
+      linear: { apiKey: KEY, teamId: TEAM, apiUrl: linearUrl },
+      slack: { botToken: `xoxb-${organizationId}`, channel: CHANNEL, apiUrl: slackUrl },
+    }).as('ada'),
+  ) as [ExecutionSessionIntegration, ExecutionSessionIntegration]
+  slack.tokens.clear()
+  slack.tokens.add('xoxb-acme')
+  expect(await acme.createExecutionSession('ada', 'ENG')).toMatchObject({ planCount: 2, errors: [] })
+  const { errors } = await other.createExecutionSession('ada', 'ENG')
+  expect(errors).toEqual([expect.stringContaining('invalid_auth')])
+  expect(slack.messages).toHaveLength(1)
 })
 
 test('nobody waits longer than they want, and what was asked for is done all the same', async () => {
