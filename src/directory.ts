@@ -47,8 +47,22 @@ export function readDirectoryFile(disk: Disk): DirectoryFile | undefined {
   )
 }
 
-/** What Holdfast keeps at the top of a directory. */
-const OWN = [DIRECTORY_FILE, LOCK_FILE, 'journal', 'sessions', 'index.jsonl', 'quarantine', 'access', 'audit']
+const SEGMENT = /^(\d{8}|floor)\.jsonl/
+/** Snapshots are in folders of two hex digits. */
+const SHARD = /^[0-9a-f]{2}$/
+
+/** What Holdfast keeps at the top of a directory, and by what it is told from somebody else's of that name, where it would replace that. */
+const OWN: { readonly [name: string]: (disk: Disk) => boolean } = {
+  [DIRECTORY_FILE]: () => true,
+  // One that was being written when the power went is empty, or zeros.
+  [LOCK_FILE]: (disk) => /^($|\{|\0)/.test(headOf(disk, LOCK_FILE)),
+  journal: (disk) => namesIn(disk, 'journal')?.every((name) => SEGMENT.test(name)) ?? false,
+  sessions: (disk) => namesIn(disk, 'sessions')?.every((name) => SHARD.test(name)) ?? false,
+  'index.jsonl': (disk) => headOf(disk, 'index.jsonl').startsWith('{"holdfast":'),
+  quarantine: () => true,
+  access: () => true,
+  audit: () => true,
+}
 /** What a file system or a desktop puts into a folder by itself; what begins with a dot is no content either. */
 const NOBODYS = ['lost+found', 'Thumbs.db', 'desktop.ini']
 /** How many of them a refusal names. */
@@ -56,11 +70,12 @@ const NAMED = 3
 
 /**
  * Throws DIRECTORY_NOT_EMPTY for a folder of other things: files of Holdfast's would stand among them, and one that is called as
- * they are would be replaced. A folder is Holdfast's when a journal or `holdfast.json` is in it, or by its name. Changes nothing.
+ * they are would be replaced. A folder is Holdfast's when it `isOurs`, or by its name. Changes nothing.
  */
 export function refuseForeign(disk: Disk): void {
   if (disk.location.endsWith('.holdfast')) return
-  const files = disk.list('').filter((name) => !name.startsWith('.') && !OWN.includes(name) && !NOBODYS.includes(name))
+  const names = disk.list('').filter((name) => !name.startsWith('.') && !NOBODYS.includes(name))
+  const files = names.filter((name) => !(Object.hasOwn(OWN, name) && OWN[name]?.(disk)))
   if (files.length === 0 || isOurs(disk)) return
   const named = files.slice(0, NAMED).join(', ')
   const more = files.length > NAMED ? ` and ${files.length - NAMED} more` : ''
@@ -71,12 +86,41 @@ export function refuseForeign(disk: Disk): void {
   )
 }
 
-/** A journal without `holdfast.json` is what a crash, or damage, leaves. */
-function isOurs(disk: Disk): boolean {
-  if (disk.list('journal').some((name) => /^(\d{8}|floor)\.jsonl/.test(name))) return true
+/** A `holdfast.json`, a part of a journal, or a snapshot: any of them may be all that a crash, or damage, has left. */
+export function isOurs(disk: Disk): boolean {
   const file = disk.openRead(DIRECTORY_FILE)
   file?.close()
-  return file !== undefined
+  if (file || namesIn(disk, 'journal')?.some((name) => SEGMENT.test(name))) return true
+  const shards = namesIn(disk, 'sessions')?.filter((name) => SHARD.test(name)) ?? []
+  return shards.some((shard) =>
+    namesIn(disk, `sessions/${shard}`)?.some((name) =>
+      /^\{\s*"holdfast":/.test(headOf(disk, `sessions/${shard}/${name}`)),
+    ),
+  )
+}
+
+/** None where it is not there; undefined when it is a file. */
+function namesIn(disk: Disk, folder: string): readonly string[] | undefined {
+  try {
+    return disk.list(folder)
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'ENOTDIR') return undefined
+    throw error
+  }
+}
+
+const HEAD_BYTES = 32
+
+/** How the text of a file begins; empty when it is not there. */
+function headOf(disk: Disk, path: string): string {
+  const file = disk.openRead(path)
+  if (!file) return ''
+  const head = new Uint8Array(HEAD_BYTES)
+  try {
+    return new TextDecoder().decode(head.subarray(0, file.readSync(head, 0)))
+  } finally {
+    file.close()
+  }
 }
 
 /** Who owns a directory, if the owner has said so and has not gone in order. */

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { defineSession, HoldfastError, openReader, openRuntime, step } from 'holdfast'
+import { defineSession, doctor, HoldfastError, openReader, openRuntime, step } from 'holdfast'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { assign, setup } from 'xstate'
 import { readAll } from '../src/disk.js'
@@ -130,7 +130,7 @@ test('a folder of other things is refused, and left as it is; an empty holdfast.
   await expect(open()).rejects.toMatchObject({
     code: 'DIRECTORY_NOT_EMPTY',
     message: expect.stringContaining(
-      `${dir} holds other files (index.ts, notes.md, package.json) and no sessions; name a`,
+      `${dir} holds other files (index.ts, journal, lock and 2 more) and no sessions; name a`,
     ),
     details: { dir },
   })
@@ -144,6 +144,27 @@ test('a folder of other things is refused, and left as it is; an empty holdfast.
 })
 
 test.each([
+  ['lock', 'of a package manager'],
+  ['index.jsonl', '{"name":"monday"}\n'],
+  ['journal', 'a file'],
+  ['journal/monday.md', 'theirs'],
+  ['sessions', 'a file'],
+  ['sessions/monday.md', 'theirs'],
+])('a folder with nothing but %s is somebody’s who calls it so, and is refused as it is', async (name, text) => {
+  mkdirSync(join(dir, name, '..'), { recursive: true })
+  writeFileSync(join(dir, name), text)
+  const before = readdirSync(dir, { recursive: true })
+  await expect(open()).rejects.toMatchObject({
+    code: 'DIRECTORY_NOT_EMPTY',
+    message: expect.stringContaining(`${dir} holds other files (${name.split('/')[0]}) and no sessions`),
+  })
+  expect(() => openReader({ dir })).toThrow(coded('DIRECTORY_NOT_FOUND'))
+  await expect(doctor({ dir, repair: true })).rejects.toEqual(coded('DIRECTORY_NOT_FOUND'))
+  expect(readdirSync(dir, { recursive: true })).toEqual(before)
+  expect(readFileSync(join(dir, name), 'utf8')).toBe(text)
+})
+
+test.each([
   [
     'what file systems, desktops and editors leave',
     ['.DS_Store', '.gitkeep', 'lost+found', 'Thumbs.db', 'desktop.ini'],
@@ -152,11 +173,12 @@ test.each([
   ['a token that was made first', ['access'], ''],
   ['a lock, where an opening was killed at its beginning', ['lock'], ''],
   ['a journal among other files, though holdfast.json is gone', ['journal/00000001.jsonl', 'tickets.jsonl'], ''],
+  ['snapshots among other files, though all else is gone', ['sessions/0a/one.json', 'notes.md'], ''],
   ['other files in a folder that is called as Holdfast calls its own', ['tickets.jsonl'], 'plans.holdfast'],
 ])('a folder with %s is opened', async (_, names, below) => {
   for (const name of names) {
     mkdirSync(join(dir, below, name, '..'), { recursive: true })
-    writeFileSync(join(dir, below, name), '')
+    writeFileSync(join(dir, below, name), name.startsWith('sessions/') ? '{\n  "holdfast": 1,\n' : '')
   }
   if (names[0] === 'access') {
     rmSync(join(dir, 'access'))

@@ -1,8 +1,8 @@
 // The reader on a directory of files. It opens files for reading only: the disk it hands on refuses every change, so that
 // not even a damaged file is moved aside. No lock is taken.
 
-import { DIRECTORY_FILE, readDirectoryFile } from '../directory.js'
-import { type Disk, readAll } from '../disk.js'
+import { isOurs, readDirectoryFile } from '../directory.js'
+import type { Disk } from '../disk.js'
 import { HoldfastError } from '../errors.js'
 import { Reader } from '../reader.js'
 import { readFileJournal } from './foreign-journal.js'
@@ -25,10 +25,10 @@ export function openFileReader(disk: Disk, onDamage: (damage: SnapshotDamage) =>
   }
 }
 
-/** Throws DIRECTORY_NOT_FOUND. */
+/** Throws DIRECTORY_NOT_FOUND, also for a folder of other things, or FORMAT_NEWER. */
 export function requireDirectory(disk: Disk): void {
-  if (readDirectoryFile(disk) || readAll(disk, DIRECTORY_FILE) || disk.list('journal').length > 0) return
-  throw notFound(disk)
+  readDirectoryFile(disk)
+  if (!isOurs(disk)) throw notFound(disk)
 }
 
 /** The same disk, on which nothing can be changed. */

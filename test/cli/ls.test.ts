@@ -186,11 +186,14 @@ describe('directories that it cannot read', () => {
     ['one that is not there', 'nowhere'],
     ['one below a file', 'file/data'],
     ['a folder that holds something else', 'other'],
+    ['one with a journal of somebody’s', 'diary'],
   ])('%s: DIRECTORY_NOT_FOUND, exit 3', async (_, name) => {
     const cwd = newFolder()
     writeFileSync(join(cwd, 'file'), '')
     mkdirSync(join(cwd, 'other'))
     writeFileSync(join(cwd, 'other', 'notes.txt'), '')
+    mkdirSync(join(cwd, 'diary', 'journal'), { recursive: true })
+    writeFileSync(join(cwd, 'diary', 'journal', 'monday.md'), '')
     const ended = await holdfast(['ls', '--dir', name, '-o', 'json'], { cwd })
     expect(ended.code).toBe(3)
     expect(envelopeIn(ended).error.code).toBe('DIRECTORY_NOT_FOUND')
