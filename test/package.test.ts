@@ -1,6 +1,6 @@
 // The package as it is published, in a project of somebody's own: what `npm pack` puts into it type-checks and runs there,
 // with the settings that the README names. Its dependencies are those of this project: nothing is downloaded.
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
@@ -58,6 +58,22 @@ function compile(compilerOptions: object): string {
   }
 }
 
+/** The files that an import loads, in a process of its own: modules as a hook hears of them, and CommonJS, which it does not. */
+function modulesOf(name: string): string[] {
+  const hooks = `export async function load(url, context, next) { process._rawDebug(url); return next(url, context) }`
+  const script = `
+    import { createRequire, register } from 'node:module'
+    register('data:text/javascript,' + encodeURIComponent(${JSON.stringify(hooks)}))
+    await import(${JSON.stringify(name)})
+    process._rawDebug(Object.keys(createRequire(import.meta.url).cache).join('\\n'))`
+  const { stderr, status } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    cwd: home,
+    encoding: 'utf8',
+  })
+  if (status !== 0) throw new Error(stderr)
+  return [...new Set(stderr.split('\n').map((line) => line.replace(/^file:\/\//, '')))]
+}
+
 test('with the settings of the README, and every declaration checked, it compiles; and what comes out runs', () => {
   const [, text = ''] = /`tsconfig\.json`:\n\n```json\n([\s\S]*?)```/.exec(README) ?? []
   const { compilerOptions } = JSON.parse(text)
@@ -69,6 +85,30 @@ test('with the settings of the README, and every declaration checked, it compile
 test('a fresh project that names no types and no library but the target compiles as well', () => {
   const bare = { target: 'es2022', module: 'nodenext', strict: true, noEmit: true, skipLibCheck: false }
   expect(compile(bare)).toBe('')
+})
+
+test.each([
+  ['holdfast', 30],
+  ['holdfast/machines/agent', 60],
+])('an import of %s loads fewer than %i of the two hundred modules of rxjs', (name, fewer) => {
+  const loaded = modulesOf(name).filter((file) => file.includes('node_modules/rxjs/'))
+  expect(loaded.length).toBeGreaterThan(0)
+  expect(loaded.length, loaded.join('\n')).toBeLessThan(fewer)
+})
+
+test('what a worker thread loads for the steps of a workflow has no schemas, and no other package', () => {
+  const steps = join(ROOT, 'dist/machines/workflow/steps.js')
+  const loaded = modulesOf(steps)
+  expect(loaded).toContain(steps)
+  expect(loaded.filter((file) => file.includes('node_modules'))).toEqual([])
+})
+
+test('an import of holdfast loads at most eight packages of others', () => {
+  const packageOf = (file: string) => /.*node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1] ?? []
+  const packages = new Set(modulesOf('holdfast').flatMap(packageOf))
+  packages.delete('holdfast')
+  expect(packages).toContain('xstate')
+  expect(packages.size, [...packages].join()).toBeLessThanOrEqual(8)
 })
 
 test('no dependency runs anything when it is installed', () => {

@@ -2,7 +2,9 @@
 // durable transitions: replayed from any number on, then live, without gap; nothing is kept here.
 
 import type { Runtime, Session, Stream, Transition } from 'holdfast'
-import { concatMap, from as each } from 'rxjs'
+// By their own paths, not as two of the two hundred modules of `rxjs`.
+import { from as each } from 'rxjs/internal/observable/from'
+import { concatMap } from 'rxjs/internal/operators/concatMap'
 import type { AgentMachine, AgentValue } from './machine.js'
 import type { SessionStatus } from './session-state.js'
 import { statusOf } from './status.js'
