@@ -16,7 +16,7 @@ import type { SessionHost } from './host.js'
 import { withinRoom } from './json.js'
 import type { Known } from './listing.js'
 import { migrationRecord } from './migration.js'
-import { admitKind } from './options.js'
+import { admitKind, type KeysOf } from './options.js'
 import { decisionFailed, sessionExists, unknownKind } from './refusals.js'
 import type { Registry } from './registry.js'
 import { type Folding, fold, sealed } from './rehydrate.js'
@@ -36,7 +36,7 @@ export interface CreateOptions extends CallOptions, TraceHeaders {
   readonly owner?: Owner
 }
 
-export const CREATE_OPTIONS: { readonly [K in keyof Required<CreateOptions>]: true } = {
+export const CREATE_OPTIONS: KeysOf<CreateOptions> = {
   id: true,
   idempotencyKey: true,
   owner: true,

@@ -7,7 +7,7 @@ import type { AnyStateMachine, ContextFrom, EventFromLogic, InputFrom, OutputFro
 import { actorOf, childLogic, isMachine } from './actors.js'
 import { HoldfastError } from './errors.js'
 import type { Migration, Migrations } from './migrations.js'
-import { admitOptions } from './options.js'
+import { admitOptions, type KeysOf } from './options.js'
 import { policyOf, type Supervision, type SupervisionPolicy } from './restart.js'
 import type { KindSecrets } from './secrets.js'
 import type { Attributes } from './state.js'
@@ -57,7 +57,7 @@ export interface SessionDefinition<TMachine extends AnyStateMachine, TVersion ex
   readonly supervision?: Supervision
 }
 
-const DEFINITION: { readonly [K in keyof Required<SessionDefinition<AnyStateMachine>>]: true } = {
+const DEFINITION: KeysOf<SessionDefinition<AnyStateMachine>> = {
   kind: true,
   version: true,
   machine: true,

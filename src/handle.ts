@@ -4,6 +4,7 @@
 import type { AnyMachine, KindContext, KindEvent, KindOutput, KindValue } from './define.js'
 import type { SessionDiff } from './diff.js'
 import type { SessionEntry } from './listing.js'
+import type { KeysOf } from './options.js'
 import type { RecordedEvent } from './record.js'
 import type { Attributes, SessionState, SessionStatus, StateValue } from './state.js'
 import type { StepUpdate } from './step-runner.js'
@@ -38,16 +39,14 @@ export interface CallOptions {
 }
 
 /** Which options there are, here and of a session behind a server: others are refused. */
-type Known<T> = { readonly [K in keyof Required<T>]: true }
-
-export const CALL_OPTIONS: Known<CallOptions> = { signal: true }
+export const CALL_OPTIONS: KeysOf<CallOptions> = { signal: true }
 
 export interface WaitOptions extends CallOptions {
   /** Gives up waiting after this many ms, with TIMEOUT. */
   readonly timeoutMs?: number
 }
 
-export const WAIT_OPTIONS: Known<WaitOptions> = { signal: true, timeoutMs: true }
+export const WAIT_OPTIONS: KeysOf<WaitOptions> = { signal: true, timeoutMs: true }
 
 /** What `until` waits for: a state (as XState's `matches` takes it), a tag, or whatever a function says of the snapshot. */
 export type Wanted<TMachine extends AnyMachine = AnyMachine> =
@@ -63,7 +62,7 @@ export interface SendOptions extends CallOptions, TraceHeaders {
   readonly id?: string
 }
 
-export const SEND_OPTIONS: Known<SendOptions> = {
+export const SEND_OPTIONS: KeysOf<SendOptions> = {
   id: true,
   signal: true,
   traceparent: true,
@@ -78,16 +77,17 @@ export interface CancelOptions extends CallOptions {
   readonly reason?: string
 }
 
-export const CANCEL_OPTIONS: Known<CancelOptions> = { reason: true, signal: true }
+export const CANCEL_OPTIONS: KeysOf<CancelOptions> = { reason: true, signal: true }
 
+/** Transitions by their numbers: the `seq` of one session's, the `position` of all. */
 export interface HistoryOptions {
-  /** The first transition, default 1. */
+  /** The first, default 1; of all, the first that is kept. */
   readonly from?: number
-  /** The last transition, default the last durable one. */
+  /** The last, default the last durable one. */
   readonly to?: number
 }
 
-export const HISTORY_OPTIONS: Known<HistoryOptions> = { from: true, to: true }
+export const HISTORY_OPTIONS: KeysOf<HistoryOptions> = { from: true, to: true }
 
 export interface ForkOptions extends CallOptions {
   /** The transition after which the fork goes on; default the last durable one. */
@@ -100,7 +100,7 @@ export interface ForkOptions extends CallOptions {
   readonly children?: 'restart'
 }
 
-export const FORK_OPTIONS: Known<ForkOptions> = {
+export const FORK_OPTIONS: KeysOf<ForkOptions> = {
   at: true,
   id: true,
   idempotencyKey: true,
@@ -108,11 +108,15 @@ export const FORK_OPTIONS: Known<ForkOptions> = {
   signal: true,
 }
 
-export interface TransitionsOptions extends CallOptions {
-  /** Replays from here on first: a `seq` for one session, a `position` for all. Without it, live only. */
-  readonly from?: number
+/** Of what comes live only. */
+export interface LiveOptions extends CallOptions {
   /** How many live items may wait for a slow observer; default 1,024. */
   readonly queueLimit?: number
+}
+
+export interface TransitionsOptions extends LiveOptions {
+  /** Replays from here on first: a `seq` for one session, a `position` for all. Without it, live only. */
+  readonly from?: number
 }
 
 /** An event that the machine or the runtime made; its type is none of a user's, so that `type` tells them apart. */
@@ -135,8 +139,8 @@ export interface SessionVerbs {
   until(id: string, wanted: Wanted, options: WaitOptions): Promise<SessionSnapshot>
   result(id: string, options: WaitOptions): Promise<unknown>
   transitions(id: string, options: TransitionsOptions): Stream<Transition>
-  progress(id: string, options: TransitionsOptions): Stream<StepUpdate>
-  emitted(id: string, options: TransitionsOptions): Stream<RecordedEvent>
+  progress(id: string, options: LiveOptions): Stream<StepUpdate>
+  emitted(id: string, options: LiveOptions): Stream<RecordedEvent>
   history(id: string, options: HistoryOptions): Generator<Transition>
   at(id: string, seq: number): SessionSnapshot
   diff(id: string, from: number, to: number): SessionDiff
@@ -217,12 +221,12 @@ export class Session<TMachine extends AnyMachine = AnyMachine> {
   }
 
   /** Progress, chunks and logs of its running steps: live only, not durable. Completes when it ends. */
-  progress$(options: TransitionsOptions = {}): Stream<StepUpdate> {
+  progress$(options: LiveOptions = {}): Stream<StepUpdate> {
     return this.#verbs.progress(this.id, options)
   }
 
   /** Events that the machine emits: live only, each after its transition is durable. Completes when it ends. */
-  emitted$(options: TransitionsOptions = {}): Stream<RecordedEvent> {
+  emitted$(options: LiveOptions = {}): Stream<RecordedEvent> {
     return this.#verbs.emitted(this.id, options)
   }
 

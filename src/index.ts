@@ -21,6 +21,7 @@ export {
   type ForkOptions,
   type HistoryOptions,
   type InternalEvent,
+  type LiveOptions,
   Session,
   type SessionSnapshot,
   type SessionTransition,

@@ -5,10 +5,10 @@ import type { AnySessionKind } from './define.js'
 import { HoldfastError } from './errors.js'
 
 /** Every key that an options object may have. */
-type Known<T> = { readonly [K in keyof Required<T>]: true }
+export type KeysOf<T> = { readonly [K in keyof Required<T>]: true }
 
 /** Throws INVALID_ARGUMENT when `options` is no object, or has a key that is not among the `known`. */
-export function admitOptions<T extends object>(what: string, options: T | undefined, known: Known<T>): void {
+export function admitOptions<T extends object>(what: string, options: T | undefined, known: KeysOf<T>): void {
   if (options === undefined) return
   if (typeof options !== 'object' || options === null) throw refused(`${what} are an object, not ${String(options)}`)
   for (const key of Object.keys(options)) {

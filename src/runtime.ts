@@ -206,7 +206,7 @@ export class Runtime implements AsyncDisposable {
    */
   transitions$(options: TransitionsOptions = {}): Stream<Transition> {
     const source: Source<Transition> = {
-      replay: (from) => this.history({ from }),
+      replay: (from) => this.#whole(from),
       numberOf: (transition) => transition.position,
       listen: this.#parts.feeds.all(),
     }
@@ -215,11 +215,22 @@ export class Runtime implements AsyncDisposable {
 
   /**
    * The durable transitions of all sessions in the order of the journal, read as they are asked for: from a `position` to
-   * another, both included. Throws as `transitions$` ends, or INVALID_ARGUMENT.
+   * another, both included; by default from the first that is kept, to the last. Throws INVALID_ARGUMENT or RUNTIME_CLOSED,
+   * and, where they are read, as `transitions$` ends.
+   *
+   * ```ts
+   * for (const { session, event } of runtime.history({ from: position })) console.log(session, event.type)
+   * ```
    */
-  *history(options: HistoryOptions = {}): Generator<Transition> {
+  history(options: HistoryOptions = {}): Generator<Transition> {
+    this.#availability.assertOpen()
     admitOptions('options of history', options, HISTORY_OPTIONS)
-    const { from = 0, to = Number.POSITIVE_INFINITY } = options
+    const { from = this.#ports.journal.begin, to = Number.MAX_SAFE_INTEGER } = options
+    for (const [name, position] of Object.entries({ from, to })) requireWhole(name, position, Number.MIN_SAFE_INTEGER)
+    return this.#whole(from, to)
+  }
+
+  *#whole(from: Position, to: Position = Number.MAX_SAFE_INTEGER): Generator<Transition> {
     for (const { position, record } of wholeFrom(this.#ports.journal, from, this.#damage)) {
       if (position > to) return
       yield transitionOf(record, position)

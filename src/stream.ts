@@ -11,7 +11,7 @@ import type { Clock } from './clock.js'
 import { Delivery, type LiveSource, QUEUE_LIMIT } from './delivery.js'
 import { requireWhole } from './numbers.js'
 import { IsolatedObserver, StreamIterator } from './observer.js'
-import { admitOptions } from './options.js'
+import { admitOptions, type KeysOf } from './options.js'
 
 export { Broadcast } from './broadcast.js'
 
@@ -31,16 +31,19 @@ export interface Source<T> {
   listen(listener: (item: T) => void, ended: (error?: Error) => void): () => void
 }
 
-export interface StreamOptions {
+export interface LiveStreamOptions {
+  /** How many live items may wait for a slow observer before it is cut off with OBSERVER_OVERFLOW (1024). */
+  queueLimit?: number
+  /** Completes every subscription when aborted; what is queued by then is dropped. */
+  signal?: AbortSignal
+}
+
+export interface StreamOptions extends LiveStreamOptions {
   /**
    * The first number wanted: the durable items from it on are replayed, then come the live ones; what has a smaller
    * number never comes. Without it: whatever is published after subscribing.
    */
   from?: number
-  /** How many live items may wait for a slow observer before it is cut off with OBSERVER_OVERFLOW (1024). */
-  queueLimit?: number
-  /** Completes every subscription when aborted; what is queued by then is dropped. */
-  signal?: AbortSignal
 }
 
 export interface StreamHost {
@@ -178,18 +181,26 @@ export function replayThenLive<T>(source: Source<T>, options: StreamOptions, hos
   return deliver(source, options, host)
 }
 
+const LIVE_OPTIONS: KeysOf<LiveStreamOptions> = { queueLimit: true, signal: true }
+const STREAM_OPTIONS: KeysOf<StreamOptions> = { from: true, ...LIVE_OPTIONS }
+
 /** Throws INVALID_ARGUMENT, for a stream of whichever runtime: this one, or one behind a server. */
 export function admitStreamOptions(options: StreamOptions): void {
-  admitOptions('options of a stream', options, { from: true, queueLimit: true, signal: true })
+  admitOptions('options of a stream', options, STREAM_OPTIONS)
   if (options.from !== undefined) requireWhole('from', options.from, Number.MIN_SAFE_INTEGER)
   if (options.queueLimit !== undefined) requireWhole('queueLimit', options.queueLimit, 1)
 }
 
-/** What comes live, without numbers and without replay. Throws INVALID_ARGUMENT. */
-export function liveOnly<T>(listen: Source<T>['listen'], options: StreamOptions, host: StreamHost): Stream<T> {
+/** The same for a stream without replay, which has no `from`. */
+export function admitLiveOptions(options: LiveStreamOptions): void {
+  admitOptions('options of a live stream', options, LIVE_OPTIONS)
   admitStreamOptions(options)
-  const { queueLimit, signal } = options
-  return deliver({ listen }, { queueLimit, signal }, host)
+}
+
+/** What comes live, without numbers and without replay. Throws INVALID_ARGUMENT. */
+export function liveOnly<T>(listen: Source<T>['listen'], options: LiveStreamOptions, host: StreamHost): Stream<T> {
+  admitLiveOptions(options)
+  return deliver({ listen }, options, host)
 }
 
 function deliver<T>(source: Source<T> | LiveSource<T>, options: StreamOptions, host: StreamHost): Stream<T> {

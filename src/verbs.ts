@@ -17,6 +17,7 @@ import {
   type ForkOptions,
   HISTORY_OPTIONS,
   type HistoryOptions,
+  type LiveOptions,
   NO_OPTIONS,
   SEND_OPTIONS,
   type SendOptions,
@@ -211,12 +212,12 @@ export class Verbs implements SessionVerbs {
     return replayThenLive(source, options, stream)
   }
 
-  progress(id: string, options: TransitionsOptions): Stream<StepUpdate> {
+  progress(id: string, options: LiveOptions): Stream<StepUpdate> {
     const { feeds, stream } = this.#host
     return liveOnly(this.#whileActive(id, feeds.updates(id)), options, stream)
   }
 
-  emitted(id: string, options: TransitionsOptions): Stream<RecordedEvent> {
+  emitted(id: string, options: LiveOptions): Stream<RecordedEvent> {
     const { feeds, stream } = this.#host
     return liveOnly(this.#whileActive(id, feeds.emitted(id)), options, stream)
   }

@@ -1,14 +1,7 @@
 // Conversations with the sessions of a runtime: begun, continued, watched, decided upon. As `SessionManager`, it keeps
 // nothing: people's words go to the session, which passes them on; decisions on tool calls go to the conversation.
 
-import {
-  HoldfastError,
-  type Runtime,
-  type Session,
-  type StepUpdate,
-  type Stream,
-  type TransitionsOptions,
-} from 'holdfast'
+import { HoldfastError, type LiveOptions, type Runtime, type Session, type StepUpdate, type Stream } from 'holdfast'
 import { type AgentRefusal, answered, entriesOf, isAbsent } from './asking.js'
 import type { ConversationMachine } from './conversation.js'
 import type { AgentEvent, ConversationEvent } from './events.js'
@@ -158,7 +151,7 @@ export class Conversations {
   }
 
   /** Tokens, tool calls and progress as they come: live only. Throws SESSION_NOT_FOUND. */
-  updates$(sessionId: string, conversation: string, options: TransitionsOptions = {}): Stream<StepUpdate> {
+  updates$(sessionId: string, conversation: string, options: LiveOptions = {}): Stream<StepUpdate> {
     const session = this.#find(sessionId, conversation)
     if (session) return session.progress$(options)
     throw new HoldfastError('SESSION_NOT_FOUND', absent(sessionId, conversation).message)

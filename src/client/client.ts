@@ -11,7 +11,7 @@ import {
   type TransitionsOptions,
 } from '../handle.js'
 import type { SessionEntry, SessionFilter, SessionPage } from '../listing.js'
-import { admitOptions } from '../options.js'
+import { admitOptions, type KeysOf } from '../options.js'
 import type { Stream, StreamHost } from '../stream.js'
 import type { Tracing } from '../tracing.js'
 import type { Transition } from '../transition.js'
@@ -57,7 +57,7 @@ export interface RemoteCreateOptions extends Omit<CreateOptions, 'owner'> {
   readonly team?: string
 }
 
-const CREATE_OPTIONS: { readonly [K in keyof Required<RemoteCreateOptions>]: true } = {
+const CREATE_OPTIONS: KeysOf<RemoteCreateOptions> = {
   ...SEND_OPTIONS,
   idempotencyKey: true,
   team: true,

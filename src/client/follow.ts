@@ -6,7 +6,7 @@ import type { Subscriber } from 'rxjs'
 import { HoldfastError } from '../errors.js'
 import type { TransitionsOptions } from '../handle.js'
 import { Pace } from '../pace.js'
-import { admitStreamOptions, Stream, type StreamHost } from '../stream.js'
+import { admitLiveOptions, admitStreamOptions, Stream, type StreamHost } from '../stream.js'
 import type { Transition } from '../transition.js'
 import { EventParser, type ServerEvent } from './events.js'
 import { errorOf, isPassing, pauseMs, type Requests } from './requests.js'
@@ -25,7 +25,8 @@ const QUEUE_LIMIT = 1024
 
 /** Throws INVALID_ARGUMENT. */
 export function follow<T>(requests: Requests, feed: Feed, options: TransitionsOptions, host: StreamHost): Stream<T> {
-  admitStreamOptions(options)
+  if (feed.event === 'transition') admitStreamOptions(options)
+  else admitLiveOptions(options)
   const { from, queueLimit = QUEUE_LIMIT, signal } = options
   return new Stream<T>(host, queueLimit, (subscriber) => {
     const left = new AbortController()

@@ -13,6 +13,7 @@ import {
   type ForkOptions,
   HISTORY_OPTIONS,
   type HistoryOptions,
+  type LiveOptions,
   SEND_OPTIONS,
   type SendOptions,
   type SessionSnapshot,
@@ -105,13 +106,13 @@ export class RemoteSession<TMachine extends AnyMachine = AnyMachine> {
   }
 
   /** Progress, chunks and logs of its running steps: live only; what is said while the connection is lost is missed. */
-  progress$(options: TransitionsOptions = {}): Stream<StepUpdate> {
-    return this.#follow('step', { ...options, from: undefined })
+  progress$(options: LiveOptions = {}): Stream<StepUpdate> {
+    return this.#follow('step', options)
   }
 
   /** Events that the machine emits: live only; what is emitted while the connection is lost is missed. */
-  emitted$(options: TransitionsOptions = {}): Stream<RecordedEvent> {
-    return this.#follow('emitted', { ...options, from: undefined })
+  emitted$(options: LiveOptions = {}): Stream<RecordedEvent> {
+    return this.#follow('emitted', options)
   }
 
   /** Its durable transitions in order, asked for page by page. */

@@ -10,7 +10,7 @@ import type { Session } from '../handle.js'
 import type { SessionEntry } from '../listing.js'
 import { consoleLogger, guarded, type Logger } from '../logger.js'
 import type { ReadOptions } from '../open.js'
-import { admitOptions } from '../options.js'
+import { admitOptions, type KeysOf } from '../options.js'
 import { sessionNotFound } from '../refusals.js'
 import type { Runtime } from '../runtime.js'
 import { type TraceHeaders, traceContextOf } from '../trace-context.js'
@@ -50,7 +50,7 @@ export interface HttpOptions {
   readonly backups?: string
 }
 
-export const HTTP_OPTIONS: { readonly [K in keyof Required<HttpOptions>]: true } = {
+export const HTTP_OPTIONS: KeysOf<HttpOptions> = {
   principals: true,
   hosts: true,
   origins: true,

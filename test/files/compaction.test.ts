@@ -227,6 +227,25 @@ describe('history', () => {
     await runtime.close()
   })
 
+  test('of all sessions it is read from the first that is kept, or from one position to another; what is no position is refused at once', async () => {
+    const disk = createMemoryDisk()
+    await filled(disk)
+    const { runtime } = await open(disk)
+    const all = [...runtime.history()].map(({ position }) => position)
+    await runtime.compact({ keepBytes: 2500 })
+    const kept = [...runtime.history()].map(({ position }) => position)
+    expect(kept.length).toBeGreaterThan(2)
+    expect(kept).toEqual(all.slice(-kept.length))
+    expect(all.length).toBeGreaterThan(kept.length)
+    const [, from, , to] = kept
+    expect([...runtime.history({ from, to })].map(({ position }) => position)).toEqual(kept.slice(1, 4))
+    expect(() => runtime.history({ from: 0 }).next()).toThrow(expect.objectContaining({ code: 'HISTORY_UNAVAILABLE' }))
+    for (const options of [{ from: Number.NaN }, { to: 1.5 }, { form: 1 }])
+      expect(() => runtime.history(options)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }))
+    await runtime.close()
+    expect(() => runtime.history()).toThrow(expect.objectContaining({ code: 'RUNTIME_CLOSED' }))
+  })
+
   test('a replay that is under way when its part is dropped is told so', async () => {
     const disk = createMemoryDisk()
     await filled(disk)
