@@ -31,7 +31,7 @@ function key(text: string): string {
 }
 
 /** The same event with the same id, also one that was given already. */
-const EVENT_ID = (): Option =>
+const eventIdOption = (): Option =>
   new Option('--event-id <id>', 'the same event with the same id does nothing again').argParser(key)
 
 /** A command whose name is the type of the event that it sends: a session whose machine has none refuses it, and says what it takes. */
@@ -44,7 +44,7 @@ const saying = (name: string, what: string): CommandRow => ({
         .argument('<id>', ID)
         .description(`${what}: send it the event "${name}"`)
         .option('--with <json>', 'what the event holds besides: JSON, @file, or - for stdin')
-        .addOption(EVENT_ID()),
+        .addOption(eventIdOption()),
     ),
   run: async (output, options, id) => (await import('./send.js')).say(name, id, options, output),
 })
@@ -73,15 +73,16 @@ export const changingCommands: readonly CommandRow[] = [
           .argument('<id>', ID)
           .argument('<event>', 'its type; or JSON, @file, or - for stdin, of one event or of a list, taken all or none')
           .description('send an event to a session; ends once the transition is durable')
-          .addOption(EVENT_ID()),
+          .addOption(eventIdOption()),
       ),
     run: async (output, options, id, event) => (await import('./send.js')).send(id, event, options, output),
   },
-  saying('approve', 'say yes to a session that waits for a person'),
-  saying('reject', 'say no to a session that waits for a person'),
-  saying('pause', 'have a session wait'),
-  saying('resume', 'have a session that waits go on'),
-  saying('retry', 'have a session try once more what failed'),
+  saying('approve', 'say yes to a session that waits for a person (agent-conversation takes it, with a call)'),
+  saying('reject', 'say no to a session that waits for a person (a word of kinds of your own)'),
+  saying('deny', 'say no to a session that waits for a person (agent-conversation takes it, with a call)'),
+  saying('pause', 'have a session wait (workflow and document take it)'),
+  saying('resume', 'have a session that waits go on (workflow and document take it)'),
+  saying('retry', 'have a session try once more what failed (agent-conversation takes it)'),
   {
     name: 'cancel',
     server: true,

@@ -239,7 +239,7 @@ function turnedLine(line: Buffer): Buffer | undefined {
   return json && view(json)
 }
 
-/** Looking for a bit takes a millisecond for some ten thousand bytes. */
+/** Longer ones are not looked through: it would hold the event loop. */
 const TURNED_BYTES = 1024 * 1024
 
 function* linesOf(buffer: Buffer): Generator<Buffer> {

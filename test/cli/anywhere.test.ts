@@ -80,6 +80,7 @@ const CHANGING: [command: string, ...lines: string[]][] = [
   ['resume', 'g2 --event-id r', 'g2 --event-id r'],
   ['reject', 'g2 --with []', 'g2'],
   ['retry', 'g2'],
+  ['deny', 'g3 --with {"reason":"no"}', 'g3'],
   ['approve', 'g2', 'gone', 'c1'],
   ['create', 'gate --id g4'],
   ['fork', 'apple --at 2 --id pear', 'pear', 'g1', 'oak', 'apple --id pear'],
