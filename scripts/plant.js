@@ -18,6 +18,9 @@ for (const name of ['src', 'machines', 'test', 'examples', 'package.json', 'tsco
 // What is built stays as it is: workers and child processes of the tests run without the fault.
 for (const name of ['node_modules', 'dist']) symlinkSync(join(root, name), join(copy, name))
 
+/** The tests have long to themselves, for slow machines; what hangs of a fault is to be told soon. */
+const HANGS_MS = 60_000
+/** Of all tests of a fault; some that compute for minutes have no end of their own. */
 const LONGEST_MS = 300_000
 /** As vitest says it. */
 const TIMEOUT = /(Test|Hook) timed out in \d+ms/
@@ -59,7 +62,8 @@ function outcomeOf(tests) {
   const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs')
   const report = join(copy, 'report.json')
   rmSync(report, { force: true })
-  const args = [vitest, 'run', '--bail=1', '--reporter=json', `--outputFile=${report}`, ...tests]
+  const within = [`--testTimeout=${HANGS_MS}`, `--hookTimeout=${HANGS_MS}`]
+  const args = [vitest, 'run', '--bail=1', ...within, '--reporter=json', `--outputFile=${report}`, ...tests]
   const { status, error } = spawnSync(process.execPath, args, { cwd: copy, stdio: 'ignore', timeout: LONGEST_MS })
   if (error?.code === 'ETIMEDOUT') return 'timed out'
   if (status === 0) return 'MISSED'

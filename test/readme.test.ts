@@ -10,6 +10,8 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url))
 // Inside the project, so that the package finds itself by its own name, as a user's does in node_modules.
 const PLACE = join(ROOT, '.readme')
 const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc')
+/** While it waits for a process, this one cannot be told that its time is over. */
+const LONGEST_MS = 600_000
 
 interface Snippet {
   readonly page: string
@@ -48,12 +50,12 @@ beforeAll(() => {
     types: ['node'],
   }
   writeFileSync(join(PLACE, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: written }))
-  execFileSync(process.execPath, [tsc, '-p', PLACE], { stdio: 'pipe', encoding: 'utf8' })
+  execFileSync(process.execPath, [tsc, '-p', PLACE], { stdio: 'pipe', encoding: 'utf8', timeout: LONGEST_MS })
 })
 afterAll(() => rmSync(PLACE, { recursive: true, force: true }))
 
 const run = (group: string): string =>
-  execFileSync(process.execPath, ['index.js'], { cwd: join(PLACE, group), encoding: 'utf8' })
+  execFileSync(process.execPath, ['index.js'], { cwd: join(PLACE, group), encoding: 'utf8', timeout: LONGEST_MS })
 
 const groupsOf = (kind: 'README' | 'docs'): string[] => [
   ...new Set(snippets.filter(({ page }) => page.startsWith(kind)).map(({ group }) => group)),
@@ -109,7 +111,11 @@ test('holdfast itself does not load fast-check', () => {
     const failed = await import('holdfast/testing').then(() => false, (error) => error.message)
     console.log(failed)`
   const node = (code: string): string =>
-    execFileSync(process.execPath, ['--input-type=module', '-e', code], { cwd: ROOT, encoding: 'utf8' })
+    execFileSync(process.execPath, ['--input-type=module', '-e', code], {
+      cwd: ROOT,
+      encoding: 'utf8',
+      timeout: LONGEST_MS,
+    })
   expect(node(without('HOOK')).trim()).toBe('fast-check is loaded')
   expect(node(without('ERR_MODULE_NOT_FOUND')).trim()).toBe(
     'holdfast/testing needs the package fast-check: npm install --save-dev fast-check',

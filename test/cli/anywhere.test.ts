@@ -153,26 +153,26 @@ test.each(Object.keys(LOOKING))('%s tells the same of a directory and of its ser
   expect(codes).toContain(0)
 })
 
-test.each(CHANGING)('%s does the same in a directory and at a server', async (command, ...lines) => {
-  const needsKinds = !['fork', 'prune'].includes(command)
-  const codes = new Set<number | null>()
-  for (const [index, line] of lines.entries()) {
-    const asked = `${command} ${line}${needsKinds ? ' +kinds' : ''}`
-    const [one, other] = await bothWays(asked, here, ['json', 'text'][index % 2] as string)
-    // What an owner takes on the disk is not the same.
-    const [a, b] = [one, other].map((ended) =>
-      JSON.stringify(alike(ended)).replace(/"bytes\\":\d+|\d+(\.\d)? k?B/g, ''),
-    )
-    expect({ line, told: b }).toEqual({ line, told: a })
-    codes.add(one.code)
-  }
-  if (command !== 'resend') expect(codes).toContain(0)
-})
-
-test('all of that has left both the same', async () => {
-  const [left, right] = await bothWays('ls --all', here, 'json')
-  expect(alike(right)).toEqual(alike(left))
-})
+test.each(CHANGING)(
+  '%s does the same in a directory and at a server, and leaves both the same',
+  async (command, ...lines) => {
+    const needsKinds = !['fork', 'prune'].includes(command)
+    const codes = new Set<number | null>()
+    for (const [index, line] of lines.entries()) {
+      const asked = `${command} ${line}${needsKinds ? ' +kinds' : ''}`
+      const [one, other] = await bothWays(asked, here, ['json', 'text'][index % 2] as string)
+      // What an owner takes on the disk is not the same.
+      const [a, b] = [one, other].map((ended) =>
+        JSON.stringify(alike(ended)).replace(/"bytes\\":\d+|\d+(\.\d)? k?B/g, ''),
+      )
+      expect({ line, told: b }).toEqual({ line, told: a })
+      codes.add(one.code)
+    }
+    if (command !== 'resend') expect(codes).toContain(0)
+    const [left, right] = await bothWays('ls --all', here, 'json')
+    expect(alike(right)).toEqual(alike(left))
+  },
+)
 
 test('a session is created and sent to from a pipe', async () => {
   const ask = async (input: string, ...args: string[]): Promise<any> => {

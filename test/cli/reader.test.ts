@@ -15,6 +15,7 @@ import { openReader } from '../../src/open.js'
 import type { Reader } from '../../src/reader.js'
 import { systemChance } from '../../src/system/chance.js'
 import { systemClock } from '../../src/system/clock.js'
+import { createSeededChance } from '../../src/testing/chance.js'
 import { newFolder } from './command.js'
 import { count, counter, footprint, openCounters } from './directory.js'
 
@@ -33,6 +34,15 @@ function expectWhole({ count, seen }: Counted): void {
   if (count > 0) expect(seen.at(-1)).toMatch(new RegExp(`-${count}$`))
 }
 
+/** The writer acknowledges one after the other: two minutes without what is waited for are a writer that hangs. */
+async function until(holds: () => boolean): Promise<void> {
+  const end = performance.now() + 120_000
+  while (!holds()) {
+    if (performance.now() > end) throw new Error(`the writer has not come to it in two minutes: ${holds}`)
+    await sleep(1)
+  }
+}
+
 describe('beside another process that writes as fast as it can', () => {
   test('every look is whole, none goes back, and the writer loses nothing', async () => {
     const dir = newFolder()
@@ -42,7 +52,7 @@ describe('beside another process that writes as fast as it can', () => {
       acknowledged += text.match(/^ack /gm)?.length ?? 0
     })
     try {
-      while (acknowledged < 20) await sleep(5)
+      await until(() => acknowledged >= 20)
       const last = new Map<string, number>()
       for (let looks = 0; looks < 60; looks++) {
         const before = acknowledged
@@ -63,7 +73,7 @@ describe('beside another process that writes as fast as it can', () => {
         expect(total).toBeGreaterThanOrEqual(before) // what was acknowledged before the look is in it
         reader.close()
         // It has written more by the next look.
-        while (acknowledged === before) await sleep(1)
+        await until(() => acknowledged > before)
       }
     } finally {
       writer.kill('SIGKILL')
@@ -72,10 +82,11 @@ describe('beside another process that writes as fast as it can', () => {
 
   test('after kill -9, a reader shows what a recovery then finds', async () => {
     const dir = newFolder()
+    const { random } = createSeededChance(Number(process.env.HOLDFAST_SEED ?? 1))
     for (let round = 0; round < 3; round++) {
       const writer = spawn(process.execPath, [WRITER, dir, '4'], { stdio: ['ignore', 'pipe', 'inherit'] })
       await new Promise((resolve) => writer.stdout.once('data', resolve))
-      await sleep(Math.random() * 200)
+      await sleep(random() * 200)
       writer.kill('SIGKILL')
       await new Promise((resolve) => writer.on('close', resolve))
       const reader = openReader({ dir })

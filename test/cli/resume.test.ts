@@ -1,13 +1,16 @@
 // `holdfast plan`, killed with SIGKILL at random moments and resumed until it is done: the plan and its ids are those of an
-// undisturbed run, and every issue exists exactly once. HOLDFAST_PLAN_KILLS sets how many kills (default 6).
+// undisturbed run, and every issue exists exactly once. HOLDFAST_PLAN_KILLS sets how many kills (default 6),
+// HOLDFAST_SEED which moments.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openReader } from 'holdfast'
 import { beforeAll, expect, test } from 'vitest'
+import { createSeededChance } from '../../src/testing/chance.js'
 import { DOCUMENTS, type Ended, envelopeIn, holdfast, newFolder, type Running, start } from './command.js'
 
 const KILLS = Number(process.env.HOLDFAST_PLAN_KILLS ?? 6)
+const SEED = Number(process.env.HOLDFAST_SEED ?? 1)
 const LANES = 3
 /** A directory is left alone after so many kills, so that it comes to its end. */
 const KILLS_EACH = 6
@@ -65,24 +68,24 @@ function placeOf(dir: string): string {
 }
 
 /** At a random moment of a whole life, or of the work on issues. */
-async function killSomewhere({ child, said, ended }: Running): Promise<void> {
-  if (Math.random() < 0.4)
-    await Promise.race([said(Math.random() < 0.6 ? 'Creating' : 'Linking').catch(() => {}), ended])
-  await Promise.race([sleep(Math.random() * undisturbed.ms * 0.7), ended])
+async function killSomewhere({ child, said, ended }: Running, random: () => number): Promise<void> {
+  if (random() < 0.4) await Promise.race([said(random() < 0.6 ? 'Creating' : 'Linking').catch(() => {}), ended])
+  await Promise.race([sleep(random() * undisturbed.ms * 0.7), ended])
   child.kill('SIGKILL')
 }
 
 test(`the plan is the same after ${KILLS} kills, each resumed, and every issue exists once`, async () => {
   const places: Record<string, number> = {}
-  let kills = 0
+  let [kills, lives] = [0, 0]
 
   /** One directory from its first run to its end. */
   async function life(): Promise<void> {
     const dir = newFolder()
+    const { random } = createSeededChance(SEED * 1000 + lives++)
     let place = NOTHING
     for (let here = 0; ; ) {
       const running = place === NOTHING ? plan(dir) : plan(dir, '--resume')
-      if (kills < KILLS && here < KILLS_EACH) await killSomewhere(running)
+      if (kills < KILLS && here < KILLS_EACH) await killSomewhere(running, random)
       const ended = await running.ended
       if (ended.code !== null) {
         expect(planIn(ended)).toEqual(undisturbed.plan)

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 
 test('a document keeps what two people wrote at the same time, and ends read-only', () => {
   const script = resolve(import.meta.dirname, '../../examples/documents.js')
-  const lines = execFileSync(process.execPath, [script], { encoding: 'utf8' }).trim().split('\n')
+  const lines = execFileSync(process.execPath, [script], { encoding: 'utf8', timeout: 600_000 }).trim().split('\n')
   expect(
     lines
       .slice(0, 3)

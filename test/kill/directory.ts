@@ -8,11 +8,11 @@ import { createInterface } from 'node:readline'
 import { isHoldfastError, openRuntime, type Session, type Transition } from 'holdfast'
 import { sqlite } from 'holdfast/sqlite'
 import { expect } from 'vitest'
+import { createSeededChance } from '../../src/testing/chance.js'
 import { entryOf, ledgerAfter, ledgerAt } from './ledger.js'
 import { databaseIn, type Orders, type Place } from './orders.js'
 
-export const below = (limit: number): number => Math.floor(Math.random() * limit)
-const anyOf = <T>(all: readonly T[]): T => all[below(all.length)] as T
+const SEED = Number(process.env.HOLDFAST_SEED ?? 1)
 
 /** Where a process is to die: a call to the disk of that kind, within the first so many; `anywhere` is from outside. */
 export interface Death {
@@ -24,11 +24,14 @@ export interface DirectoryOptions {
   /** The file of `victim.ts`, bundled. */
   readonly script: string
   readonly sessions: number
+  /** Each has draws of its own: which calls its processes die at, and how long they have until somebody else kills them. */
+  readonly number: number
   /** In one database: SQLite's calls to the disk are its own, so every process dies of a signal from outside. */
   readonly database?: true
 }
 
 export const ACTIVE = 6
+const HOWS = ['before', 'half', 'after'] as const
 
 /** What is known of a session from outside. */
 interface Known {
@@ -45,6 +48,7 @@ export interface Ready {
 /** A directory from its beginning until it is left. */
 export class Directory {
   readonly #options: DirectoryOptions
+  readonly #random: () => number
   readonly dir: string = mkdtempSync(join(tmpdir(), 'holdfast-kill-'))
   readonly known: Known[] = Array.from({ length: ACTIVE }, () => ({ acknowledged: 0, sent: 0 }))
   kills = 0
@@ -57,6 +61,11 @@ export class Directory {
 
   constructor(options: DirectoryOptions) {
     this.#options = options
+    this.#random = createSeededChance(SEED * 1000 + options.number).random
+  }
+
+  #below(limit: number): number {
+    return Math.floor(this.#random() * limit)
   }
 
   /** One process, until it is dead. Gives where it died; undefined when it came to its end. */
@@ -74,21 +83,22 @@ export class Directory {
         version,
         entries: place === 'shutdown' ? 30 : 160,
         place,
+        seed: this.#below(2 ** 31),
       },
       ...(database && { database }),
-      ...(!first && at > 0 && !database && { strike: { call: below(at), how: anyOf(['before', 'half', 'after']) } }),
+      ...(!first && at > 0 && !database && { strike: { call: this.#below(at), how: HOWS[this.#below(3)] ?? 'half' } }),
     }
     const child = spawn(process.execPath, [script, JSON.stringify(orders)], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
-    const killWithin = (ms: number): void => void setTimeout(() => child.kill('SIGKILL'), Math.random() * ms)
+    const killWithin = (ms: number): void => void setTimeout(() => child.kill('SIGKILL'), this.#random() * ms)
     const early = place === 'opening' || place === 'migration'
-    if (place === 'anywhere' && !first && Math.random() < 0.3) killWithin(300)
+    if (place === 'anywhere' && !first && this.#random() < 0.3) killWithin(300)
     if (database && early && !first) killWithin(this.#readyMs * 1.1)
     const begun = performance.now()
     let phase = 'opening'
     let died: string | undefined
-    let acks = below(140)
+    let acks = this.#below(140)
     const hear = (line: string): void => {
       const [word, a, b, c, d] = line.split(' ') as [string, string, string, string, string]
       if (word === 'error') throw new Error(line)

@@ -43,6 +43,7 @@ class Starter {
       version: 1,
       entries: Number.MAX_SAFE_INTEGER,
       place: 'anywhere',
+      seed: 1,
     }
     this.child = spawn(process.execPath, [script.file, JSON.stringify(orders)], {
       stdio: ['ignore', 'pipe', 'inherit'],

@@ -16,6 +16,8 @@ export interface Orders {
   readonly entries: number
   /** What it does beside: `compaction` drops what is old again and again. */
   readonly place: Place | 'anywhere'
+  /** Of what it draws. */
+  readonly seed: number
   /** The call to the disk, counted within the place, at which it dies by its own hand. */
   readonly strike?: { readonly call: number; readonly how: 'before' | 'half' | 'after' }
 }

@@ -19,12 +19,14 @@ import type { Pool } from '../../src/pool.js'
 import { sqliteStorage } from '../../src/sqlite/storage.js'
 import { systemChance } from '../../src/system/chance.js'
 import { systemClock } from '../../src/system/clock.js'
+import { createSeededChance } from '../../src/testing/chance.js'
 import { entryOf, ledgerAfter, ledgerAt } from './ledger.js'
 import { databaseIn, type Orders } from './orders.js'
 
 const orders = JSON.parse(process.argv[2] as string) as Orders
 const say = (line: string): void => void writeSync(1, `${line}\n`)
 const ledger = ledgerAt(orders.version)
+const { random } = createSeededChance(orders.seed)
 let phase: 'opening' | 'start' | 'work' | 'shutdown' = 'opening'
 let calls = 0
 let inPlace = 0
@@ -137,7 +139,7 @@ let left = orders.entries
 /** Enters one after the other, some of them before the last is acknowledged. */
 async function work(runtime: Runtime, index: number, found: number): Promise<void> {
   for (let n = found; left > 0; ) {
-    const burst = 1 + Math.floor(Math.random() * 4)
+    const burst = 1 + Math.floor(random() * 4)
     left -= burst
     say(`sent ${index} ${n + burst}`)
     const one = async (entry: number): Promise<void> => {

@@ -48,9 +48,8 @@ async function runUntilItSpeaks(pool: Pool, wanted: Task): Promise<RunningTask> 
   return running
 }
 
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await sleep(5)
-}
+const until = (holds: () => boolean): Promise<void> =>
+  expect.poll(holds, { interval: 5, message: `${holds}` }).toBe(true)
 
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-pool-'))
 
@@ -304,7 +303,10 @@ test('the rest before a respawn is none, then doubles, up to a cap', () => {
 test('a pool keeps its process alive while it has a task, also while a thread rests, and no longer', async () => {
   const script = fileURLToPath(new URL('../fixtures/keeps-alive.js', import.meta.url))
   const args = [script, builtPackage().href, stepsModule('hostile.js')]
-  const { stdout } = await promisify(execFile)(process.execPath, args)
+  const ended = promisify(execFile)(process.execPath, args, { timeout: 120_000, killSignal: 'SIGKILL' })
+  const { stdout } = await ended.catch((cause) => {
+    throw cause.killed ? new Error(`it was alive after two minutes and said "${cause.stdout}"`, { cause }) : cause
+  })
   expect(stdout.trim()).toBe('failed failed failed done')
 })
 

@@ -27,9 +27,9 @@ afterAll(() => rmSync(script.folder, { recursive: true, force: true }))
 test(`nothing acknowledged is lost from a database over ${KILLS} kills, and nothing is invented`, async () => {
   const died = new Map<string, number>()
   const ready: Ready[] = []
-  let [kills, whole, lives] = [0, 0, 0]
+  let [kills, whole, lives, directories] = [0, 0, 0, 0]
   while (kills < KILLS) {
-    const directory = new Directory({ script: script.file, sessions: 200, database: true })
+    const directory = new Directory({ script: script.file, sessions: 200, number: directories++, database: true })
     try {
       while (kills < KILLS && directory.kills < KILLS_EACH) {
         const place = PLACES[lives++ % PLACES.length] as Death['place']
