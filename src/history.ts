@@ -102,9 +102,8 @@ export function* transitionsOf(
   entry: Placement & Pick<IndexEntry, 'id'>,
   from = 1,
   to?: number,
-  milestones?: Milestones,
 ): Generator<Transition> {
-  for (const placed of recordsFrom(journal, entry, from, milestones, to)) {
+  for (const placed of recordsFrom(journal, entry, from, undefined, to)) {
     if (placed) yield transitionOf(placed.record, placed.position)
   }
 }
