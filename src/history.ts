@@ -102,8 +102,9 @@ export function* transitionsOf(
   entry: Placement & Pick<IndexEntry, 'id'>,
   from = 1,
   to?: number,
+  milestones?: Milestones,
 ): Generator<Transition> {
-  for (const placed of recordsFrom(journal, entry, from, undefined, to)) {
+  for (const placed of recordsFrom(journal, entry, from, milestones, to)) {
     if (placed) yield transitionOf(placed.record, placed.position)
   }
 }

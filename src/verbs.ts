@@ -249,7 +249,7 @@ export class Verbs implements SessionVerbs {
       if (seq === undefined || Number.isSafeInteger(seq)) continue
       throw new HoldfastError('INVALID_ARGUMENT', `${name} is the number of a transition, not ${String(seq)}`)
     }
-    return transitionsOf(this.#host.session.journal, this.#entry(id), from, to)
+    return transitionsOf(this.#host.session.journal, this.#entry(id), from, to, this.#host.milestones)
   }
 
   at(id: string, seq: number): SessionSnapshot {

@@ -22,7 +22,7 @@ export interface Followed {
   /** Set when nothing will be appended any more, with what is said last, if anything is. */
   readonly ending: { readonly frame: string | undefined } | undefined
   numberOf(transition: Transition): number
-  /** Has the tail begin behind `after`, if that is near and others follow, too. */
+  /** Has the tail begin behind `after`, if that is near and somebody follows who was here before. */
   reach(after: number): void
   /** Whether a transition is for those who follow. */
   sees(transition: Transition): boolean

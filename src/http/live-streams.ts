@@ -33,8 +33,9 @@ export interface Scope {
 const WAITING_BYTES = 1024 * 1024
 /** A client that was given nothing is given a sign of life after one to two of these, so within 9 s. */
 const BEAT_MS = 4500
-/** Of what was before, as many transitions are read in one turn for all who come again. */
+/** Of what was before, so much is read in one turn for all who come again: transitions of one session, bytes of the journal. */
 const SHARED_TRANSITIONS = 1024
+const SHARED_BYTES = 1024 * 1024
 /** How many are woken before the event loop has its turn. */
 const WOKEN_AT_ONCE = 200
 const LONGEST_REST_MS = 100
@@ -134,6 +135,7 @@ export class LiveStreams {
       numberOf: (transition) => transition.seq,
       replay: (from, queueLimit) => session.transitions$({ from, queueLimit }),
       between: (from, to) => session.history({ from, to }),
+      near: SHARED_TRANSITIONS,
     })
     if (told.has('emitted')) channel.tell(session.emitted$(), (event) => channel.append(frame('emitted', event)))
     if (told.has('step')) channel.tell(session.progress$(), (update) => channel.append(frame('step', update)))
@@ -154,6 +156,7 @@ export class LiveStreams {
       sees,
       replay: (from, queueLimit) => this.#runtime.transitions$({ from, queueLimit }),
       between: (from, to) => this.#runtime.history({ from, to }),
+      near: SHARED_BYTES,
     })
     channel.tell(
       this.#runtime.transitions$(),
@@ -181,6 +184,8 @@ type Numbered = Pick<Followed, 'numberOf' | 'replay'> & {
   readonly sees?: (transition: Transition) => boolean
   /** Durable transitions by their numbers, both included. */
   readonly between: (from: number, to: number) => Iterable<Transition>
+  /** How far apart numbers are at most between which `between` is asked. */
+  readonly near: number
 }
 
 class Channel implements Followed {
@@ -192,8 +197,9 @@ class Channel implements Followed {
   readonly numberOf: Followed['numberOf']
   readonly replay: Followed['replay']
   readonly #between: Numbered['between']
-  /** What comes after a number below this one is too much to be shared. */
-  #farBelow = Number.NEGATIVE_INFINITY
+  readonly #near: number
+  /** What comes after this number, or one before it, is more than the tail has room for. */
+  #tooMuchAfter = Number.NEGATIVE_INFINITY
   readonly report: (error: unknown) => void
   readonly #clock: Clock
   readonly #subscriptions: Subscription[] = []
@@ -207,7 +213,7 @@ class Channel implements Followed {
     clock: Clock,
     tail: Tail,
     report: (error: unknown) => void,
-    { numberOf, replay, sees, between }: Numbered,
+    { numberOf, replay, sees, between, near }: Numbered,
   ) {
     this.key = key
     this.#clock = clock
@@ -216,6 +222,7 @@ class Channel implements Followed {
     this.numberOf = numberOf
     this.replay = replay
     this.#between = between
+    this.#near = near
     this.sees = sees ?? (() => true)
   }
 
@@ -225,26 +232,31 @@ class Channel implements Followed {
     this.#subscriptions.push(stream.subscribe({ next, ...(complete && { complete }), error }))
   }
 
-  /** Who comes again at the same time, as after a restart, lacks about the same: it is read and encoded once for all of them. */
+  /**
+   * Who comes again at the same time, as after a restart, lacks about the same: it is read and encoded once for all of them.
+   * The first of them is alone, and replays by itself.
+   */
   reach(after: number): void {
-    const { since } = this.tail
-    if (this.followers.size === 0 || since === undefined || after >= since || after < this.#farBelow) return
+    const { since, room } = this.tail
+    if (this.followers.size === 0 || since === undefined || after >= since || since - after > this.#near) return
+    // Places that were given up a moment ago are looked for by who was there: they are not given again before that.
+    if (after <= this.#tooMuchAfter || this.#checking) return
     const frames: NumberedFrame[] = []
-    let [room, read] = [this.tail.room, 0]
+    let bytes = 0
     try {
       for (const transition of this.#between(after + 1, since)) {
+        if (!this.sees(transition)) continue
         const number = this.numberOf(transition)
-        const text = this.sees(transition) ? transitionFrame(transition, number) : undefined
-        room -= text === undefined ? 0 : Buffer.byteLength(text)
-        if (room < 0 || ++read > SHARED_TRANSITIONS) {
-          this.#farBelow = number
+        const text = transitionFrame(transition, number)
+        bytes += Buffer.byteLength(text)
+        if (bytes > room) {
+          this.#tooMuchAfter = after
           return
         }
-        if (text !== undefined) frames.push({ frame: text, number })
+        frames.push({ frame: text, number })
       }
     } catch {
       // Whoever replays it is told why it cannot be read.
-      this.#farBelow = since
       return
     }
     this.tail.prepend(frames, after)

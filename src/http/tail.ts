@@ -78,11 +78,12 @@ export class Tail {
   prepend(frames: readonly NumberedFrame[], since: number): void {
     const pieces = frames.map(({ frame }) => this.#encoder.encode(frame))
     const blocks: Block[] = []
-    let place = this.start - pieces.reduce((sum, { length }) => sum + length, 0)
+    let left = pieces.reduce((sum, { length }) => sum + length, 0)
+    let place = this.start - left
     for (const [index, piece] of pieces.entries()) {
       let block = blocks.at(-1)
       if (!block || block.bytes.length - block.used < piece.length) {
-        const bytes = new Uint8Array(Math.max(BLOCK_BYTES, piece.length))
+        const bytes = new Uint8Array(Math.max(Math.min(BLOCK_BYTES, left), piece.length))
         block = { start: place, bytes, used: 0, numbers: [], places: [] }
         blocks.push(block)
       }
@@ -91,6 +92,7 @@ export class Tail {
       block.numbers.push((frames[index] as NumberedFrame).number)
       block.places.push(place)
       place += piece.length
+      left -= piece.length
     }
     this.#blocks.unshift(...blocks)
     this.#since = since

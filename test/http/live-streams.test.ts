@@ -142,6 +142,52 @@ describe('one session', () => {
     },
   )
 
+  test('who lacks too much to be shared replays by itself, and whoever lacks less shares all the same', async () => {
+    for (let id = 0; id < 1100; id++) await add(id)
+    const streams = new LiveStreams(runtime, { clock: systemClock, report })
+    const shared = vi.spyOn(session, 'history')
+    const clients = [1000, 0, 70, 1090, 1095].map((after) => streams.session(session, TRANSITIONS, after))
+    const given = await Promise.all((await Promise.all(clients)).map(readAll))
+    expect(given.map(seqs)).toEqual([1000, 0, 70, 1090, 1095].map((after) => upTo(1101, after + 1)))
+    expect(shared.mock.calls).toEqual([[{ from: 1091, to: 1101 }]])
+  })
+
+  test('what does not fit what may wait is not shared, nor read again for who lacks more', async () => {
+    for (let id = 0; id < 40; id++) await add(id, 'x'.repeat(1000))
+    const streams = new LiveStreams(runtime, { clock: systemClock, report, waitingBytes: 40_000 })
+    const shared = vi.spyOn(session, 'history')
+    const clients = [20, 10, 5, 36, 37].map((after) => streams.session(session, TRANSITIONS, after))
+    const given = await Promise.all((await Promise.all(clients)).map(readAll))
+    expect(given.map(seqs)).toEqual([20, 10, 5, 36, 37].map((after) => upTo(41, after + 1)))
+    expect(shared.mock.calls.map(([options]) => options?.from)).toEqual([11, 37])
+  })
+
+  test('what cannot be read for all is read, or refused, for each', async () => {
+    for (let id = 0; id < 9; id++) await add(id)
+    const streams = new LiveStreams(runtime, { clock: systemClock, report })
+    vi.spyOn(session, 'history').mockImplementation(() => {
+      throw new Error('unreadable')
+    })
+    const followers = await Promise.all([4, 2, 6].map((after) => streams.session(session, TRANSITIONS, after)))
+    expect((await Promise.all(followers.map(readAll))).map(seqs)).toEqual([upTo(10, 5), upTo(10, 3), upTo(10, 7)])
+  })
+
+  test('what is shared takes no more memory than it has bytes, however little more each client lacks', async () => {
+    for (let id = 0; id < 100; id++) await add(id)
+    const streams = new LiveStreams(runtime, { clock: systemClock, report })
+    const followers = await Promise.all(upTo(100).map((client) => streams.session(session, TRANSITIONS, 101 - client)))
+    const last = followers.at(-1) as Follower
+    const buffers = new Set<ArrayBufferLike>()
+    let bytes = 0
+    for (let piece = await last.next(); seqs(eventsOf(piece as Uint8Array)).at(-1) !== 101; ) {
+      piece = await last.next()
+      bytes += (piece as Uint8Array).byteLength
+      buffers.add((piece as Uint8Array).buffer)
+    }
+    expect(buffers.size).toBeGreaterThan(90)
+    expect([...buffers].reduce((sum, { byteLength }) => sum + byteLength, 0)).toBe(bytes)
+  })
+
   test('a client that does not read is cut off, told from where to go on, and costs no more than the tail', async () => {
     const streams = new LiveStreams(runtime, { clock: systemClock, report, waitingBytes: 200_000 })
     let cuts = 0
