@@ -55,10 +55,10 @@ const SHARD = /^[0-9a-f]{2}$/
 const OWN: { readonly [name: string]: (disk: Disk) => boolean } = {
   [DIRECTORY_FILE]: () => true,
   // One that was being written when the power went is empty, or zeros.
-  [LOCK_FILE]: (disk) => /^($|\{|\0)/.test(headOf(disk, LOCK_FILE)),
+  [LOCK_FILE]: (disk) => /^($|\{|\0)/.test(headOf(disk, LOCK_FILE) ?? 'a folder'),
   journal: (disk) => namesIn(disk, 'journal')?.every((name) => SEGMENT.test(name)) ?? false,
   sessions: (disk) => namesIn(disk, 'sessions')?.every((name) => SHARD.test(name)) ?? false,
-  'index.jsonl': (disk) => headOf(disk, 'index.jsonl').startsWith('{"holdfast":'),
+  'index.jsonl': (disk) => headOf(disk, 'index.jsonl')?.startsWith('{"holdfast":') ?? false,
   quarantine: () => true,
   access: () => true,
   audit: () => true,
@@ -94,7 +94,7 @@ export function isOurs(disk: Disk): boolean {
   const shards = namesIn(disk, 'sessions')?.filter((name) => SHARD.test(name)) ?? []
   return shards.some((shard) =>
     namesIn(disk, `sessions/${shard}`)?.some((name) =>
-      /^\{\s*"holdfast":/.test(headOf(disk, `sessions/${shard}/${name}`)),
+      /^\{\s*"holdfast":/.test(headOf(disk, `sessions/${shard}/${name}`) ?? ''),
     ),
   )
 }
@@ -111,15 +111,17 @@ function namesIn(disk: Disk, folder: string): readonly string[] | undefined {
 
 const HEAD_BYTES = 32
 
-/** How the text of a file begins; empty when it is not there. */
-function headOf(disk: Disk, path: string): string {
-  const file = disk.openRead(path)
-  if (!file) return ''
+/** How the text of a file begins; undefined when it is not there, or is a folder. */
+function headOf(disk: Disk, path: string): string | undefined {
   const head = new Uint8Array(HEAD_BYTES)
+  const file = disk.openRead(path)
   try {
-    return new TextDecoder().decode(head.subarray(0, file.readSync(head, 0)))
+    return file && new TextDecoder().decode(head.subarray(0, file.readSync(head, 0)))
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'EISDIR') return undefined
+    throw error
   } finally {
-    file.close()
+    file?.close()
   }
 }
 

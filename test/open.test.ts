@@ -145,6 +145,7 @@ test('a folder of other things is refused, and left as it is; an empty holdfast.
 
 test.each([
   ['lock', 'of a package manager'],
+  ['index.jsonl/one', 'theirs'],
   ['index.jsonl', '{"name":"monday"}\n'],
   ['journal', 'a file'],
   ['journal/monday.md', 'theirs'],
