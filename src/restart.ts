@@ -2,6 +2,8 @@
 // As in OTP: a kind says whether its sessions are restarted, and how many restarts within a period are too many. Each
 // further restart within the period waits twice as long, less a part that chance decides; a quiet period starts over.
 
+import { admitOptions, type KeysOf } from './options.js'
+
 /** How a kind's sessions are supervised. All of it has defaults. */
 export interface Supervision {
   /**
@@ -24,6 +26,15 @@ export interface Supervision {
 
 export type SupervisionPolicy = Required<Supervision>
 
+const OPTIONS: KeysOf<Supervision> = {
+  restart: true,
+  intensity: true,
+  periodMs: true,
+  backoffMs: true,
+  maxBackoffMs: true,
+  attempts: true,
+}
+
 export type RestartDecision =
   | { readonly kind: 'end' }
   /** `crashes` are those that still count, this one included: what the next decision is made from. */
@@ -32,8 +43,9 @@ export type RestartDecision =
 
 const MOST_RESTARTS = 1000
 
-/** The whole policy. Throws a RangeError that names what makes no sense. */
+/** The whole policy. Throws an error that names what makes no sense. */
 export function policyOf(supervision: Supervision = {}): SupervisionPolicy {
+  admitOptions('options of supervision', supervision, OPTIONS)
   const policy = {
     ...{ restart: 'transient', intensity: 10, periodMs: 60_000, backoffMs: 10, maxBackoffMs: 30_000, attempts: 3 },
     ...supervision,

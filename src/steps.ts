@@ -4,6 +4,7 @@
 
 import type { PromiseActorLogic } from 'xstate'
 import { requireMs, requireWhole } from './numbers.js'
+import { admitOptions, type KeysOf } from './options.js'
 import type { StepContext } from './pool.js'
 
 /** How a step is tried again and how long it may take. Times are in milliseconds, at most 2^31 - 1 (24.8 days). */
@@ -23,6 +24,15 @@ export interface StepOptions {
   readonly queueTimeoutMs?: number
   /** How long a cancelled step has to end before its thread is terminated; default 2,000. */
   readonly graceMs?: number
+}
+
+const OPTIONS: KeysOf<StepOptions> = {
+  attempts: true,
+  backoffMs: true,
+  maxBackoffMs: true,
+  timeoutMs: true,
+  queueTimeoutMs: true,
+  graceMs: true,
 }
 
 /** A pause that doubles with each failure, up to a longest. */
@@ -57,9 +67,10 @@ export interface StepDeclaration {
 /**
  * Declares a step for `setup({ actors })`. `F` is the type of its function, so that input and output are checked:
  * `step<typeof import('./steps.js')['summarise']>('summarise', { attempts: 3 })`.
- * Throws INVALID_ARGUMENT for a number that makes no sense.
+ * Throws INVALID_ARGUMENT for a number that makes no sense, or an option that is not there.
  */
 export function step<F extends AnyStepFunction>(name: string, options: StepOptions = {}): StepLogic<F> {
+  admitOptions(`options of step "${name}"`, options, OPTIONS)
   const policy: StepPolicy = {
     attempts: options.attempts ?? 1,
     backoffMs: options.backoffMs ?? 200,

@@ -297,11 +297,14 @@ test('a machine of a second copy of XState is one, and is run like any other', a
   expect(await session.result()).toBe(1)
 })
 
-test('an option that nobody reads is refused, naming the nearest: of a definition, and of a child', () => {
+test('an option that nobody reads is refused, naming the nearest: of a definition, a child, a step, and supervision', () => {
   const machine = base.createMachine({})
   const { code, message } = refusal(() => define(machine, { idx: () => ({}) }))
   expect([code, message]).toEqual(['INVALID_ARGUMENT', expect.stringContaining('no "idx"; "index" may be meant')])
   const parent = setup({ actors: { clerk: machine } }).createMachine({ invoke: { src: 'clerk' } })
   const child = refusal(() => define(parent, { children: { clerk: { onParentEnds: 'abandon' } } }))
   expect(child.message).toContain('options of children.clerk have no "onParentEnds"; "onParentEnd" may be meant')
+  const tried = refusal(() => step('read', { attemps: 3 } as never))
+  expect([tried.code, tried.message]).toEqual(['INVALID_ARGUMENT', expect.stringContaining('"attempts" may be meant')])
+  expect(refusal(() => define(machine, { supervision: { intensty: 3 } })).message).toContain('"intensity" may be meant')
 })

@@ -21,9 +21,10 @@ const userId = text
 
 const query = z.object({ action: z.enum(['status', 'active', 'stats']), sessionId: sessionId.optional(), userId })
 
+// A field that nobody reads is refused: left alone, a misspelt `userId` would decide in somebody else's name.
 const body = z.discriminatedUnion('action', [
-  z.object({ action: z.literal('create'), adminUserId: text, teamId: text }),
-  z.object({
+  z.strictObject({ action: z.literal('create'), adminUserId: text, teamId: text }),
+  z.strictObject({
     action: z.literal('modify'),
     sessionId,
     userId: text,
@@ -31,10 +32,10 @@ const body = z.discriminatedUnion('action', [
     actionType: z.enum(['status_change', 'reassign', 'comment']),
     value: z.string().min(1).max(10_000),
   }),
-  z.object({ action: z.literal('confirm'), sessionId, userId }),
-  z.object({ action: z.literal('complete'), sessionId, userId }),
-  z.object({ action: z.literal('cancel'), sessionId, reason: z.string().max(1000).optional(), userId }),
-  z.object({ action: z.literal('cleanup'), daysOld: z.number().min(0).max(36_500).optional(), userId }),
+  z.strictObject({ action: z.literal('confirm'), sessionId, userId }),
+  z.strictObject({ action: z.literal('complete'), sessionId, userId }),
+  z.strictObject({ action: z.literal('cancel'), sessionId, reason: z.string().max(1000).optional(), userId }),
+  z.strictObject({ action: z.literal('cleanup'), daysOld: z.number().min(0).max(36_500).optional(), userId }),
 ])
 
 export const executionRoutes = (integrationOf: IntegrationOf): readonly Route[] => [

@@ -4,6 +4,7 @@
 import type { Clock } from '../clock.js'
 import { HoldfastError } from '../errors.js'
 import { requireWhole } from '../numbers.js'
+import { admitOptions, type KeysOf } from '../options.js'
 import type { Sessions } from '../sessions.js'
 import type { BodyLimits } from './body.js'
 
@@ -33,8 +34,11 @@ const DEFAULT_LIMITS: Limits = {
   sessions: 1_000_000,
 }
 
-/** Throws INVALID_ARGUMENT. */
+const NAMES = Object.fromEntries(Object.keys(DEFAULT_LIMITS).map((name) => [name, true])) as KeysOf<Limits>
+
+/** Throws INVALID_ARGUMENT for a limit that is none, or that there is not. */
 export function limitsOf(options: Partial<Limits>): Limits {
+  admitOptions('limits', options, NAMES)
   const limits = { ...DEFAULT_LIMITS, ...options }
   for (const [name, value] of Object.entries(limits)) requireWhole(`limits.${name}`, value, 1)
   return limits

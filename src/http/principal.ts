@@ -6,6 +6,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { HoldfastError } from '../errors.js'
 import { isOwnerName } from '../id.js'
 import type { SessionEntry } from '../listing.js'
+import { admitOptions, type KeysOf } from '../options.js'
 import type { Access } from './route.js'
 
 export type Role = 'reader' | 'writer' | 'operator' | 'admin'
@@ -23,6 +24,8 @@ export interface Principal {
 export interface KnownPrincipal extends Principal {
   readonly sha256: string
 }
+
+const FIELDS: KeysOf<KnownPrincipal> = { id: true, roles: true, organization: true, teams: true, sha256: true }
 
 const LEVELS: readonly Access[] = ['public', 'read', 'write', 'operate', 'admin']
 const LEVEL_OF: { readonly [R in Role]: Access } = {
@@ -50,10 +53,12 @@ export class Principals {
 
   /** Throws INVALID_ARGUMENT for one that makes no sense, or two with one token. */
   constructor(known: readonly KnownPrincipal[]) {
-    this.#known = known.map(({ sha256, ...principal }) => ({
-      digest: digestIn(sha256, principal),
-      principal: admitted(principal),
-    }))
+    this.#known = known.map((one) => {
+      // A field that nobody reads would not narrow what it sees: without an organization that is everything.
+      admitOptions('fields of a principal', one, FIELDS)
+      const { sha256, ...principal } = one
+      return { digest: digestIn(sha256, principal), principal: admitted(principal) }
+    })
     const digests = new Set(this.#known.map(({ digest }) => digest.toString('hex')))
     if (digests.size < this.#known.length) throw refused('two principals have the same token')
   }
@@ -81,11 +86,17 @@ export const isOfTeam = (entry: SessionEntry, { teams }: Principal): boolean =>
 
 function admitted(principal: Principal): Principal {
   const { id, roles, organization, teams } = principal
-  for (const name of [id, ...(organization === undefined ? [] : [organization]), ...(teams ?? [])]) {
+  for (const name of [
+    id,
+    ...(organization === undefined ? [] : [organization]),
+    ...(Array.isArray(teams) ? teams : []),
+  ]) {
     if (!isOwnerName(name)) {
       throw refused(`${JSON.stringify(name)} is no name of a principal, an organization or a team`)
     }
   }
+  if (!Array.isArray(roles) || roles.length === 0) throw refused(`principal ${id} has no list of roles`)
+  if (teams !== undefined && !Array.isArray(teams)) throw refused(`principal ${id}: its teams are a list`)
   const unknown = roles.find((role) => !Object.hasOwn(LEVEL_OF, role))
   if (unknown !== undefined)
     throw refused(`principal ${id} has the role "${unknown}"; roles are ${Object.keys(LEVEL_OF).join(', ')}`)

@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openRuntime, type Runtime } from 'holdfast'
-import { type Server, serve } from 'holdfast/http'
+import { createHttp, type Server, serve } from 'holdfast/http'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { review } from './served.js'
 
@@ -118,6 +118,25 @@ test('a body that is no event is told what one looks like; one that is no JSON, 
   const headers = { authorization: `Bearer ${server.token}`, 'content-type': 'application/json' }
   const torn = await fetch(`${server.url}/v1/sessions/${id}/events`, { method: 'POST', headers, body: '{"type"' })
   expect(await torn.json()).toMatchObject({ code: 'NOT_JSON', title: 'Not JSON' })
+})
+
+test('a principal or a limit with a field that nobody reads is refused: without its organization it would see everything', () => {
+  const one = { id: 'ci', roles: ['reader'], sha256: 'a'.repeat(64) }
+  const refused = (options: object): void =>
+    void expect(() => createHttp(runtime, options)).toThrow(
+      expect.objectContaining({ code: 'INVALID_ARGUMENT', message: expect.stringMatching(/^[^\n]+$/) }),
+    )
+  for (const wrong of [
+    { organisation: 'acme' },
+    { team: ['red'] },
+    { role: 'reader' },
+    { roles: [] },
+    { roles: 'admin' },
+  ])
+    refused({ principals: [{ ...one, ...wrong }] })
+  refused({ principals: [{ ...one, organization: 'acme', teams: 'red' }] })
+  refused({ limits: { bodyBites: 5 } })
+  createHttp(runtime, { principals: [{ ...one, organization: 'acme', teams: ['red'] } as never] })
 })
 
 test('a port that is taken is an error, or with nextPort the next one that is free', async () => {

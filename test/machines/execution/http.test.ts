@@ -133,7 +133,8 @@ test('whoever calls acts as themselves: an admin decides, others may not; an org
 
 test('who speaks for others names them: an admin of no organization decides as the session’s admin, and as nobody else', async () => {
   const sessionId = await created()
-  const act = (body: object, as = 'root') => ask('POST', PATH, { as, body: { sessionId, ...body } })
+  const act = (body: { action: string; userId?: string }, as = 'root') =>
+    ask('POST', PATH, { as, body: { ...(body.action !== 'cleanup' && { sessionId }), ...body } })
   const refused = (detail: string) => ({
     status: 403,
     body: { code: 'NOT_ALLOWED', detail: expect.stringContaining(detail) },
@@ -148,6 +149,7 @@ test('who speaks for others names them: an admin of no organization decides as t
   expect(await act({ action: 'confirm', userId: 'red' })).toMatchObject({ status: 200, body: { status: 'confirmed' } })
   expect(await act({ action: 'complete', userId: 'red' })).toMatchObject({ body: { status: 'completed' } })
   expect(await act({ action: 'cleanup', userId: 'red' })).toMatchObject({ status: 200, body: { deletedSessions: 0 } })
+  expect(await act({ action: 'confirm', userid: 'blue' } as never, 'red')).toMatchObject({ status: 400 })
   const trail = await integration.sessions.as('red').getAuditTrail({ sessionId })
   expect(trail.map(({ action, actor }) => `${actor} ${action}`)).toContain('red confirm')
 })
