@@ -12,12 +12,13 @@ import type { Damage } from '../journal.js'
 import { backupDirectory, restoreBackup } from '../open.js'
 import { withHint } from './failure.js'
 import type { Output } from './output.js'
-import { placeAt, targetOf } from './place.js'
+import { placeAt, refuseReplacing, targetOf } from './place.js'
 import { clientAt, type Where } from './source.js'
 import { printable } from './style.js'
 import { bytesText, timeText } from './values.js'
 
 export async function backup(file: string, where: Where, output: Output): Promise<number> {
+  refuseReplacing(resolve(file))
   const written = await (where.url === undefined ? backupDirectory(file, placeAt(where.dir)) : fetchBackup(file, where))
   output.data(written, () => printable(written.path))
   warn(written.damage, output)

@@ -37,7 +37,7 @@ export const keepingCommands: readonly CommandRow[] = [
     server: true,
     describe: (command) =>
       command
-        .argument('<file>', 'where to write it; a file that is there is replaced')
+        .argument('<file>', 'where to write it; a backup that is there is replaced, another file is not')
         .description('write everything in the directory to one file, also while another process owns it')
         .addHelpText('after', BACKUP_EPILOGUE),
     run: async (output, options, file) => (await import('./backup.js')).backup(file, options, output),

@@ -20,7 +20,7 @@ export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] =
   [1, 'failed'],
   [2, 'wrong usage: a bad argument, an id that is not one or not unique'],
   [3, 'not found: no such session, file or directory'],
-  [6, 'conflict: the directory or the port is in use, or a plan of the document is not finished'],
+  [6, 'conflict: the directory or the port is in use, or there is a plan of the document'],
   [7, 'cancelled'],
   [130, 'interrupted'],
 ]

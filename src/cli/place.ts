@@ -3,7 +3,7 @@
 import { closeSync, openSync, readFileSync, readSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type { Owner } from '../directory.js'
-import { isHoldfastError } from '../errors.js'
+import { HoldfastError, isHoldfastError } from '../errors.js'
 import { createFileDisk } from '../files/disk.js'
 import { livingOwnerOf } from '../lock.js'
 import { sqlite } from '../sqlite/index.js'
@@ -68,15 +68,29 @@ function isFile(path: string): boolean {
   }
 }
 
-const HEAD = 'SQLite format 3\0'
+const DATABASE = 'SQLite format 3\0'
+/** What SQLite keeps of whose database it is, and where (`src/sqlite/schema.ts`). */
+const OURS = { at: 68, text: 'Hold' }
+/** What a backup of a directory begins with: a tar file, whose first entry this is. */
+const BACKUP = 'holdfast.json\0'
 
-function isDatabase(path: string): boolean {
+const isDatabase = (path: string): boolean => holds(path, 0, DATABASE)
+
+/** Throws INVALID_ARGUMENT where a backup would take the place of a file that is none, which was hardly meant. */
+export function refuseReplacing(path: string): void {
+  if (!isFile(path) || statSync(path).size === 0 || holds(path, 0, BACKUP)) return
+  if (isDatabase(path) && holds(path, OURS.at, OURS.text)) return
+  const what = `${path} is there and is no backup, so it is not replaced; name another file, or remove it first`
+  throw new HoldfastError('INVALID_ARGUMENT', what, { details: { file: path } })
+}
+
+function holds(path: string, at: number, text: string): boolean {
   if (!isFile(path)) return false
   const file = openSync(path, 'r')
   try {
-    const head = Buffer.alloc(HEAD.length)
-    readSync(file, head, 0, head.length, 0)
-    return head.toString('latin1') === HEAD
+    const bytes = Buffer.alloc(text.length)
+    readSync(file, bytes, 0, bytes.length, at)
+    return bytes.toString('latin1') === text
   } finally {
     closeSync(file)
   }

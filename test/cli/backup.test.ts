@@ -1,6 +1,8 @@
 // `holdfast backup` and `holdfast restore`: there and back, beside the owner, and what is refused with which exit code.
-import { existsSync, truncateSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { openRuntime } from 'holdfast'
+import { sqlite } from 'holdfast/sqlite'
 import { beforeEach, expect, test } from 'vitest'
 import { envelopeIn, holdfast, newFolder } from './command.js'
 import { count, openCounters } from './directory.js'
@@ -37,6 +39,21 @@ test('as JSON, while a process owns the directory', async () => {
   expect(data).toMatchObject({ path: file, bytes: expect.any(Number), end: expect.any(Number), damage: [] })
   const restored = envelopeIn(await holdfast(['restore', file, '--dir', to, '-o', 'json']))
   expect(restored.data).toMatchObject({ dir: to, sessions: 3, damage: [] })
+})
+
+test('an older backup is replaced, a file that is none is not: of a directory, and of a database', async () => {
+  const database = join(folder, 'data.db')
+  await (await openRuntime({ storage: sqlite({ path: database }), kinds: [] })).close()
+  for (const from of [dir, database]) {
+    const to = (name: string) => holdfast(['backup', join(folder, name), '--dir', from])
+    writeFileSync(join(folder, 'empty'), '')
+    for (const name of ['new', 'new', 'empty', 'empty']) expect(await to(name), name).toMatchObject({ code: 0 })
+    writeFileSync(join(folder, 'notes.txt'), 'precious')
+    expect(await to('notes.txt')).toMatchObject({ code: 2, stderr: expect.stringContaining('is no backup') })
+    expect(readFileSync(join(folder, 'notes.txt'), 'utf8')).toBe('precious')
+    rmSync(join(folder, 'new'))
+    rmSync(join(folder, 'empty'))
+  }
 })
 
 test('refusals have their codes', async () => {
